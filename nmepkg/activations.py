@@ -1,0 +1,151 @@
+"""Activations, and the replacement of an activation's second derivative.
+
+The Nonlinear Modeling Error sees an activation only through its second derivative, so the paper's ablations are
+statements about φ'' alone: :func:`replace_second_derivative` keeps φ and φ' and substitutes φ''.
+
+Every function here is elementwise, finite for any finite float32 input, and right under nested forward and reverse mode.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jax.typing import ArrayLike
+
+from nmepkg.registry import ACTIVATIONS, SECOND_DERIVATIVES
+
+Activation = Callable[[Array], Array]
+
+_SQRT_2 = math.sqrt(2)
+_SQRT_2PI = math.sqrt(2 * math.pi)
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0), with slope 0 at 0 (``jnp.maximum`` would say ½)."""
+    return jax.nn.relu(x)
+
+
+def leaky_relu(x: Array, negative_slope: ArrayLike = 0.01) -> Array:
+    """x where x ≥ 0, ``negative_slope``·x elsewhere."""
+    return jnp.where(x >= 0, x, negative_slope * x)
+
+
+def silu(x: Array) -> Array:
+    """x σ(x) (Hendrycks & Gimpel 2016; Ramachandran et al. 2017)."""
+    return x * jax.nn.sigmoid(x)
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + eˣ)."""
+    return jax.nn.softplus(x)
+
+
+def tanh(x: Array) -> Array:
+    """Hyperbolic tangent."""
+    return jnp.tanh(x)
+
+
+def gelu(x: Array) -> Array:
+    """x Φ(x), the exact form (Hendrycks & Gimpel 2016)."""
+    return beta_gelu(x, 1.0)
+
+
+def gelu_tanh(x: Array) -> Array:
+    """½ x (1 + tanh(√(2/π) (x + 0.044715 x³))), the tanh approximation of GELU."""
+    t = _clip_tail(x)
+    return 0.5 * x * (1 + jnp.tanh(math.sqrt(2 / math.pi) * (t + 0.044715 * t**3)))
+
+
+def beta_gelu(x: Array, beta: ArrayLike) -> Array:
+    """β-GELU, x Φ(βx) (paper, section 4.3): GELU at β = 1, tending to ReLU as β → ∞.
+
+    φ' = Φ(βx) + βx φ_N(βx) and φ'' = β φ_N(βx) (2 − β²x²), with φ_N the density of the standard normal distribution.
+    φ''(0) = 2β/√(2π) grows with β while ∫φ'' = 1.
+
+    Args:
+      x: any shape.
+      beta: sharpness of the bend, > 0; may be traced.
+    """
+    return 0.5 * x * (1 + jax.lax.erf(_clip_tail(beta * x) / _SQRT_2))
+
+
+def zero(x: Array) -> Array:
+    """φ'' := 0, the paper's activation-NME ablation: what autodiff says of ReLU."""
+    return jnp.zeros_like(x)
+
+
+def gaussian(x: Array, beta: ArrayLike = 100.0) -> Array:
+    """φ'' := β/√(2π) exp(−β²x²/2), the paper's synthetic NME (equation 19); its integral is 1."""
+    return beta / _SQRT_2PI * jnp.exp(-0.5 * _clip_tail(beta * x) ** 2)
+
+
+def gaussian_listing(x: Array, beta: ArrayLike = 100.0) -> Array:
+    """φ'' := β/√(2π) exp(−β²x²), as in the listing of the paper's appendix; its integral is 1/√2."""
+    return beta / _SQRT_2PI * jnp.exp(-(_clip_tail(beta * x) ** 2))
+
+
+def replace_second_derivative(phi: Callable[..., Array], psi: Activation) -> Callable[..., Array]:
+    """An activation with the values and the slope of ``phi`` whose second derivative is ``psi``.
+
+    With r the returned function: r = φ, r' = φ', r'' = ψ, r''' = ψ', … under every nesting of forward and reverse mode.
+    (There is no real function like that unless ψ = φ''; the paper uses it to add or remove the NME by hand.)
+
+    Args:
+      phi: ``phi(x, *args)``, elementwise in x. It is differentiated in x only: ``args`` (β of a β-GELU, say) count as
+        constants, and may be traced.
+      psi: elementwise ``psi(x)``.
+
+    Source: paper, section 4.3 and appendix.
+    """
+
+    @jax.custom_jvp
+    def slope(x: Array, *args: ArrayLike) -> Array:
+        return jax.jvp(lambda x: phi(x, *args), (x,), (jnp.ones_like(x),))[1]
+
+    @slope.defjvp
+    def _(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+        return slope(*primals), psi(primals[0]) * tangents[0]
+
+    @jax.custom_jvp
+    def replaced(x: Array, *args: ArrayLike) -> Array:
+        return phi(x, *args)
+
+    @replaced.defjvp
+    def _(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+        return replaced(*primals), slope(*primals) * tangents[0]
+
+    return replaced
+
+
+def from_spec(spec: Mapping[str, Any], beta: ArrayLike | None = None) -> Activation:
+    """The activation of a canonical spec: ``{"name": …, options…, "second_derivative": null | {"name": …, options…}}``.
+
+    Args:
+      spec: as in the study.
+      beta: replaces the spec's β, so that runs that differ only in β can share one compiled step; may be traced.
+    """
+    options = {key: value for key, value in spec.items() if key not in ("name", "second_derivative")}
+    if beta is not None and "beta" in options:
+        options["beta"] = beta
+    phi = ACTIVATIONS[spec["name"]].load()
+    if (replacement := spec.get("second_derivative")) is not None:
+        psi_options = {key: value for key, value in replacement.items() if key != "name"}
+        phi = replace_second_derivative(phi, partial(SECOND_DERIVATIVES[replacement["name"]].load(), **psi_options))
+    arguments = tuple(options.values())  # positional, as custom_jvp wants traced arguments
+    return lambda x: phi(x, *arguments)
+
+
+def _clip_tail(t: Array) -> Array:
+    """t where the normal density at t is a number of its type, the nearest such t elsewhere.
+
+    Beyond, exp(−t²/2) is 0 and Φ is 0 or 1 in floating point: clipping changes no value, and keeps the powers of t in
+    higher derivatives from overflowing to ∞·0 = NaN.
+    """
+    bound = 40.0 if jnp.result_type(t) == jnp.float64 else 15.0
+    return jnp.clip(t, -bound, bound)
