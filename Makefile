@@ -1,0 +1,52 @@
+# `make figures` and `make test` do all set-up: a virtual environment with the locked versions, made once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CORES ?= all
+
+.PHONY: figures test lint format benchmark lock clean
+
+figures: $(VENV)/figures.stamp
+	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
+
+test: lint
+	$(BIN)/pytest -n 2
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+benchmark: $(VENV)/dev.stamp
+	$(BIN)/python benchmarks/step_cost.py
+	$(BIN)/python benchmarks/training_loop.py
+	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/workflow_dryrun.py
+
+# Needs uv. The lock serves every Python from 3.11 on: versions that differ carry a marker.
+lock:
+	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-index-url --quiet \
+		--output-file requirements.lock pyproject.toml
+
+# Results stay: they are what `make figures` would not compute again.
+clean:
+	rm -rf $(VENV) build *.egg-info .snakemake .pytest_cache .ruff_cache .mypy_cache
+
+# Bytecode is compiled whatever PYTHONDONTWRITEBYTECODE says: without it, each training starts two seconds later.
+$(VENV)/figures.stamp: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, but $(PYTHON) is %d.%d: call make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --constraint requirements.lock --editable .
+	touch $@
+
+$(VENV)/dev.stamp: $(VENV)/figures.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --constraint requirements.lock --editable '.[dev]'
+	touch $@
