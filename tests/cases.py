@@ -1,0 +1,166 @@
+"""One table of tiny models × losses × activations for the tests of curvature and methods, and dense oracles.
+
+The models are written in plain JAX, so that they depend on nothing that is under test but the activations and losses.
+Oracles work on the flat parameter vector with dense Hessians, and share no derivation with the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from nmepkg import activations, losses
+
+INPUTS, HIDDEN, CLASSES, BATCH = 3, 4, 3, 6
+
+
+class Case(NamedTuple):
+    """A loss as a function of parameters, in the library's two parts, with a batch of data."""
+
+    params: Any
+    logits_fn: Callable  # (params, inputs) -> (logits, state)
+    loss_fn: Callable  # (logits, labels) -> scalar
+    batch: tuple
+    smooth: bool
+
+    def logits(self, params):
+        return self.logits_fn(params, self.batch[0])[0]
+
+    def loss(self, logits):
+        return self.loss_fn(logits, self.batch[1])
+
+
+def _dense(rng, fan_in, fan_out):
+    return {"kernel": rng.normal(size=(fan_in, fan_out)) / np.sqrt(fan_in), "bias": rng.normal(size=fan_out) / 3}
+
+
+def _apply(layer, x):
+    return x @ layer["kernel"] + layer["bias"]
+
+
+def _linear(rng, phi):
+    return {"out": _dense(rng, INPUTS, CLASSES)}, lambda p, x: _apply(p["out"], x)
+
+
+def _mlp(rng, phi):
+    params = [_dense(rng, INPUTS, HIDDEN), _dense(rng, HIDDEN, HIDDEN), _dense(rng, HIDDEN, CLASSES)]
+
+    def apply(params, x):
+        for layer in params[:-1]:
+            x = phi(_apply(layer, x))
+        return _apply(params[-1], x)
+
+    return params, apply
+
+
+def _normalized(rng, phi):
+    """A residual block with batch normalisation in training mode."""
+    params = {
+        "in": _dense(rng, INPUTS, HIDDEN),
+        "scale": 1 + rng.normal(size=HIDDEN) / 4,
+        "block": _dense(rng, HIDDEN, HIDDEN),
+        "out": _dense(rng, HIDDEN, CLASSES),
+    }
+
+    def apply(params, x):
+        x = _apply(params["in"], x)
+        y = (x - x.mean(0)) / jnp.sqrt(x.var(0) + 1e-2) * params["scale"]
+        return _apply(params["out"], x + _apply(params["block"], phi(y)))
+
+    return params, apply
+
+
+def _attention(rng, phi):
+    """One head of attention over the features as tokens: second derivatives that do not come from φ''."""
+    params = {
+        "query": rng.normal(size=(1, 2)),
+        "key": rng.normal(size=(1, 2)),
+        "value": rng.normal(size=(1, 2)),
+        "out": _dense(rng, 2 * INPUTS, CLASSES),
+    }
+
+    def apply(params, x):
+        q, k, v = (x[..., None] @ params[name] for name in ("query", "key", "value"))
+        y = jax.nn.softmax(q @ jnp.swapaxes(k, 1, 2), axis=-1) @ v
+        return _apply(params["out"], phi(y).reshape(len(x), -1))
+
+    return params, apply
+
+
+MODELS = {"linear": _linear, "mlp": _mlp, "normalized": _normalized, "attention": _attention}
+LOSSES = {
+    "cross_entropy": losses.cross_entropy,
+    "smoothed": partial(losses.cross_entropy, label_smoothing=0.1),
+    "mse": losses.mse,
+}
+ACTIVATIONS = {
+    "relu": activations.relu,
+    "leaky_relu": activations.leaky_relu,
+    "silu": activations.silu,
+    "softplus": activations.softplus,
+    "tanh": activations.tanh,
+    "gelu": activations.gelu,
+    "gelu_tanh": activations.gelu_tanh,
+    "beta_gelu": lambda x: activations.beta_gelu(x, 3.0),
+    "gelu_ablated": activations.replace_second_derivative(activations.gelu, activations.zero),
+    "relu_synthetic": activations.replace_second_derivative(activations.relu, partial(activations.gaussian, beta=3.0)),
+}
+# A finite difference sees neither the bends of a piecewise linear activation nor a substituted second derivative.
+NOT_SMOOTH = {"relu", "leaky_relu", "gelu_ablated", "relu_synthetic"}
+
+# Every model and loss with GELU and ReLU, every activation in the MLP.
+TABLE = [
+    (model, loss, activation)
+    for model in MODELS
+    for loss in LOSSES
+    for activation in ACTIVATIONS
+    if activation in ("gelu", "relu") or (model == "mlp" and loss == "cross_entropy")
+]
+each_case = pytest.mark.parametrize("name", TABLE, ids="-".join)
+
+
+def make(name, seed=0) -> Case:
+    """The case called (model, loss, activation), in the default precision."""
+    model, loss, activation = name
+    rng = np.random.default_rng(seed)
+    params, apply = MODELS[model](rng, ACTIVATIONS[activation])
+    batch = (jnp.asarray(rng.normal(size=(BATCH, INPUTS))), jnp.asarray(rng.integers(CLASSES, size=BATCH)))
+    params = jax.tree.map(jnp.asarray, params)
+    return Case(params, lambda p, x: (apply(p, x), {}), LOSSES[loss], batch, activation not in NOT_SMOOTH)
+
+
+def vector(case: Case, seed=1):
+    """A random pytree of the parameters' structure."""
+    flat, unravel = ravel_pytree(case.params)
+    return unravel(jnp.asarray(np.random.default_rng(seed).normal(size=flat.shape), flat.dtype))
+
+
+def flat(tree) -> np.ndarray:
+    return np.asarray(ravel_pytree(tree)[0])
+
+
+def dense_hessian(case: Case) -> np.ndarray:
+    """H, by reverse over reverse mode."""
+    theta, unravel = ravel_pytree(case.params)
+    return np.asarray(jax.jacrev(jax.grad(lambda t: case.loss(case.logits(unravel(t)))))(theta))
+
+
+def dense_gauss_newton(case: Case) -> np.ndarray:
+    """G, as the Hessian of the loss of the model linearised at θ."""
+    theta, unravel = ravel_pytree(case.params)
+    z, jacobian = case.logits(case.params), jax.jacfwd(lambda t: case.logits(unravel(t)))(theta)
+    return np.asarray(jax.hessian(lambda t: case.loss(z + jacobian @ (t - theta)))(theta))
+
+
+def dense_nme(case: Case) -> np.ndarray:
+    """N = Σ r_i ∇² z_i, from the Hessian of every logit."""
+    theta, unravel = ravel_pytree(case.params)
+    residual = jax.grad(case.loss)(case.logits(case.params))
+    return np.asarray(jnp.einsum("bc,bcij->ij", residual, jax.hessian(lambda t: case.logits(unravel(t)))(theta)))

@@ -1,0 +1,129 @@
+"""H v, G v and N v against dense matrices, and the identities between them, in double precision."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nmepkg import activations, curvature
+from tests import cases
+
+pytestmark = pytest.mark.usefixtures("x64")
+close = {"rtol": 1e-9, "atol": 1e-10}
+
+ORACLES = {"hvp": cases.dense_hessian, "gnvp": cases.dense_gauss_newton, "nmevp": cases.dense_nme}
+
+
+@cases.each_case
+@pytest.mark.parametrize("product", ORACLES)
+def test_product_is_that_of_the_dense_matrix(name, product):
+    case = cases.make(name)
+    v = cases.vector(case)
+    expected = ORACLES[product](case) @ cases.flat(v)
+    once = getattr(curvature, product)(case.logits, case.loss, case.params, v)
+    shared = getattr(curvature.linearize(case.logits, case.loss, case.params), product)(v)
+    np.testing.assert_allclose(cases.flat(once), expected, **close)
+    np.testing.assert_allclose(cases.flat(shared), expected, **close)
+
+
+@cases.each_case
+def test_hessian_is_the_sum_of_its_parts(name):
+    case = cases.make(name)
+    v = cases.vector(case)
+    h, g, n = (cases.flat(getattr(curvature, p)(case.logits, case.loss, case.params, v)) for p in ORACLES)
+    np.testing.assert_allclose(h, g + n, **close)
+
+
+@cases.each_case
+def test_products_agree_with_differences_of_gradients(name):
+    case = cases.make(name)
+    if not case.smooth:
+        pytest.skip("a finite difference does not see a substituted or concentrated second derivative")
+    v, h = cases.vector(case), 1e-5
+
+    def gradient(scale):
+        shifted = jax.tree.map(lambda p, d: p + scale * d, case.params, v)
+        return cases.flat(jax.grad(lambda p: case.loss(case.logits(p)))(shifted))
+
+    difference = (gradient(h) - gradient(-h)) / (2 * h)
+    product = cases.flat(curvature.hvp(case.logits, case.loss, case.params, v))
+    np.testing.assert_allclose(product, difference, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", cases.LOSSES)
+def test_a_model_linear_in_its_parameters_has_no_nme(loss):
+    case = cases.make(("linear", loss, "relu"))
+    n = curvature.nmevp(case.logits, case.loss, case.params, cases.vector(case))
+    np.testing.assert_array_equal(cases.flat(n), 0)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "gelu_ablated"])
+def test_diagonal_of_the_nme_vanishes_without_second_derivative_though_the_nme_does_not(activation):
+    case = cases.make(("mlp", "cross_entropy", activation))
+    matrix = _matrix(curvature.nmevp, case)
+    np.testing.assert_allclose(np.diag(matrix), 0, atol=1e-14)
+    assert np.abs(matrix).max() > 1e-2
+
+
+@cases.each_case
+def test_gauss_newton_is_positive_semidefinite(name):
+    matrix = _matrix(curvature.gnvp, cases.make(name))
+    np.testing.assert_allclose(matrix, matrix.T, atol=1e-12)
+    assert np.linalg.eigvalsh(matrix).min() > -1e-12
+
+
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "relu_synthetic"])
+def test_split_separates_what_comes_through_the_second_derivative(activation):
+    name = ("mlp", "cross_entropy", activation)
+    case = cases.make(name)
+    phi = cases.ACTIVATIONS[activation]
+    _, ablated = cases.MODELS["mlp"](
+        np.random.default_rng(0), activations.replace_second_derivative(phi, activations.zero)
+    )
+    v = cases.vector(case)
+    part, rest = curvature.split_nmevp(
+        case.logits, lambda p: ablated(p, case.batch[0]), case.loss, case.params, v
+    )
+    whole = curvature.nmevp(case.logits, case.loss, case.params, v)
+    np.testing.assert_allclose(cases.flat(part) + cases.flat(rest), cases.flat(whole), **close)
+
+    # In a net of one hidden layer, the part through φ'' is block-diagonal with r·w φ''(a) x xᵀ: written out by hand.
+    params = case.params[:1] + case.params[2:]
+
+    def one_layer(phi):
+        return lambda p: phi(case.batch[0] @ p[0]["kernel"] + p[0]["bias"]) @ p[1]["kernel"] + p[1]["bias"]
+
+    v = [{k: jnp.ones_like(x) for k, x in layer.items()} for layer in params]
+    part, _ = curvature.split_nmevp(
+        one_layer(phi), one_layer(activations.replace_second_derivative(phi, activations.zero)), case.loss, params, v
+    )
+    x = case.batch[0]
+    a = x @ params[0]["kernel"] + params[0]["bias"]
+    second = jax.vmap(jax.vmap(jax.grad(jax.grad(lambda s: phi(s)))))(a)
+    residual = jax.grad(case.loss)(one_layer(phi)(params))
+    by_hand = (residual @ params[1]["kernel"].T) * second * (x @ v[0]["kernel"] + v[0]["bias"])
+    np.testing.assert_allclose(part[0]["kernel"], x.T @ by_hand, **close)
+    np.testing.assert_allclose(part[0]["bias"], by_hand.sum(0), **close)
+    np.testing.assert_allclose(cases.flat(part[1]), 0, atol=1e-14)
+
+
+def test_one_linearisation_serves_many_vectors():
+    case = cases.make(("normalized", "cross_entropy", "gelu"))
+    vectors = jax.tree.map(lambda *v: jnp.stack(v), *(cases.vector(case, seed) for seed in range(3)))
+    products = curvature.linearize(case.logits, case.loss, case.params)
+    for product, oracle in ORACLES.items():
+        mapped = jax.lax.map(getattr(products, product), vectors)
+        for i in range(3):
+            expected = oracle(case) @ cases.flat(jax.tree.map(lambda v, i=i: v[i], vectors))
+            np.testing.assert_allclose(cases.flat(jax.tree.map(lambda r, i=i: r[i], mapped)), expected, **close)
+    np.testing.assert_allclose(products.loss, case.loss(products.logits))
+    gradient = jax.grad(lambda p: case.loss(case.logits(p)))(case.params)
+    np.testing.assert_allclose(cases.flat(products.gradient), cases.flat(gradient), **close)
+
+
+def _matrix(product, case):
+    flat, unravel = jax.flatten_util.ravel_pytree(case.params)
+    columns = jax.vmap(lambda e: product(case.logits, case.loss, case.params, unravel(e)))(jnp.eye(flat.size))
+    return np.stack([cases.flat(jax.tree.map(lambda c, i=i: c[i], columns)) for i in range(flat.size)], axis=1)
