@@ -1,0 +1,1 @@
+"""From finished runs to statistics, tables and figures. Nothing here imports JAX."""

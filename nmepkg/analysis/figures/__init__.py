@@ -1,0 +1,1 @@
+"""One module a figure kind; :mod:`nmepkg.analysis.render` lists them."""

@@ -1,0 +1,67 @@
+"""Training without the method (strength 0): which curves of a figure share it, and what to call it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from nmepkg.analysis.curves import Curves, axis_label
+from nmepkg.analysis.labels import SYMBOLS, base_activation_label
+from nmepkg.analysis.style import NEUTRAL, LineStyle
+
+Panel = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One baseline of a figure: its label and colour, and its point in every panel that has one."""
+
+    label: str
+    color: str
+    points: dict[Panel, pd.Series]
+
+
+def find_baselines(curves: Curves, styles: list[LineStyle]) -> list[Baseline]:
+    """The distinct baselines of a figure. Curves share one where their runs at strength 0 are the same runs.
+
+    A figure's only baseline is neutral grey; one of several has the colour of a curve that starts from it.
+    """
+    if not curves.has_baseline:
+        return []
+    at_zero = curves.points[curves.points["x"] == 0]
+    groups: list[tuple[list[int], dict[Panel, pd.Series]]] = []
+    for line, points in at_zero.groupby("line"):
+        mine = {(int(p["row"]), int(p["column"])): p for _, p in points.iterrows()}
+        for members, shared in groups:
+            common = mine.keys() & shared.keys()
+            if common and all(mine[panel]["runs"] == shared[panel]["runs"] for panel in common):
+                members.append(int(line))
+                shared.update(mine)
+                break
+        else:
+            groups.append(([int(line)], mine))
+    name = f"SGD ({SYMBOLS[curves.figure.x]} = 0)"
+    if len(groups) == 1:
+        return [Baseline(name, NEUTRAL, groups[0][1])]
+    return [
+        Baseline(f"{name}, {_variant(curves, lines)}", styles[_plainest(curves, lines)].color, points)
+        for lines, points in groups
+    ]
+
+
+def _plainest(curves: Curves, lines: list[int]) -> int:
+    """The line that is the baseline's own: the one that replaces no second derivative, if any."""
+    return min(lines, key=lambda line: (_replaces(curves.lines[line]), line))
+
+
+def _replaces(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("second_derivative") is not None
+
+
+def _variant(curves: Curves, lines: list[int]) -> str:
+    value = curves.lines[_plainest(curves, lines)]
+    if _replaces(value):
+        return base_activation_label(value)
+    return axis_label(curves.line_axis, value, {})

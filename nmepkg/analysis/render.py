@@ -1,0 +1,70 @@
+"""From a study and the results of its runs to the files of one figure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
+
+import matplotlib
+import pandas as pd
+
+from nmepkg.analysis.curves import PLACE, VERSIONS, Curves, collect
+from nmepkg.analysis.files import write_atomically
+from nmepkg.analysis.results import read_results
+from nmepkg.analysis.save import Origin, save
+from nmepkg.analysis.style import RC
+from nmepkg.errors import UserError
+from nmepkg.study.spec import Expansion, Study
+
+# kind of figure -> module with `draw(curves, titles) -> matplotlib Figure`
+KINDS = {"accuracy_curve": "nmepkg.analysis.figures.accuracy_curve"}
+
+
+def render(study: Study, expansion: Expansion, name: str, stem: Path) -> list[str]:
+    """Writes ``stem``.pdf, .svg, .png, .csv (a row a point) and .runs.csv (a row a run); returns warnings.
+
+    Raises:
+      UserError: the study has no such figure; results are missing or not those asked for.
+    """
+    if name not in study.figures:
+        raise UserError(f"the study {study.name!r} has no figure {name!r}, only {', '.join(study.figures)}")
+    figure = study.figures[name]
+    store = Path(study.store)
+    cells = [cell for cell in expansion.cells if cell.experiment in figure.experiments]
+    specs = {cell.run_id: expansion.runs[cell.run_id].spec for cell in cells}
+    curves = collect(figure, cells, read_results(store, specs), store)
+    note = mixed_versions(curves.runs)
+    origin = Origin(
+        study.name, name, figure.title or name, _digest(curves.runs["code"].dropna()), _digest(curves.runs["run"]), note
+    )
+    draw = import_module(KINDS[figure.kind]).draw
+    with matplotlib.rc_context(RC):
+        save(draw(curves, {key: setup.title for key, setup in study.setups.items()}), stem, origin)
+    write_tables(curves, stem, note)
+    return [f"figure {name!r}: {note}"] if note else []
+
+
+def write_tables(curves: Curves, stem: Path, note: str) -> None:
+    """The points and the runs behind a figure, as CSV with full precision; an empty field is a missing number."""
+    points = curves.points.drop(columns=PLACE).assign(note=note)
+    runs = curves.runs.drop(columns=[*PLACE, "_y", "_train"])
+    for suffix, frame in ((".csv", points), (".runs.csv", runs)):
+        text = frame.to_csv(index=False, lineterminator="\n")
+        write_atomically(stem.with_name(f"{stem.name}{suffix}"), text.encode())
+
+
+def mixed_versions(runs: pd.DataFrame) -> str:
+    """What differs between the environments of the runs of a figure: ``mixed versions: jax 0.10.2, 0.10.3`` or "".
+
+    The code fingerprint stays out: runs of different methods have different code by design, and each run's own is
+    the current one, because it's part of its id.
+    """
+    found = {name: sorted({str(value) for value in runs[name]}) for name in VERSIONS}
+    mixed = [f"{name} {', '.join(values)}" for name, values in found.items() if len(values) > 1]
+    return f"mixed versions: {'; '.join(mixed)}" if mixed else ""
+
+
+def _digest(values: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(set(values))).encode()).hexdigest()[:12]
