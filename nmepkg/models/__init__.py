@@ -1,0 +1,1 @@
+"""Models: Flax Linen modules from a batch of inputs to logits, with any activation."""
