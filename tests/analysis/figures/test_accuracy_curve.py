@@ -1,0 +1,192 @@
+"""What can be checked without eyes: nothing overlaps, nothing is too small, everything is drawn."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib
+import pytest
+from matplotlib.figure import Figure as Canvas
+from matplotlib.text import Text
+
+from nmepkg.analysis.figures.accuracy_curve import draw
+from nmepkg.analysis.style import ONE_COLUMN, RC, SMALLEST, TWO_COLUMNS
+from tests.analysis.samples import ABLATED, GELU, RELU, SYNTHETIC, Sample, figure, grid
+
+TITLES = {"mlp": "MLP on MNIST-1D", "resnet": "Residual network on MNIST-1D"}
+RHO = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+DENSE = (0.0, 1e-4, 0.001, 0.002, 0.003, 0.004, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@pytest.fixture(autouse=True)
+def _style() -> Iterator[None]:
+    with matplotlib.rc_context(RC):
+        yield
+
+
+def _plain(setup, method, activation, rho, seed):
+    return 0.6 + 0.02 * (rho > 0) - (0.2 * rho if method == "psam" else 0.0) + 0.004 * seed
+
+
+def _diverging(setup, method, activation, rho, seed):
+    if rho >= 0.1 and (method == "psam" or seed == 0):
+        return None
+    return _plain(setup, method, activation, rho, seed)
+
+
+def _collapsing(setup, method, activation, rho, seed):
+    return 0.1 if rho >= 0.1 and method == "psam" else 0.95 + 0.004 * seed
+
+
+def _figure_1(store: Path) -> Canvas:
+    sample = grid(store, _plain, setups=("mlp", "resnet"), rho=RHO)
+    title = "SAM and PSAM against the radius ρ, with a title that is much too long for one line of this figure's width"
+    return draw(sample.collect(figure(rows="setup", columns="activation", lines="method", title=title)), TITLES)
+
+
+def _figure_2(store: Path) -> Canvas:
+    activations = (RELU, GELU, ABLATED, SYNTHETIC)
+    sample = grid(store, _plain, setups=("mlp", "resnet"), methods=("psam",), activations=activations, rho=RHO, seeds=2)
+    return draw(sample.collect(figure(columns="setup", lines="activation", report="best_validation")), TITLES)
+
+
+def _single(store: Path) -> Canvas:
+    sample = grid(store, lambda *_: 0.987, methods=("sam",), activations=(GELU,), rho=RHO, seeds=1)
+    return draw(sample.collect(figure(title="All equal, one seed")), TITLES)
+
+
+def _diverged(store: Path) -> Canvas:
+    sample = grid(store, _diverging, rho=RHO)
+    return draw(sample.collect(figure(columns="activation", lines="method")), TITLES)
+
+
+def _dense(store: Path) -> Canvas:
+    methods = ("sam", "usam", "psam", "psam_gn", "psam_nme", "psam_fd")
+    sample = grid(store, _collapsing, setups=("mlp", "resnet"), methods=methods, activations=(RELU,), rho=DENSE)
+    return draw(sample.collect(figure(rows="setup", lines="method", y="train_accuracy")), TITLES)
+
+
+def _beta(store: Path) -> Canvas:
+    sample = Sample(store)
+    for method, beta, seed in itertools.product(("sgd", "psam"), (1.0, 10.0, 1e3, 1e4, 1e6), range(2)):
+        activation = {"name": "beta_gelu", "beta": beta}
+        rho = 0.1 if method == "psam" else 0.0
+        sample.add(
+            0.9 + 0.01 * seed, method=method, activation=activation, strength=rho, seed=seed, axes={"beta": beta}
+        )
+    return draw(sample.collect(figure(x="beta", lines="method")), TITLES)
+
+
+EVERY = pytest.mark.parametrize("make", [_figure_1, _figure_2, _single, _diverged, _dense, _beta])
+
+
+def _texts(canvas: Canvas) -> list[Text]:
+    return [text for text in canvas.findobj(Text) if text.get_visible() and text.get_text().strip()]
+
+
+def _drawn(canvas: Canvas) -> Canvas:
+    canvas.draw_without_rendering()
+    return canvas
+
+
+def _ticks(canvas: Canvas) -> Iterator[list[Text]]:
+    for ax in canvas.axes:
+        yield [text for text in ax.get_xticklabels() if text.get_text()]
+        low, high = ax.get_ylim()
+        yield [text for text in ax.get_yticklabels() if low <= text.get_position()[1] <= high]
+
+
+@EVERY
+def test_nothing_overlaps_and_nothing_leaves_the_page(make: Callable[[Path], Canvas], tmp_path: Path) -> None:
+    canvas = _drawn(make(tmp_path))
+    renderer = canvas.canvas.get_renderer()
+    (legend,) = canvas.legends
+    legend_box = legend.get_window_extent(renderer)
+    panels = [ax.get_tightbbox(renderer) for ax in canvas.axes]
+    boxes = [legend_box, *panels]
+    if canvas.get_suptitle():
+        boxes.append(canvas._suptitle.get_window_extent(renderer))
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    for box in boxes:
+        assert canvas.bbox.x0 <= box.x0
+        assert canvas.bbox.y0 <= box.y0
+        assert box.x1 <= canvas.bbox.x1
+        assert box.y1 <= canvas.bbox.y1
+    for labels in _ticks(canvas):
+        assert len(labels) >= 3
+        assert not any(
+            one.get_window_extent(renderer).overlaps(other.get_window_extent(renderer))
+            for one, other in itertools.combinations(labels, 2)
+        )
+
+
+@EVERY
+def test_text_is_large_enough_at_the_final_width(make: Callable[[Path], Canvas], tmp_path: Path) -> None:
+    canvas = _drawn(make(tmp_path))
+    assert canvas.get_figwidth() in (ONE_COLUMN, TWO_COLUMNS)
+    assert min(text.get_fontsize() for text in _texts(canvas)) >= SMALLEST
+    heights = [ax.get_window_extent().height / canvas.dpi for ax in canvas.axes]
+    assert min(heights) > 1.2
+    assert max(heights) < 2.2
+
+
+@EVERY
+def test_no_panel_title_is_wider_than_its_panel(make: Callable[[Path], Canvas], tmp_path: Path) -> None:
+    canvas = _drawn(make(tmp_path))
+    for ax in canvas.axes:
+        assert ax.title.get_window_extent().width <= ax.get_window_extent().width
+        assert ax.yaxis.label.get_window_extent().height <= ax.get_window_extent().height + 10
+
+
+def test_every_grid_value_has_a_tick_and_most_have_a_label(tmp_path: Path) -> None:
+    (ax,) = _drawn(_single(tmp_path)).axes
+    assert ax.get_xticks().tolist() == list(RHO[1:])
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0.001", "0.003", "0.01", "0.03", "0.1", "0.3"]
+    assert ax.get_xscale() == "log"
+
+
+def test_diverged_runs_are_crosses_at_their_x_with_their_number(tmp_path: Path) -> None:
+    canvas = _drawn(_diverged(tmp_path))
+    ax = canvas.axes[0]
+    crosses = [(line.get_xdata()[0], line.get_color()) for line in ax.lines if line.get_marker() == "x"]
+    assert sorted(x for x, _ in crosses) == [0.1, 0.1, 0.3, 0.3]
+    assert len({color for _, color in crosses}) == 2
+    assert [text.get_text() for text in ax.texts] == ["3", "3"]
+    assert "Diverged runs" in [text.get_text() for text in canvas.legends[0].get_texts()]
+
+
+def test_every_seed_is_drawn(tmp_path: Path) -> None:
+    canvas = _figure_1(tmp_path)
+    for ax in canvas.axes:
+        dots = [line for line in ax.lines if line.get_marker() == "."]
+        assert sum(len(line.get_xdata()) for line in dots) == 2 * 6 * 3 + 3  # two curves, and the baseline
+
+
+def test_the_legend_names_lines_baselines_and_how_seeds_are_shown(tmp_path: Path) -> None:
+    (legend,) = _figure_2(tmp_path).legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "ReLU",
+        "GELU",
+        r"GELU, $\varphi''$ := 0",
+        r"ReLU, synthetic $\varphi''$ ($\beta$ = 100)",
+        r"SGD ($\rho$ = 0), ReLU",
+        r"SGD ($\rho$ = 0), GELU",
+        "One seed (beside its mean)",
+        "95 % interval of the mean",
+    ]
+
+
+def test_one_seed_has_neither_band_nor_a_legend_for_it(tmp_path: Path) -> None:
+    canvas = _single(tmp_path)
+    assert [text.get_text() for text in canvas.legends[0].get_texts()] == ["SAM", r"SGD ($\rho$ = 0)"]
+
+
+def test_panels_of_one_setup_share_their_range(tmp_path: Path) -> None:
+    axes = _figure_1(tmp_path).axes
+    assert axes[0].get_ylim() == axes[1].get_ylim()
+
+
+def test_all_runs_may_diverge(tmp_path: Path) -> None:
+    sample = grid(tmp_path, lambda *_: None, methods=("psam",), activations=(RELU,))
+    (ax,) = _drawn(draw(sample.collect(figure()), TITLES)).axes
+    assert [text.get_text() for text in ax.texts] == ["3", "3", "3"]  # at 0.01, at 0.1 and for the baseline

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+from nmepkg.analysis.figures.baselines import find_baselines
+from nmepkg.analysis.style import NEUTRAL, line_styles
+from tests.analysis.samples import ABLATED, GELU, RELU, SYNTHETIC, Sample, figure, grid
+
+
+def _accuracy(setup, method, activation, rho, seed):
+    return 0.6 + 0.01 * seed
+
+
+def _baselines(sample: Sample, **axes):
+    curves = sample.collect(figure(**axes))
+    return find_baselines(curves, line_styles(curves.line_axis, curves.lines)), curves
+
+
+def test_methods_share_the_baseline_of_their_activation(tmp_path: Path) -> None:
+    found, _ = _baselines(grid(tmp_path, _accuracy), columns="activation", lines="method")
+    assert [(b.label, b.color, sorted(b.points)) for b in found] == [("SGD (ρ = 0)", NEUTRAL, [(0, 0), (0, 1)])]
+
+
+def test_an_activation_shares_its_baseline_with_its_ablation(tmp_path: Path) -> None:
+    sample = grid(tmp_path, _accuracy, methods=("psam",), activations=(SYNTHETIC, RELU, GELU, ABLATED))
+    found, curves = _baselines(sample, lines="activation")
+    styles = line_styles("activation", curves.lines)
+    assert [(b.label, b.color) for b in found] == [
+        ("SGD (ρ = 0), ReLU", styles[1].color),
+        ("SGD (ρ = 0), GELU", styles[2].color),
+    ]
+
+
+def test_without_a_run_at_zero_there_is_no_baseline(tmp_path: Path) -> None:
+    assert _baselines(grid(tmp_path, _accuracy, rho=(0.1, 0.2)), columns="activation", lines="method")[0] == []

@@ -1,0 +1,45 @@
+import itertools
+
+import pytest
+from matplotlib.colors import to_rgb
+
+from nmepkg.analysis.style import line_styles
+from nmepkg.registry import METHODS
+from tests.analysis.samples import ABLATED, GELU, RELU, SYNTHETIC
+
+
+def test_a_method_or_activation_looks_the_same_whatever_it_is_drawn_with() -> None:
+    assert line_styles("activation", [RELU, GELU])[1] == line_styles("activation", [GELU, ABLATED])[0]
+    assert line_styles("method", [{"name": "sam"}, {"name": "psam"}])[1] == line_styles("method", [{"name": "psam"}])[0]
+
+
+def test_a_replaced_second_derivative_is_the_same_by_name_or_in_full() -> None:
+    full = {"name": "gelu", "second_derivative": {"name": "zero"}}
+    assert line_styles("activation", [full]) == line_styles("activation", [ABLATED])
+
+
+@pytest.mark.parametrize(
+    ("axis", "values"),
+    [
+        ("method", [{"name": name} for name in METHODS]),
+        ("method", [{"name": "psam"}, {"name": "psam", "m": 16}, {"name": "psam", "m": 32}]),
+        ("activation", [RELU, GELU, ABLATED, SYNTHETIC, {"name": "tanh"}]),
+        ("setup", ["a", "b", "c", "d", "e", "f", "g", "h"]),
+        ("beta", [1.0, 10.0]),
+    ],
+)
+def test_no_two_lines_look_the_same(axis: str, values: list) -> None:
+    styles = line_styles(axis, values)
+    assert len(styles) == len(values)
+    for one, other in itertools.combinations(styles, 2):
+        assert one != other
+
+
+def _luminance(color: str) -> float:
+    channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), channels, strict=True))
+
+
+def test_lines_stand_out_from_white() -> None:
+    for style in line_styles("method", [{"name": name} for name in METHODS]):
+        assert 1.05 / (_luminance(style.color) + 0.05) > 2.0
