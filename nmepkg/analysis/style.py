@@ -14,7 +14,8 @@ from typing import Any
 ONE_COLUMN, TWO_COLUMNS = 3.3, 6.75  # inches: the column and text width of common conference styles
 SMALLEST, NORMAL = 7.0, 8.0  # points
 
-RC: dict[str, Any] = {
+# Any: the type of its keys differs between versions of Matplotlib.
+RC: Any = {
     "font.family": "DejaVu Sans",  # comes with Matplotlib: the same figure on every machine
     "mathtext.fontset": "dejavusans",
     "font.size": NORMAL,

@@ -6,7 +6,9 @@ metric: they are crosses at the foot of the panel, with their number where there
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from nmepkg.analysis.curves import Curves, axis_label
 from nmepkg.analysis.figures.baselines import Baseline, find_baselines
 from nmepkg.analysis.figures.layout import (
     PANEL_HEIGHT,
+    Panels,
     add_legend,
     label_grid_values,
     new_canvas,
@@ -39,9 +42,8 @@ def draw(curves: Curves, titles: Mapping[str, str]) -> Canvas:
     figure = curves.figure
     styles = line_styles(curves.line_axis, curves.lines)
     baselines = find_baselines(curves, styles)
-    canvas, axes = new_canvas(len(curves.rows), len(curves.columns))
-    for row, column in np.ndindex(axes.shape):
-        ax = axes[row, column]
+    canvas, panels = new_canvas(len(curves.rows), len(curves.columns))
+    for (row, column), ax in panels.items():
         points = _panel(curves.points, row, column)
         runs = _panel(curves.runs, row, column)
         for baseline in baselines:
@@ -50,10 +52,10 @@ def draw(curves: Curves, titles: Mapping[str, str]) -> Canvas:
         for line, style in enumerate(styles):
             _draw_curve(ax, points[points["line"] == line], runs[runs["line"] == line], style, line, _bounds(curves))
         _draw_diverged(ax, runs, styles, _diverging(curves))
-    _set_axes(curves, axes, titles)
+    _set_axes(curves, panels, titles)
     canvas.align_ylabels()
     add_legend(canvas, _legend(curves, styles, baselines), figure.title)
-    label_grid_values(canvas, axes, sorted({float(x) for x in curves.runs["x"] if x > 0}))
+    label_grid_values(canvas, panels, sorted({float(x) for x in curves.runs["x"] if x > 0}))
     return canvas
 
 
@@ -65,7 +67,7 @@ def _bounds(curves: Curves) -> tuple[float, float]:
     return (0.0, 1.0) if is_accuracy(curves.figure.y) else (-np.inf, np.inf)
 
 
-def _size(line: int) -> dict[str, float]:
+def _size(line: int) -> dict[str, Any]:
     """Later curves are drawn over earlier ones, so they're a little smaller: where two coincide, both are seen."""
     shrink = 0.9**line
     return {"linewidth": 1.7 * shrink, "markersize": 5.6 * shrink}
@@ -134,7 +136,8 @@ def _diverging(curves: Curves) -> list[int]:
 
 def _draw_diverged(ax: Axes, runs: pd.DataFrame, styles: list[LineStyle], diverging: list[int]) -> None:
     diverged = runs[runs["status"] == "diverged"]
-    for (x, line), count in diverged[diverged["x"] > 0].groupby(["x", "line"]).size().items():
+    above = diverged[diverged["x"] > 0]
+    for (x, line), count in Counter(zip(above["x"].tolist(), above["line"].tolist(), strict=True)).items():
         height = _FOOT + _FOOT_ROW * (len(diverging) - 1 - diverging.index(line))
         _cross(ax, x, height, ax.get_xaxis_transform(), count, styles[line].color)
     at_zero = diverged[diverged["x"] == 0]["run"].nunique()
@@ -151,13 +154,12 @@ def _cross(ax: Axes, x: float, y: float, transform: Transform, count: int, color
         )  # fmt: skip
 
 
-def _set_axes(curves: Curves, axes: np.ndarray, titles: Mapping[str, str]) -> None:
+def _set_axes(curves: Curves, panels: Panels, titles: Mapping[str, str]) -> None:
     figure = curves.figure
     xs = np.array(sorted({float(x) for x in curves.runs["x"] if x > 0}))
     pad = (xs[-1] / xs[0]) ** 0.07 if len(xs) > 1 else 2.0
-    width = panel_width(axes.shape[1])
-    for row, column in np.ndindex(axes.shape):
-        ax = axes[row, column]
+    width = panel_width(len(curves.columns))
+    for (row, column), ax in panels.items():
         ax.set_xscale("log")
         ax.set_xlim(xs[0] / pad, xs[-1] * pad)
         ax.set_ylim(*_limits(curves, row, column))
@@ -168,7 +170,7 @@ def _set_axes(curves: Curves, axes: np.ndarray, titles: Mapping[str, str]) -> No
             name = wrap(drawn(axis_label(figure.rows, curves.rows[row], titles)), NORMAL, PANEL_HEIGHT * 72 - 12)
             metric = wrap(drawn(metric_title(figure.y, figure.report)), NORMAL, PANEL_HEIGHT * 72 - 12)
             ax.set_ylabel(f"{name}\n{metric}".lstrip())
-        if row == axes.shape[0] - 1:
+        if row == len(curves.rows) - 1:
             ax.set_xlabel(wrap(drawn(axis_title(figure.x)), NORMAL, width))
         if is_accuracy(figure.y):
             ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.10g}")

@@ -32,16 +32,17 @@ def find_baselines(curves: Curves, styles: list[LineStyle]) -> list[Baseline]:
         return []
     at_zero = curves.points[curves.points["x"] == 0]
     groups: list[tuple[list[int], dict[Panel, pd.Series]]] = []
-    for line, points in at_zero.groupby("line"):
+    for line in sorted(set(at_zero["line"].tolist())):
+        points = at_zero[at_zero["line"] == line]
         mine = {(int(p["row"]), int(p["column"])): p for _, p in points.iterrows()}
         for members, shared in groups:
             common = mine.keys() & shared.keys()
             if common and all(mine[panel]["runs"] == shared[panel]["runs"] for panel in common):
-                members.append(int(line))
+                members.append(line)
                 shared.update(mine)
                 break
         else:
-            groups.append(([int(line)], mine))
+            groups.append(([line], mine))
     name = f"SGD ({SYMBOLS[curves.figure.x]} = 0)"
     if len(groups) == 1:
         return [Baseline(name, NEUTRAL, groups[0][1])]

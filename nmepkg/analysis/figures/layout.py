@@ -22,12 +22,16 @@ _HANDLE, _SPACING = 2.0, 1.4  # of a legend, in font sizes
 _MIN_SPAN = 0.02  # smallest range of values: differences far below it aren't worth a full panel
 
 
-def new_canvas(rows: int, columns: int) -> tuple[Canvas, np.ndarray]:
-    """A figure of column width (one column of panels) or text width (several), and its (rows, columns) axes."""
+Panels = dict[tuple[int, int], Axes]
+
+
+def new_canvas(rows: int, columns: int) -> tuple[Canvas, Panels]:
+    """A figure of column width (one column of panels) or text width (several), and its axes by row and column."""
     width = ONE_COLUMN if columns == 1 else TWO_COLUMNS
     canvas = Canvas(figsize=(width, rows * PANEL_HEIGHT + 0.65), layout="constrained")
     FigureCanvasAgg(canvas)
-    return canvas, canvas.subplots(rows, columns, squeeze=False)
+    axes = canvas.subplots(rows, columns, squeeze=False)
+    return canvas, {(row, column): axes[row, column] for row in range(rows) for column in range(columns)}
 
 
 def panel_width(columns: int) -> float:
@@ -113,10 +117,10 @@ def value_limits(
     return low - (0.06 + 1.06 * foot) / (1 - foot) * span, high + 0.06 * span
 
 
-def label_grid_values(canvas: Canvas, axes: np.ndarray, values: Sequence[float]) -> None:
+def label_grid_values(canvas: Canvas, panels: Panels, values: Sequence[float]) -> None:
     """Ticks at the values of the grid, each with its label where the labels have room, else the rounder ones."""
     canvas.draw_without_rendering()
-    for ax in axes.flat:
+    for ax in panels.values():
         ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
         ax.xaxis.set_major_locator(FixedLocator(list(values)))
         ax.xaxis.set_minor_locator(NullLocator())
