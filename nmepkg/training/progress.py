@@ -1,0 +1,47 @@
+"""Progress of a training, for a terminal or a log."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, TextIO
+
+
+class Progress:
+    """Writes one line an epoch that is rewritten on a terminal, or one line an evaluation into a log.
+
+    Args:
+      epochs: of the whole training.
+      stream: where to write.
+    """
+
+    def __init__(self, epochs: int, stream: TextIO) -> None:
+        self._epochs, self._stream = epochs, stream
+        self._terminal = stream.isatty()
+        self._start = time.monotonic()
+
+    def __call__(self, epoch: int, row: dict[str, Any] | None) -> None:
+        """Reports that ``epoch`` is done, with its evaluation if there was one."""
+        if epoch == 0:
+            self._start = time.monotonic()  # compilation of the step comes later: the first estimates are high
+        if not self._terminal and row is None:
+            return
+        elapsed = time.monotonic() - self._start
+        left = f"ETA {_duration(elapsed / epoch * (self._epochs - epoch))}" if epoch else "starting"
+        line = f"epoch {epoch}/{self._epochs}, {_duration(elapsed)} elapsed, {left}"
+        if row is not None:
+            self._accuracies = ", ".join(
+                f"{name} {100 * row[f'{name}_accuracy']:.1f} %"
+                for name in ("train", "validation", "test")
+                if row[f"{name}_accuracy"] is not None
+            )
+        line += f", accuracy: {self._accuracies}"
+        self._stream.write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
+        if self._terminal and epoch == self._epochs:
+            self._stream.write("\n")
+        self._stream.flush()
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

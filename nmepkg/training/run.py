@@ -1,0 +1,66 @@
+"""One run, from a canonical spec and prepared data to its files.
+
+What this module imports, and what the registry names for the spec, is the code that a run's id stands for.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from nmepkg.data import store
+from nmepkg.training import compilation, loop, result
+from nmepkg.training.progress import Progress
+from nmepkg.training.provenance import provenance
+
+
+def run(
+    spec: Mapping[str, Any],
+    data: Path,
+    directory: Path,
+    *,
+    name: str,
+    code: str,
+    cache: Path | None = None,
+    stream: TextIO = sys.stderr,
+) -> dict[str, Any]:
+    """Trains a run and writes ``result.json`` and ``params.npz``.
+
+    The result depends on spec, data, code, library versions and device alone; on the same machine, a repeated run is equal
+    to the bit outside its ``provenance``.
+
+    Args:
+      spec: canonical and complete, as the study expands it.
+      data: prepared data (.npz).
+      directory: where the files go.
+      name: the run's id.
+      code: hash of the code, recorded.
+      cache: folder of the compilation cache; None compiles afresh.
+      stream: where progress goes.
+
+    Returns:
+      The content of ``result.json``.
+
+    Raises:
+      UserError: data that are missing, damaged or too few.
+    """
+    started = time.time()
+    if cache is not None:
+        compilation.enable_cache(cache)
+    dataset = store.read(data, spec["validation"]["fraction"], spec["validation"]["seed"])
+    outcome = loop.train(spec, dataset, Progress(spec["training"]["epochs"], stream))
+    if outcome.diverged is not None:
+        stream.write(f"diverged in epoch {outcome.diverged['epoch']}: the loss is no longer a finite number\n")
+    origin = {
+        "code": code,
+        "data_sha256": dataset.sha256,
+        **provenance(),
+        "start": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "wall_seconds": round(time.time() - started, 3),
+    }
+    description = result.describe(name, spec, outcome, origin)
+    result.write(directory, description, outcome)
+    return description
