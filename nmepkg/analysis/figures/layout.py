@@ -8,9 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
 from nmepkg.analysis.labels import tick_text
@@ -130,6 +131,7 @@ def label_grid_values(canvas: Canvas, panels: Panels, values: Sequence[float]) -
         ax.set_xticks(list(values), labels=labels, verticalalignment="baseline")
         ax.tick_params(axis="x", pad=SMALLEST + 1.5)  # from the axis to the baseline: exponents don't push labels down
     canvas.draw_without_rendering()
+    canvas.set_layout_engine("none")  # the layout is found: every format gets this one, without finding it again
 
 
 def _labelled(ax: Axes, values: Sequence[float]) -> set[float]:
@@ -158,9 +160,14 @@ def text_width(text: str, size: float) -> float:
     Raises:
       UserError: the text has mathtext that can't be parsed.
     """
-    if not text:
-        return 0.0
     try:
-        return float(TextPath((0, 0), text, size=size).get_extents().width)
+        width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), is_math_text(text))
     except ValueError:
         raise UserError(f"the label {text!r} isn't valid mathtext; write \\$ for a dollar sign") from None
+    return float(width)
+
+
+def is_math_text(text: str) -> bool:
+    """Whether Matplotlib takes a text for mathtext: it has an even number of dollar signs that aren't escaped."""
+    dollars = text.count("$") - text.count("\\$")
+    return dollars > 0 and dollars % 2 == 0
