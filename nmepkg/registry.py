@@ -1,4 +1,4 @@
-"""What a study may name: activations, methods, models and data sets, each one line here.
+"""What a study may name: activations, methods, models, data sets, losses and kinds of figure, each one line here.
 
 An entry says where its code lives (``module:attribute``, imported only when a run needs it) and which options a study
 may give it, as JSON Schema fragments with their defaults. This module imports nothing heavy and stays out of the code
@@ -125,7 +125,7 @@ DATASETS: dict[str, Entry] = {
         "nmepkg.data.mnist1d:prepare",
         {
             "seed": _integer(0, default=42),
-            "samples": _integer(10, default=5000),
+            "samples": _integer(10, multipleOf=10, default=5000),
         },
     ),
 }
@@ -136,4 +136,9 @@ LOSSES: dict[str, Entry] = {
         {"label_smoothing": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.0}},
     ),
     "mse": Entry("nmepkg.losses:mse"),
+}
+
+# Kinds of figure: code that draws one from its curves.
+FIGURES: dict[str, Entry] = {
+    "accuracy_curve": Entry("nmepkg.analysis.figures.accuracy_curve:draw"),
 }

@@ -1,0 +1,1 @@
+"""A study: checked YAML in, runs with their ids out. Imports neither JAX nor a model."""

@@ -1,0 +1,68 @@
+"""From a study to its runs: every point of every experiment's grid, equal runs once."""
+
+from __future__ import annotations
+
+import itertools
+
+from nmepkg.registry import FIGURES, METHODS
+from nmepkg.study.identity import canonical, data_id, digest, figure_code, run_code, run_id, to_json
+from nmepkg.study.schema import check_entry
+from nmepkg.study.spec import Cell, Expansion, Experiment, Figure, Run, Spec, Study
+
+
+def expand(study: Study) -> Expansion:
+    """Expands every experiment of a checked study, in its order."""
+    runs: dict[str, Run] = {}
+    datasets: dict[str, Spec] = {}
+    cells: list[Cell] = []
+    ids: dict[str, Run] = {}
+    for experiment in study.experiments.values():
+        for setup, method, activation, strength, seed in _grid(experiment):
+            spec = canonical(
+                {
+                    **study.setups[setup].spec,
+                    "method": {**_complete("method", method), "strength": strength},
+                    "activation": _complete("activation", activation),
+                    "seed": seed,
+                }
+            )
+            text = to_json(spec)
+            if text not in ids:
+                code, data = run_code(spec), data_id(spec["data"])
+                ids[text] = run = Run(run_id(spec, code, data), spec, code, data)
+                runs[run.id] = run
+                datasets[data] = spec["data"]
+            options = {k: v for k, v in {**method, **activation}.items() if k not in ("name", "label")}
+            cells.append(
+                Cell(experiment.name, setup, method, activation, strength, seed, options, ids[text].id)
+            )
+    return Expansion(runs, datasets, tuple(cells))
+
+
+def figure_digest(study: Study, expansion: Expansion, figure: Figure) -> str:
+    """A digest of all that a figure shows besides its runs' results: its own spec, its cells, the code that draws it."""
+    cells = expansion.cells_of(figure)
+    return digest(
+        [
+            figure_code(FIGURES, figure.kind),
+            vars(figure),
+            {cell.setup: study.setups[cell.setup].title for cell in cells},
+            [vars(cell) for cell in cells],
+        ]
+    )
+
+
+def _grid(experiment: Experiment) -> itertools.chain[tuple[str, Spec, Spec, float, int]]:
+    def strengths(method: Spec) -> tuple[float, ...]:
+        kind = METHODS[method["name"]].strength
+        return experiment.strengths[kind] if kind else (0.0,)
+
+    return itertools.chain.from_iterable(
+        itertools.product([setup], [method], experiment.activations, strengths(method), experiment.seeds)
+        for setup in experiment.setups
+        for method in experiment.methods
+    )
+
+
+def _complete(kind: str, entry: Spec) -> Spec:
+    return check_entry(kind, {key: value for key, value in entry.items() if key != "label"}, "")

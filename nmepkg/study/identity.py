@@ -1,0 +1,90 @@
+"""What makes a run the same run: its canonical spec, its id, and the code behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from nmepkg.registry import ACTIVATIONS, DATASETS, LOSSES, METHODS, MODELS, SECOND_DERIVATIVES, Entry
+from nmepkg.study.fingerprint import fingerprint
+from nmepkg.study.spec import Spec
+
+_TRAINING = "nmepkg.training.run"
+_DATA_STORE = "nmepkg.data.store"
+
+
+def canonical(spec: Spec) -> Spec:
+    """The same for runs that are equal.
+
+    Any method at strength 0 is SGD; where a method takes no second derivative of the activation, it does not matter what
+    replaces that derivative.
+    """
+    if spec["method"]["strength"] == 0:
+        spec = {**spec, "method": {"name": "sgd", "strength": 0.0}}
+    if not METHODS[spec["method"]["name"]].second_order:
+        spec = {**spec, "activation": {**spec["activation"], "second_derivative": None}}
+    return spec
+
+
+def to_json(value: Any) -> str:
+    """The one text of a JSON-able value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """Twelve hex digits of a JSON-able value."""
+    return hashlib.sha256(to_json(value).encode()).hexdigest()[:12]
+
+
+def run_code(spec: Spec) -> str:
+    """The hash of the code that training a spec runs, data preparation apart."""
+    second = spec["activation"]["second_derivative"]
+    entries = [
+        MODELS[spec["model"]["name"]],
+        METHODS[spec["method"]["name"]],
+        ACTIVATIONS[spec["activation"]["name"]],
+        LOSSES[spec["loss"]["name"]],
+        *([SECOND_DERIVATIVES[second["name"]]] if second else []),
+    ]
+    return _code(_TRAINING, *(entry.target for entry in entries))
+
+
+def data_id(spec: Spec) -> str:
+    """``<name>-<hash>`` of a data set, over its spec and the code that makes it."""
+    entry: Entry = DATASETS[spec["name"]]
+    return f"{spec['name']}-{digest([spec, _code(_DATA_STORE, entry.target)])}"
+
+
+def run_id(spec: Spec, code: str, data: str) -> str:
+    """A readable label and the hash of a canonical spec, its code and its data."""
+    return f"{label(spec)}-{digest([spec, code, data])}"
+
+
+def label(spec: Spec) -> str:
+    """``mnist1d-mlp-psam-0.1-gelu-s0``: enough for a human to tell runs apart, from the spec alone."""
+    method, activation = spec["method"], spec["activation"]
+    second = activation["second_derivative"]
+    parts = [
+        spec["data"]["name"],
+        spec["model"]["name"],
+        method["name"],
+        *([f"{method['strength']:g}"] if METHODS[method["name"]].strength else []),
+        activation["name"] + (f"{activation['beta']:g}" if "beta" in activation else ""),
+        *([second["name"]] if second else []),
+        f"s{spec['seed']}",
+    ]
+    return "-".join(parts)
+
+
+@lru_cache(maxsize=None)
+def _code(root: str, *targets: str) -> str:
+    modules = [root, *(target.partition(":")[0] for target in targets)]
+    return hashlib.sha256(to_json([fingerprint(modules), sorted(targets)]).encode()).hexdigest()[:16]
+
+
+def figure_code(targets: Mapping[str, Entry], kind: str) -> str:
+    """The hash of the code that draws a figure of a kind."""
+    return _code("nmepkg.analysis.render", targets[kind].target)

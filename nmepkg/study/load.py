@@ -1,0 +1,223 @@
+"""Reading a study: strict YAML, checked as a whole before anything else looks at it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nmepkg.errors import UserError
+from nmepkg.registry import METHODS
+from nmepkg.study import schema
+from nmepkg.study.schema import Problem, check, check_entry, join, suggestion
+from nmepkg.study.spec import Experiment, Figure, Setup, Spec, Study
+
+
+def load(path: Path) -> Study:
+    """Reads and checks a study.
+
+    Raises:
+      UserError: the file is not readable, not YAML, or not a study; one line with file, place, and remedy.
+    """
+    content = _read(path)
+    try:
+        return _study(path, content)
+    except Problem as problem:
+        raise UserError(f"{path}: {problem}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without its traps: a key twice is an error, and 1e-3 is a number."""
+
+
+# YAML 1.1 asks for a dot and a sign in the exponent; here every number that Python reads is one.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set()
+    for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise yaml.MarkedYAMLError(problem=f"the key {key!r} is not text", problem_mark=key_node.start_mark)
+        if key in seen:
+            raise yaml.MarkedYAMLError(problem=f"the key {key!r} appears twice", problem_mark=key_node.start_mark)
+        seen.add(key)
+    loader.flatten_mapping(node)
+    return {
+        loader.construct_object(key, deep=True): loader.construct_object(value, deep=True) for key, value in node.value
+    }
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        content = yaml.load(text, _Loader)  # noqa: S506 (a subclass of SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        problem = error.problem or "not YAML"
+        if mark and "\t" in text.splitlines()[min(mark.line, text.count("\n"))]:
+            problem = "a tab where YAML wants spaces"
+        raise UserError(f"{path}: {line}{problem}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, Mapping):
+        found = "empty" if content is None else f"a {type(content).__name__}"
+        raise UserError(f"{path}: a study is a mapping with 'version', 'name', 'setups' …; this file is {found}")
+    return content
+
+
+def _study(path: Path, content: Mapping[str, Any]) -> Study:
+    _refuse_non_finite(content, "")
+    version = content.get("version")
+    if isinstance(version, int) and version > schema.VERSION:
+        raise Problem("version", f"{version} is newer than this nmepkg understands ({schema.VERSION}); update it")
+    if isinstance(version, int) and version < 1:
+        raise Problem("version", f"unknown version {version}; this nmepkg understands {schema.VERSION}")
+    complete = check(content, schema.STUDY)
+
+    setups = {name: _setup(name, spec) for name, spec in complete["setups"].items()}
+    experiments = {name: _experiment(name, spec, setups) for name, spec in complete["experiments"].items()}
+    _refuse_too_many(experiments, complete["limit_runs"])
+    figures = {name: _figure(name, spec, experiments) for name, spec in complete["figures"].items()}
+    return Study(path, complete["name"], complete["store"], setups, experiments, figures)
+
+
+def _setup(name: str, spec: Spec) -> Setup:
+    spec = dict(spec)
+    title = spec.pop("title", name)
+    for kind in ("data", "model", "loss"):
+        spec[kind] = check_entry(kind, spec[kind], join("setups", name, kind))
+    return Setup(name, title, spec)
+
+
+def _experiment(name: str, spec: Spec, setups: Mapping[str, Setup]) -> Experiment:
+    where = join("experiments", name)
+    for i, setup in enumerate(spec["setups"]):
+        if setup not in setups:
+            raise Problem(join(where, "setups", i), f"unknown setup {setup!r}; {suggestion(setup, setups)}")
+    methods = _entries("method", spec["methods"], join(where, "methods"))
+    activations = _entries("activation", spec["activations"], join(where, "activations"))
+    strengths = {key: tuple(spec[key]) for key in schema.STRENGTHS if key in spec}
+    needed = {strength: m["name"] for m in methods if (strength := METHODS[m["name"]].strength)}
+    for strength, method in needed.items():
+        if strength not in strengths:
+            raise Problem(where, f"the key {strength!r} is missing; the method {method!r} takes its values as strengths")
+    for strength in strengths:
+        if strength not in needed:
+            raise Problem(join(where, strength), "no method of this experiment takes it; remove it")
+    for setup in spec["setups"]:
+        batch = setups[setup].spec["training"]["batch_size"]
+        for method in methods:
+            if (m := method.get("m")) and batch % m:
+                raise Problem(
+                    join(where, "methods"),
+                    f"groups of m = {m} do not divide the batch of {batch} of setup {setup!r}; choose a divisor",
+                )
+    return Experiment(name, tuple(spec["setups"]), methods, activations, strengths, tuple(spec["seeds"]))
+
+
+def _entries(kind: str, values: list[Any], where: str) -> tuple[Spec, ...]:
+    """Entries as written, an entry with lists among its options made one entry for each combination."""
+    entries: list[Spec] = []
+    for i, value in enumerate(values):
+        place = join(where, i)
+        entry = {"name": value} if isinstance(value, str) else dict(value)
+        label = entry.pop("label", None)
+        if label is not None and not isinstance(label, str):
+            raise Problem(join(place, "label"), f"{label!r} is not text")
+        grid = {key: option if isinstance(option, list) else [option] for key, option in entry.items()}
+        for key, options in grid.items():
+            if not options:
+                raise Problem(join(place, key), "is empty; give at least one value")
+        for combination in itertools.product(*grid.values()):
+            checked = check_entry(kind, dict(zip(grid, combination, strict=True)), place)
+            shown = {key: checked[key] for key in ("name", *grid) if key in checked}
+            shown |= {"label": label} if label is not None else {}
+            if shown in entries:
+                raise Problem(place, f"{shown['name']!r} with these options is listed twice")
+            entries.append(shown)
+    return tuple(entries)
+
+
+def _figure(name: str, spec: Spec, experiments: Mapping[str, Experiment]) -> Figure:
+    where = join("figures", name)
+    for i, experiment in enumerate(spec["experiments"]):
+        if experiment not in experiments:
+            raise Problem(
+                join(where, "experiments", i), f"unknown experiment {experiment!r}; {suggestion(experiment, experiments)}"
+            )
+    values = _axes([experiments[experiment] for experiment in spec["experiments"]])
+    roles = {role: spec[role] for role in ("x", "rows", "columns", "lines") if spec[role] is not None}
+    for role, axis in roles.items():
+        if axis not in values:
+            raise Problem(join(where, role), f"no axis {axis!r} in its experiments; {suggestion(axis, values)}")
+        if list(roles.values()).count(axis) > 1:
+            raise Problem(join(where, role), f"the axis {axis!r} is shown twice; name it once")
+    options = {axis for axis in roles.values() if axis not in ("setup", "method", "activation", "experiment")}
+    for axis in ("setup", "method", "activation", *schema.STRENGTHS):
+        distinct = values.get(axis, [])
+        if axis in ("method", "activation"):
+            distinct = _distinct([{k: v for k, v in entry.items() if k not in options} for entry in distinct])
+        if len(distinct) > 1 and axis not in roles.values():
+            raise Problem(where, f"its experiments have {len(distinct)} values of {axis!r}; give it to rows, columns or lines")
+    return Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"])})
+
+
+def _axes(experiments: list[Experiment]) -> dict[str, list[Any]]:
+    """The axes that a figure of these experiments may show, with their values."""
+    values: dict[str, list[Any]] = {
+        "setup": _distinct([s for e in experiments for s in e.setups]),
+        "method": _distinct([m for e in experiments for m in e.methods]),
+        "activation": _distinct([a for e in experiments for a in e.activations]),
+        "experiment": [e.name for e in experiments],
+    }
+    for e in experiments:
+        for strength, numbers in e.strengths.items():
+            values[strength] = _distinct([*values.get(strength, []), *numbers])
+    for kind in ("method", "activation"):
+        for option in values[kind][0]:
+            if option not in ("name", "label") and all(option in entry for entry in values[kind]):
+                values[option] = _distinct([entry[option] for entry in values[kind]])
+    return values
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    return [value for i, value in enumerate(values) if value not in values[:i]]
+
+
+def _refuse_too_many(experiments: Mapping[str, Experiment], limit: int) -> None:
+    count = 0
+    for e in experiments.values():
+        points = sum(len(e.strengths[s]) if (s := METHODS[m["name"]].strength) else 1 for m in e.methods)
+        count += len(e.setups) * points * len(e.activations) * len(e.seeds)
+    if count > limit:
+        raise Problem("limit_runs", f"the experiments ask for {count} runs, more than {limit}; raise it if you mean it")
+
+
+def _refuse_non_finite(value: Any, where: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Problem(where, f"{value} is not a finite number")
+    parts: Any = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        _refuse_non_finite(part, join(where, key))
