@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
 
 import matplotlib
@@ -16,10 +15,8 @@ from nmepkg.analysis.results import read_results
 from nmepkg.analysis.save import Origin, save
 from nmepkg.analysis.style import RC
 from nmepkg.errors import UserError
+from nmepkg.registry import FIGURES
 from nmepkg.study.spec import Expansion, Study
-
-# kind of figure -> module with `draw(curves, titles) -> matplotlib Figure`
-KINDS = {"accuracy_curve": "nmepkg.analysis.figures.accuracy_curve"}
 
 
 def render(study: Study, expansion: Expansion, name: str, stem: Path) -> list[str]:
@@ -32,14 +29,14 @@ def render(study: Study, expansion: Expansion, name: str, stem: Path) -> list[st
         raise UserError(f"the study {study.name!r} has no figure {name!r}, only {', '.join(study.figures)}")
     figure = study.figures[name]
     store = Path(study.store)
-    cells = [cell for cell in expansion.cells if cell.experiment in figure.experiments]
+    cells = expansion.cells_of(figure)
     specs = {cell.run_id: expansion.runs[cell.run_id].spec for cell in cells}
     curves = collect(figure, cells, read_results(store, specs), store)
     note = mixed_versions(curves.runs)
     origin = Origin(
         study.name, name, figure.title or name, _digest(curves.runs["code"].dropna()), _digest(curves.runs["run"]), note
     )
-    draw = import_module(KINDS[figure.kind]).draw
+    draw = FIGURES[figure.kind].load()  # (curves, titles of the setups) -> matplotlib Figure
     with matplotlib.rc_context(RC):
         save(draw(curves, {key: setup.title for key, setup in study.setups.items()}), stem, origin)
     write_tables(curves, stem, note)

@@ -1,4 +1,4 @@
-"""Draws one figure of a study from the results of its runs: `figure.py --study FILE --figure NAME --out STEM`."""
+"""Draws one figure of a study from the results of its runs: `figure.py --study FILE --figure NAME --digest HEX --out STEM`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nmepkg.analysis.render import render
 from nmepkg.errors import UserError
-from nmepkg.study.expand import expand
+from nmepkg.study.expand import expand, figure_digest
 from nmepkg.study.load import load
 
 
@@ -17,11 +17,14 @@ def main() -> int:
     parser.add_argument("--study", type=Path, required=True, help="study file (YAML)")
     parser.add_argument("--figure", required=True, help="name of a figure of the study")
     parser.add_argument("--out", type=Path, required=True, help="path of the outputs without their endings")
-    parser.add_argument("--cells-digest", help="changes when the figure's runs do, so that the workflow draws it again")
+    parser.add_argument("--digest", required=True, help="what the workflow planned to draw; anything else is refused")
     arguments = parser.parse_args()
     try:
         study = load(arguments.study)
-        warnings = render(study, expand(study), arguments.figure, arguments.out)
+        expansion = expand(study)
+        if figure_digest(study, expansion, study.figures[arguments.figure]) != arguments.digest:
+            raise UserError(f"{arguments.study}: the study or the code changed since this job was planned; run it again")
+        warnings = render(study, expansion, arguments.figure, arguments.out)
     except UserError as error:
         print(f"figure.py: {error}", file=sys.stderr)
         return 2

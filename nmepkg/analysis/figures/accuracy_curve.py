@@ -48,7 +48,7 @@ def draw(curves: Curves, titles: Mapping[str, str]) -> Canvas:
         runs = _panel(curves.runs, row, column)
         for baseline in baselines:
             if (row, column) in baseline.points:
-                _draw_baseline(ax, baseline, baseline.points[row, column], runs)
+                _draw_baseline(ax, baseline, baseline.points[row, column], runs, _bounds(curves))
         for line, style in enumerate(styles):
             _draw_curve(ax, points[points["line"] == line], runs[runs["line"] == line], style, line, _bounds(curves))
         _draw_diverged(ax, runs, styles, _diverging(curves))
@@ -109,11 +109,14 @@ def _draw_curve(
     )
 
 
-def _draw_baseline(ax: Axes, baseline: Baseline, point: pd.Series, runs: pd.DataFrame) -> None:
+def _draw_baseline(
+    ax: Axes, baseline: Baseline, point: pd.Series, runs: pd.DataFrame, bounds: tuple[float, float]
+) -> None:
     if point["n_seeds"] == 0:
         return
     if point["n_seeds"] > 1:
-        ax.axhspan(point["ci_low"], point["ci_high"], color=baseline.color, alpha=0.08, linewidth=0, zorder=0.5)
+        low, high = np.clip((point["ci_low"], point["ci_high"]), *bounds)
+        ax.axhspan(low, high, color=baseline.color, alpha=0.08, linewidth=0, zorder=0.5)
         seeds = runs[runs["run"].isin(point["runs"].split())]["_y"].dropna().drop_duplicates()
         place = np.full(len(seeds), _BASELINE_SEEDS)
         ax.plot(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
 
-from nmepkg.analysis.labels import tick_text
+from nmepkg.analysis.labels import drawn, tick_text
 from nmepkg.analysis.style import NORMAL, ONE_COLUMN, SMALLEST, TWO_COLUMNS
 from nmepkg.errors import UserError
 
@@ -56,7 +57,7 @@ def add_legend(canvas: Canvas, entries: Sequence[Line2D | Patch], title: str | N
     )
     extra = 0.155 * -(-len(entries) // columns) + 0.06
     if title:
-        text = wrap(title, NORMAL + 1, width - 10)
+        text = wrap(drawn(title), NORMAL + 1, width - 10)
         canvas.suptitle(text)
         extra += 0.17 * (text.count("\n") + 1)
     canvas.set_figheight(canvas.get_figheight() + extra)
@@ -80,9 +81,9 @@ def _legend_width(widths: Sequence[float], columns: int) -> float:
 
 
 def wrap(text: str, size: float, width: float) -> str:
-    """Breaks a text between words so that no line is wider than ``width`` points; a longer word stays whole."""
+    """Breaks a text between words for lines no wider than ``width`` points; a formula or longer word stays whole."""
     lines: list[str] = []
-    for word in text.split():
+    for word in re.findall(r"(?:\$[^$]*\$|\S)+", text):
         if lines and text_width(f"{lines[-1]} {word}", size) <= width:
             lines[-1] += f" {word}"
         else:

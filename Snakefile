@@ -1,0 +1,51 @@
+"""A study, from its YAML to its figures. See README.md for use, config/README.md for every key of a study."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from nmepkg.errors import UserError
+from nmepkg.registry import METHODS
+from nmepkg.study.expand import expand, figure_digest
+from nmepkg.study.identity import to_json
+from nmepkg.study.load import load
+
+# Read by nmepkg, not by `configfile:`, which would merge the default study into the one asked for.
+CONFIGFILES = list(workflow.config_settings.configfiles)
+STUDY_FILE = Path(CONFIGFILES[-1] if CONFIGFILES else "config/config.yaml")
+try:
+    STUDY = load(STUDY_FILE)
+except UserError as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)
+EXPANSION = expand(STUDY)
+STORE = STUDY.store
+PYTHON = shlex.quote(sys.executable)
+
+
+wildcard_constraints:
+    run="[^/]+",
+    data="[^/]+",
+    figure="|".join(STUDY.figures) or "none",
+
+
+localrules:
+    figures,
+    all,
+
+
+rule figures:
+    input:
+        [f"{STORE}/figures/{STUDY.name}/{name}.pdf" for name in STUDY.figures],
+    default_target: True
+
+
+rule all:
+    input:
+        rules.figures.input,
+        [f"{STORE}/runs/{run}/result.json" for run in EXPANSION.runs],
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/figures.smk"
