@@ -1,0 +1,103 @@
+"""What a step of each method costs, in units of one SGD gradient: time (median of interleaved rounds) and FLOPs.
+
+    python benchmarks/step_cost.py [--rounds 15]
+
+Models: a small CNN on 28×28 images and the default study's two, batch 128, float32. FLOPs are XLA's own count of the compiled
+step (`cost_analysis`). Times of one round are taken back to back, so that a busy machine slows them all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from nmepkg import activations, losses
+from nmepkg.models.mlp import MLP
+from nmepkg.models.resnet1d import ResNet1D
+from nmepkg.registry import METHODS
+
+BATCH, CLASSES = 128, 10
+STEPS = {
+    "sgd": {},
+    "sam": {},
+    "psam": {},
+    "psam_gn": {},
+    "psam_nme": {},
+    "psam_fd": {"step": 1e-2},
+}
+
+
+class CNN(nn.Module):
+    """Two convolutions and two dense layers, 3·10⁵ parameters."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        for channels in (16, 32):
+            x = activations.gelu(nn.Conv(channels, (3, 3), 2)(x))
+        x = activations.gelu(nn.Dense(128)(x.reshape(len(x), -1)))
+        return nn.Dense(CLASSES)(x)
+
+
+MODELS = {
+    "CNN, 28×28": (CNN(), (28, 28, 1)),
+    "MLP 128×3": (MLP(CLASSES, activations.gelu, 128, 3), (40,)),
+    "ResNet1D 8": (ResNet1D(CLASSES, activations.gelu, 8, (1, 1, 1)), (40,)),
+}
+
+
+def compile_steps(model: nn.Module, shape: tuple[int, ...]) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+    """Method -> (compiled direction, its arguments)."""
+    key = jax.random.key(0)
+    inputs = jax.random.normal(key, (BATCH, *shape))
+    labels = jax.random.randint(key, (BATCH,), 0, CLASSES)
+    variables = jax.jit(partial(model.init, train=False))(key, inputs)
+    stats = variables.get("batch_stats", {})
+
+    def logits_fn(params: Any, x: jax.Array) -> tuple[jax.Array, Any]:
+        logits, updates = model.apply({"params": params, "batch_stats": stats}, x, train=True, mutable=["batch_stats"])
+        return logits, updates.get("batch_stats", {})
+
+    arguments = (variables["params"], (inputs, labels), jnp.asarray(0.1))
+    steps = {}
+    for name, options in STEPS.items():
+        method = partial(METHODS[name].load(), **options)
+
+        def direction(params: Any, batch: Any, strength: Any, method: Any = method) -> Any:
+            return method(logits_fn, losses.cross_entropy, params, batch, key, strength)
+
+        steps[name] = (jax.jit(direction).lower(*arguments).compile(), arguments)
+    return steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}")
+    for title, (model, shape) in MODELS.items():
+        steps = compile_steps(model, shape)
+        seconds: dict[str, list[float]] = {name: [] for name in steps}
+        for _ in range(rounds + 1):  # the first round warms up
+            for name, (step, arguments) in steps.items():
+                start = time.perf_counter()
+                for _ in range(10):
+                    result = step(*arguments)
+                jax.block_until_ready(result)
+                seconds[name].append((time.perf_counter() - start) / 10)
+        flops = {name: step.cost_analysis()["flops"] for name, (step, _) in steps.items()}
+        print(f"\n{title}: one SGD gradient takes {1e3 * statistics.median(seconds['sgd'][1:]):.2f} ms")
+        print(f"{'':10}{'time':>7}{'FLOPs':>7}")
+        for name in steps:
+            ratios = [a / b for a, b in zip(seconds[name][1:], seconds["sgd"][1:], strict=True)]
+            print(f"{name:10}{statistics.median(ratios):7.2f}{flops[name] / flops['sgd']:7.2f}")
+
+
+if __name__ == "__main__":
+    main()
