@@ -76,13 +76,14 @@ def read(path: Path, fraction: float, seed: int) -> Dataset:
     sidecar = path.with_suffix(".json")
     try:
         description = json.loads(sidecar.read_text())
+        sha256, classes = description["sha256"], description["classes"]
         with np.load(path) as file:
             arrays = {name: file[name] for name in ARRAYS}
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; run snakemake to prepare the data") from None
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: damaged ({error}); delete it and {sidecar.name} to prepare the data again") from None
-    if digest(arrays) != description.get("sha256"):
+    if digest(arrays) != sha256:
         raise UserError(f"{path}: does not match its hash; delete it and {sidecar.name} to prepare the data again")
 
     x, y = arrays["train_x"], arrays["train_y"]
@@ -95,6 +96,6 @@ def read(path: Path, fraction: float, seed: int) -> Dataset:
         train=(x[kept], y[kept]),
         validation=(x[out], y[out]),
         test=(arrays["test_x"], arrays["test_y"]),
-        classes=description["classes"],
-        sha256=description["sha256"],
+        classes=classes,
+        sha256=sha256,
     )
