@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from nmepkg.errors import UserError
-from nmepkg.registry import METHODS
 from nmepkg.study.expand import expand, figure_digest
 from nmepkg.study.identity import to_json
 from nmepkg.study.load import load
@@ -20,7 +19,13 @@ except UserError as error:
     sys.exit(2)
 EXPANSION = expand(STUDY)
 STORE = STUDY.store
-PYTHON = shlex.quote(sys.executable)
+
+# Jobs find the Python that runs Snakemake, activated or not. In the container, whose recipe is in containers/, that folder
+# does not exist and its own Python serves.
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+
+container: "nmepkg.sif"
 
 
 wildcard_constraints:
@@ -35,9 +40,9 @@ localrules:
 
 
 rule figures:
+    default_target: True
     input:
         [f"{STORE}/figures/{STUDY.name}/{name}.pdf" for name in STUDY.figures],
-    default_target: True
 
 
 rule all:

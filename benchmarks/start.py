@@ -50,9 +50,7 @@ def main() -> None:
         arrays = mnist1d.prepare(seed=42, samples=5000)
         store.write(data, arrays, {})
         for model in ("mlp", "resnet1d"):
-            spec = next(
-                r.spec for r in runs if (r.spec["model"]["name"], r.spec["method"]["name"]) == (model, "psam")
-            )
+            spec = next(r.spec for r in runs if (r.spec["model"]["name"], r.spec["method"]["name"]) == (model, "psam"))
             examples = len(arrays["train_x"])
             fraction = 1 - spec["training"]["batch_size"] / examples
             spec = {

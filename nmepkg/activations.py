@@ -82,12 +82,12 @@ def zero(x: Array) -> Array:
 
 def gaussian(x: Array, beta: ArrayLike = 100.0) -> Array:
     """φ'' := β/√(2π) exp(−β²x²/2), the paper's synthetic NME (equation 19); its integral is 1."""
-    return beta / _SQRT_2PI * jnp.exp(-0.5 * _clip_tail(beta * x) ** 2)
+    return jnp.exp(-0.5 * _clip_tail(beta * x) ** 2) * (beta / _SQRT_2PI)
 
 
 def gaussian_listing(x: Array, beta: ArrayLike = 100.0) -> Array:
     """φ'' := β/√(2π) exp(−β²x²), as in the listing of the paper's appendix; its integral is 1/√2."""
-    return beta / _SQRT_2PI * jnp.exp(-(_clip_tail(beta * x) ** 2))
+    return jnp.exp(-(_clip_tail(beta * x) ** 2)) * (beta / _SQRT_2PI)
 
 
 def replace_second_derivative(phi: Callable[..., Array], psi: Activation) -> Callable[..., Array]:
@@ -141,7 +141,7 @@ def from_spec(spec: Mapping[str, Any], beta: ArrayLike | None = None) -> Activat
     return lambda x: phi(x, *arguments)
 
 
-def _clip_tail(t: Array) -> Array:
+def _clip_tail(t: ArrayLike) -> Array:
     """t where the normal density at t is a number of its type, the nearest such t elsewhere.
 
     Beyond, exp(−t²/2) is 0 and Φ is 0 or 1 in floating point: clipping changes no value, and keeps the powers of t in

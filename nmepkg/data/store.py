@@ -51,9 +51,7 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any])
         "sha256": digest(arrays),
         "classes": int(max(arrays["train_y"].max(), arrays["test_y"].max())) + 1,
         "shapes": {name: list(array.shape) for name, array in arrays.items()},
-        "examples_per_class": {
-            split: np.bincount(arrays[f"{split}_y"]).tolist() for split in ("train", "test")
-        },
+        "examples_per_class": {split: np.bincount(arrays[f"{split}_y"]).tolist() for split in ("train", "test")},
         "numpy": np.__version__,
     }
     sidecar = path.with_suffix(".json")

@@ -32,9 +32,7 @@ from nmepkg.methods.base import (
 def _penalize(product: Callable[..., Params], p: float) -> Method:
     """The method whose direction is ∇L + ρ p ‖g‖ᵖ⁻¹ A ĝ, with A v = ``product(logits_fn, loss_fn, params, v)``."""
 
-    def method(
-        logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any
-    ) -> Update:
+    def method(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any) -> Update:
         inputs, labels = batch
         loss, state, gradient = loss_and_gradient(logits_fn, loss_fn, params, batch)
         unit, length = normalize(gradient)

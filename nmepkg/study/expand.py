@@ -33,9 +33,7 @@ def expand(study: Study) -> Expansion:
                 runs[run.id] = run
                 datasets[data] = spec["data"]
             options = {k: v for k, v in {**method, **activation}.items() if k not in ("name", "label")}
-            cells.append(
-                Cell(experiment.name, setup, method, activation, strength, seed, options, ids[text].id)
-            )
+            cells.append(Cell(experiment.name, setup, method, activation, strength, seed, options, ids[text].id))
     return Expansion(runs, datasets, tuple(cells))
 
 

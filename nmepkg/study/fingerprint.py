@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def fingerprint(modules: Iterable[str], package: Path = PACKAGE) -> str:
     return _fingerprint(tuple(sorted(set(modules))), package)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _fingerprint(modules: tuple[str, ...], package: Path) -> str:
     hashed = hashlib.sha256()
     for module in sorted(closure(modules, package)):
@@ -54,7 +54,7 @@ def closure(modules: Iterable[str], package: Path = PACKAGE) -> set[str]:
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module(module: str, package: Path) -> tuple[str, frozenset[str]]:
     """(hash, imported modules of the package) of one module."""
     path = _path(module, package)
@@ -80,7 +80,7 @@ def _imports(tree: ast.AST, module: str, path: Path, package: Path) -> Iterator[
         yield from (name for name in names if _path(name, package) is not None)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _path(module: str, package: Path) -> Path | None:
     head, *rest = module.split(".")
     if head != package.name:
@@ -101,7 +101,7 @@ def _canonical(node: Any) -> Any:
         return node
     fields = []
     for name in node._fields:
-        value = getattr(node, name, None)
+        value: Any = getattr(node, name, None)
         if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             value = value[1:]
         if value is not None and value != [] and name != "ctx":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from nmepkg.registry import ACTIVATIONS, DATASETS, LOSSES, METHODS, MODELS, SECOND_DERIVATIVES, Entry
@@ -79,7 +79,7 @@ def label(spec: Spec) -> str:
     return "-".join(parts)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _code(root: str, *targets: str) -> str:
     modules = [root, *(target.partition(":")[0] for target in targets)]
     return hashlib.sha256(to_json([fingerprint(modules), sorted(targets)]).encode()).hexdigest()[:16]

@@ -14,7 +14,7 @@ import yaml
 from nmepkg.errors import UserError
 from nmepkg.registry import METHODS
 from nmepkg.study import schema
-from nmepkg.study.schema import Problem, check, check_entry, join, suggestion
+from nmepkg.study.schema import StudyError, check, check_entry, join, suggestion
 from nmepkg.study.spec import Experiment, Figure, Setup, Spec, Study
 
 
@@ -27,7 +27,7 @@ def load(path: Path) -> Study:
     content = _read(path)
     try:
         return _study(path, content)
-    except Problem as problem:
+    except StudyError as problem:
         raise UserError(f"{path}: {problem}") from None
 
 
@@ -71,7 +71,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        content = yaml.load(text, _Loader)  # noqa: S506 (a subclass of SafeLoader)
+        content = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f"line {mark.line + 1}: " if mark else ""
@@ -91,9 +91,9 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
     _refuse_non_finite(content, "")
     version = content.get("version")
     if isinstance(version, int) and version > schema.VERSION:
-        raise Problem("version", f"{version} is newer than this nmepkg understands ({schema.VERSION}); update it")
+        raise StudyError("version", f"{version} is newer than this nmepkg understands ({schema.VERSION}); update it")
     if isinstance(version, int) and version < 1:
-        raise Problem("version", f"unknown version {version}; this nmepkg understands {schema.VERSION}")
+        raise StudyError("version", f"unknown version {version}; this nmepkg understands {schema.VERSION}")
     complete = check(content, schema.STUDY)
 
     setups = {name: _setup(name, spec) for name, spec in complete["setups"].items()}
@@ -115,22 +115,24 @@ def _experiment(name: str, spec: Spec, setups: Mapping[str, Setup]) -> Experimen
     where = join("experiments", name)
     for i, setup in enumerate(spec["setups"]):
         if setup not in setups:
-            raise Problem(join(where, "setups", i), f"unknown setup {setup!r}; {suggestion(setup, setups)}")
+            raise StudyError(join(where, "setups", i), f"unknown setup {setup!r}; {suggestion(setup, setups)}")
     methods = _entries("method", spec["methods"], join(where, "methods"))
     activations = _entries("activation", spec["activations"], join(where, "activations"))
     strengths = {key: tuple(spec[key]) for key in schema.STRENGTHS if key in spec}
     needed = {strength: m["name"] for m in methods if (strength := METHODS[m["name"]].strength)}
     for strength, method in needed.items():
         if strength not in strengths:
-            raise Problem(where, f"the key {strength!r} is missing; the method {method!r} takes its values as strengths")
+            raise StudyError(
+                where, f"the key {strength!r} is missing; the method {method!r} takes its values as strengths"
+            )
     for strength in strengths:
         if strength not in needed:
-            raise Problem(join(where, strength), "no method of this experiment takes it; remove it")
+            raise StudyError(join(where, strength), "no method of this experiment takes it; remove it")
     for setup in spec["setups"]:
         batch = setups[setup].spec["training"]["batch_size"]
         for method in methods:
             if (m := method.get("m")) and batch % m:
-                raise Problem(
+                raise StudyError(
                     join(where, "methods"),
                     f"groups of m = {m} do not divide the batch of {batch} of setup {setup!r}; choose a divisor",
                 )
@@ -145,17 +147,17 @@ def _entries(kind: str, values: list[Any], where: str) -> tuple[Spec, ...]:
         entry = {"name": value} if isinstance(value, str) else dict(value)
         label = entry.pop("label", None)
         if label is not None and not isinstance(label, str):
-            raise Problem(join(place, "label"), f"{label!r} is not text")
+            raise StudyError(join(place, "label"), f"{label!r} is not text")
         grid = {key: option if isinstance(option, list) else [option] for key, option in entry.items()}
         for key, options in grid.items():
             if not options:
-                raise Problem(join(place, key), "is empty; give at least one value")
+                raise StudyError(join(place, key), "is empty; give at least one value")
         for combination in itertools.product(*grid.values()):
             checked = check_entry(kind, dict(zip(grid, combination, strict=True)), place)
             shown = {key: checked[key] for key in ("name", *grid) if key in checked}
             shown |= {"label": label} if label is not None else {}
             if shown in entries:
-                raise Problem(place, f"{shown['name']!r} with these options is listed twice")
+                raise StudyError(place, f"{shown['name']!r} with these options is listed twice")
             entries.append(shown)
     return tuple(entries)
 
@@ -164,23 +166,26 @@ def _figure(name: str, spec: Spec, experiments: Mapping[str, Experiment]) -> Fig
     where = join("figures", name)
     for i, experiment in enumerate(spec["experiments"]):
         if experiment not in experiments:
-            raise Problem(
-                join(where, "experiments", i), f"unknown experiment {experiment!r}; {suggestion(experiment, experiments)}"
+            raise StudyError(
+                join(where, "experiments", i),
+                f"unknown experiment {experiment!r}; {suggestion(experiment, experiments)}",
             )
     values = _axes([experiments[experiment] for experiment in spec["experiments"]])
     roles = {role: spec[role] for role in ("x", "rows", "columns", "lines") if spec[role] is not None}
     for role, axis in roles.items():
         if axis not in values:
-            raise Problem(join(where, role), f"no axis {axis!r} in its experiments; {suggestion(axis, values)}")
+            raise StudyError(join(where, role), f"no axis {axis!r} in its experiments; {suggestion(axis, values)}")
         if list(roles.values()).count(axis) > 1:
-            raise Problem(join(where, role), f"the axis {axis!r} is shown twice; name it once")
+            raise StudyError(join(where, role), f"the axis {axis!r} is shown twice; name it once")
     options = {axis for axis in roles.values() if axis not in ("setup", "method", "activation", "experiment")}
     for axis in ("setup", "method", "activation", *schema.STRENGTHS):
         distinct = values.get(axis, [])
         if axis in ("method", "activation"):
             distinct = _distinct([{k: v for k, v in entry.items() if k not in options} for entry in distinct])
         if len(distinct) > 1 and axis not in roles.values():
-            raise Problem(where, f"its experiments have {len(distinct)} values of {axis!r}; give it to rows, columns or lines")
+            raise StudyError(
+                where, f"its experiments have {len(distinct)} values of {axis!r}; give it to rows, columns or lines"
+            )
     return Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"])})
 
 
@@ -212,12 +217,14 @@ def _refuse_too_many(experiments: Mapping[str, Experiment], limit: int) -> None:
         points = sum(len(e.strengths[s]) if (s := METHODS[m["name"]].strength) else 1 for m in e.methods)
         count += len(e.setups) * points * len(e.activations) * len(e.seeds)
     if count > limit:
-        raise Problem("limit_runs", f"the experiments ask for {count} runs, more than {limit}; raise it if you mean it")
+        raise StudyError(
+            "limit_runs", f"the experiments ask for {count} runs, more than {limit}; raise it if you mean it"
+        )
 
 
 def _refuse_non_finite(value: Any, where: str) -> None:
     if isinstance(value, float) and not math.isfinite(value):
-        raise Problem(where, f"{value} is not a finite number")
+        raise StudyError(where, f"{value} is not a finite number")
     parts: Any = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, part in parts:
         _refuse_non_finite(part, join(where, key))

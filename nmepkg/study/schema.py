@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
@@ -134,7 +134,7 @@ ENTRIES: dict[str, Mapping[str, Entry]] = {
 }
 
 
-class Problem(UserError):
+class StudyError(UserError):
     """What is wrong, and where in the study; the loader adds the file."""
 
     def __init__(self, where: str, what: str) -> None:
@@ -145,11 +145,13 @@ def check(value: Any, schema: Schema, where: str = "") -> Any:
     """Checks a value and returns it complete: with defaults, and numbers of their declared type.
 
     Raises:
-      Problem: names the place and, for a wrong key, the nearest valid one.
+      StudyError: names the place and, for a wrong key, the nearest valid one.
     """
-    error = min(Draft202012Validator(schema).iter_errors(value), key=lambda e: list(map(str, e.absolute_path)), default=None)
+    error = min(
+        Draft202012Validator(schema).iter_errors(value), key=lambda e: list(map(str, e.absolute_path)), default=None
+    )
     if error is not None:
-        raise Problem(join(where, *error.absolute_path), _message(error))
+        raise StudyError(join(where, *error.absolute_path), _message(error))
     return _complete(value, schema)
 
 
@@ -166,18 +168,18 @@ def check_entry(kind: str, value: Any, where: str) -> dict[str, Any]:
     """Checks an entry, ``name`` or ``{name: …, options…}``, and returns it as a complete mapping.
 
     Raises:
-      Problem: it names nothing that exists, or an option is unknown, missing or of the wrong type.
+      StudyError: it names nothing that exists, or an option is unknown, missing or of the wrong type.
     """
     entry = {"name": value} if isinstance(value, str) else value
     known = ENTRIES[kind]
     if not isinstance(entry, Mapping):
-        raise Problem(where, f"{value!r} is neither a name nor a mapping with a name")
+        raise StudyError(where, f"{value!r} is neither a name nor a mapping with a name")
     if "name" not in entry:
-        raise Problem(where, f"the key 'name' is missing; it names one of {_listed(known)}")
+        raise StudyError(where, f"the key 'name' is missing; it names one of {_listed(known)}")
     name = entry["name"]
     if not isinstance(name, str) or name not in known:
         place = where if isinstance(value, str) else join(where, "name")
-        raise Problem(place, f"unknown {kind.replace('_', ' ')} {name!r}; {suggestion(name, known)}")
+        raise StudyError(place, f"unknown {kind.replace('_', ' ')} {name!r}; {suggestion(name, known)}")
     complete = check(dict(entry), entry_schema(kind, name), where)
     if complete.get("second_derivative") is not None:
         complete["second_derivative"] = check_entry(
@@ -233,10 +235,11 @@ _TYPES = {
 
 
 def _message(error: ValidationError) -> str:
-    value, limit = error.instance, error.validator_value
+    value: Any = error.instance
+    limit: Any = error.validator_value
     match error.validator:
         case "additionalProperties":
-            valid = error.schema["properties"]
+            valid = cast(Schema, error.schema)["properties"]
             unknown = next(key for key in value if key not in valid)
             return f"unknown key {unknown!r}; {suggestion(unknown, valid)}"
         case "required":

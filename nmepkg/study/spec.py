@@ -112,3 +112,7 @@ class Expansion:
 
     def cells_of(self, figure: Figure) -> tuple[Cell, ...]:
         return tuple(cell for cell in self.cells if cell.experiment in figure.experiments)
+
+    def runs_of(self, figure: Figure) -> tuple[str, ...]:
+        """Ids of the runs behind a figure, each once."""
+        return tuple(dict.fromkeys(cell.run_id for cell in self.cells_of(figure)))

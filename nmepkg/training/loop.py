@@ -89,10 +89,12 @@ def train(spec: Mapping[str, Any], dataset: Dataset, report: Callable[[int, Row 
         state = begin_epoch(state)
         for _ in range(steps):
             state = step(state, hyper, data)
-        due = epoch % training["evaluate_every"] == 0 or epoch == epochs
+        row = None
         finite = math.isfinite(float(state.loss))
-        row = {"epoch": epoch, "step": epoch * steps, **evaluate(state, hyper)} if due and finite else None
-        if not finite or (row and not all(math.isfinite(row[f"{name}_loss"]) for name in SETS if row[f"{name}_loss"] is not None)):
+        if finite and (epoch % training["evaluate_every"] == 0 or epoch == epochs):
+            row = {"epoch": epoch, "step": epoch * steps, **evaluate(state, hyper)}
+            finite = all(math.isfinite(number) for number in row.values() if number is not None)
+        if not finite:
             return Outcome(state, history, {"epoch": epoch, "step": epoch * steps})
         if row:
             history.append(row)

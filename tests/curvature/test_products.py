@@ -83,9 +83,7 @@ def test_split_separates_what_comes_through_the_second_derivative(activation):
         np.random.default_rng(0), activations.replace_second_derivative(phi, activations.zero)
     )
     v = cases.vector(case)
-    part, rest = curvature.split_nmevp(
-        case.logits, lambda p: ablated(p, case.batch[0]), case.loss, case.params, v
-    )
+    part, rest = curvature.split_nmevp(case.logits, lambda p: ablated(p, case.batch[0]), case.loss, case.params, v)
     whole = curvature.nmevp(case.logits, case.loss, case.params, v)
     np.testing.assert_allclose(cases.flat(part) + cases.flat(rest), cases.flat(whole), **close)
 

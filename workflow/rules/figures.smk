@@ -1,24 +1,21 @@
-def results_of(wildcards):
-    cells = EXPANSION.cells_of(STUDY.figures[wildcards.figure])
-    return list(dict.fromkeys(f"{STORE}/runs/{cell.run_id}/result.json" for cell in cells))
-
-
 rule figure:
     input:
-        results_of,
+        lambda wildcards: [
+            f"{STORE}/runs/{run}/result.json" for run in EXPANSION.runs_of(STUDY.figures[wildcards.figure])
+        ],
     output:
         multiext(f"{STORE}/figures/{STUDY.name}/{{figure}}", ".pdf", ".svg", ".png", ".csv", ".runs.csv"),
+    log:
+        f"{STORE}/logs/figure/{STUDY.name}/{{figure}}.log",
     params:
         study=shlex.quote(str(STUDY_FILE)),
         stem=f"{STORE}/figures/{STUDY.name}/{{figure}}",
         # Changes with what the figure shows and with the code that draws it, so that either draws it again.
         digest=lambda wildcards: figure_digest(STUDY, EXPANSION, STUDY.figures[wildcards.figure]),
-    log:
-        f"{STORE}/logs/figure/{STUDY.name}/{{figure}}.log",
     message:
         "Drawing {wildcards.figure}"
     shell:
-        "{PYTHON} workflow/scripts/figure.py --study {params.study} --figure {wildcards.figure} --out {params.stem} "
+        "python workflow/scripts/figure.py --study {params.study} --figure {wildcards.figure} --out {params.stem} "
         "--digest {params.digest} >{log} 2>&1"
 
 
@@ -28,6 +25,6 @@ for name in STUDY.figures:
     rule:
         name:
             name
-        localrule: True
         input:
             f"{STORE}/figures/{STUDY.name}/{name}.pdf",
+        localrule: True

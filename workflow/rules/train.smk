@@ -5,18 +5,18 @@ rule train:
     output:
         result=f"{STORE}/runs/{{run}}/result.json",
         params=f"{STORE}/runs/{{run}}/params.npz",
+    log:
+        f"{STORE}/logs/train/{{run}}.log",
+    threads: 1
     params:
         spec=lambda wildcards: shlex.quote(to_json(EXPANSION.runs[wildcards.run].spec)),
         code=lambda wildcards: EXPANSION.runs[wildcards.run].code,
         out=subpath(output.result, parent=True),
         cache=f"{STORE}/cache/jax",
-    log:
-        f"{STORE}/logs/train/{{run}}.log",
-    threads: 1
     message:
         "Training {wildcards.run}"
     # NPROC is the size of XLA's thread pool: one thread a job, or parallel jobs fight for the cores.
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "{PYTHON} workflow/scripts/train.py --run {wildcards.run} --spec {params.spec} --code {params.code} "
+        "python workflow/scripts/train.py --run {wildcards.run} --spec {params.spec} --code {params.code} "
         "--data {input.data} --out {params.out} --cache {params.cache} >{log} 2>&1"

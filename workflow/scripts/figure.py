@@ -1,4 +1,4 @@
-"""Draws one figure of a study from the results of its runs: `figure.py --study FILE --figure NAME --digest HEX --out STEM`."""
+"""Draws one figure of a study from the results of its runs: PDF, SVG, PNG and the tables behind it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main() -> int:
         study = load(arguments.study)
         expansion = expand(study)
         if figure_digest(study, expansion, study.figures[arguments.figure]) != arguments.digest:
-            raise UserError(f"{arguments.study}: the study or the code changed since this job was planned; run it again")
+            raise UserError(f"{arguments.study}: study or code changed since this job was planned; run it again")
         warnings = render(study, expansion, arguments.figure, arguments.out)
     except UserError as error:
         print(f"figure.py: {error}", file=sys.stderr)

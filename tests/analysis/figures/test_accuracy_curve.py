@@ -40,7 +40,7 @@ def _collapsing(setup, method, activation, rho, seed):
 
 def _figure_1(store: Path) -> Canvas:
     sample = grid(store, _plain, setups=("mlp", "resnet"), rho=RHO)
-    title = "SAM and PSAM against the radius ρ, with a title that is much too long for one line of this figure's width"
+    title = "SAM and PSAM against the radius ρ, with a title that is too long for one line of a figure as wide as a page of text"
     return draw(sample.collect(figure(rows="setup", columns="activation", lines="method", title=title)), TITLES)
 
 
@@ -105,6 +105,7 @@ def test_nothing_overlaps_and_nothing_leaves_the_page(make: Callable[[Path], Can
     panels = [ax.get_tightbbox(renderer) for ax in canvas.axes]
     boxes = [legend_box, *panels]
     if canvas.get_suptitle():
+        assert make is not _figure_1 or "\n" in canvas.get_suptitle()
         boxes.append(canvas._suptitle.get_window_extent(renderer))
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
     for box in boxes:
@@ -126,8 +127,7 @@ def test_text_is_large_enough_at_the_final_width(make: Callable[[Path], Canvas],
     assert canvas.get_figwidth() in (ONE_COLUMN, TWO_COLUMNS)
     assert min(text.get_fontsize() for text in _texts(canvas)) >= SMALLEST
     heights = [ax.get_window_extent().height / canvas.dpi for ax in canvas.axes]
-    assert min(heights) > 1.2
-    assert max(heights) < 2.2
+    assert 1.4 < min(heights) <= max(heights) < 2.1
 
 
 @EVERY

@@ -43,6 +43,10 @@ def test_wrapped_lines_fit() -> None:
     assert all(text_width(line, 9) <= 150 for line in lines)
 
 
+def test_a_formula_is_not_broken() -> None:
+    assert wrap(r"where $a b$, c", 9, 1).split("\n") == ["where", "$a b$,", "c"]
+
+
 def test_mathtext_that_cannot_be_parsed_is_a_clear_error() -> None:
     with pytest.raises(UserError, match="isn't valid mathtext"):
         text_width(r"$\nonsense{$", 8)
