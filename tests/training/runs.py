@@ -1,0 +1,70 @@
+"""Tiny specs and data for the tests of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from nmepkg.data.store import Dataset
+from nmepkg.registry import METHODS
+from nmepkg.training.loop import hyperparameters
+from nmepkg.training.step import make_program
+
+CLASSES = 3
+_BASE: dict[str, Any] = {
+    "data": {"name": "mnist1d", "seed": 42, "samples": 500},
+    "validation": {"fraction": 0.2, "seed": 0},
+    "model": {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True},
+    "activation": {"name": "gelu", "second_derivative": None},
+    "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
+    "method": {"name": "sgd", "strength": 0.0},
+    "optimizer": {
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "nesterov": True,
+        "weight_decay": 5e-4,
+        "decayed": "all",
+        "warmup_epochs": 1.0,
+        "clip_norm": None,
+    },
+    "training": {"epochs": 3, "batch_size": 8, "evaluate_every": 2},
+    "seed": 0,
+}
+
+
+def make_spec(**changes: Any) -> dict[str, Any]:
+    """The base spec with some of its values replaced: ``model={"width": 8}`` changes the width alone."""
+    spec = {key: dict(value) if isinstance(value, Mapping) else value for key, value in _BASE.items()}
+    for key, value in changes.items():
+        spec[key] = {**spec[key], **value} if isinstance(value, Mapping) else value
+    return spec
+
+
+def method(name: str, strength: float) -> dict[str, Any]:
+    """A method of the registry with its default options, and p = 1.5 for the one without a default."""
+    options = {key: schema.get("default", 1.5) for key, schema in METHODS[name].options.items()}
+    return {"name": name, "strength": strength, **options}
+
+
+@cache
+def dataset(train: int = 27, validation: int = 6, test: int = 9) -> Dataset:
+    """Gaussian inputs of 5 features whose label is the largest of the first three."""
+    rng = np.random.default_rng(0)
+
+    def part(size: int) -> tuple[np.ndarray, np.ndarray]:
+        x = rng.normal(size=(size, 5)).astype(np.float32)
+        return x, x[:, :CLASSES].argmax(1).astype(np.int32)
+
+    return Dataset(part(train), part(validation), part(test), CLASSES, "0" * 64)
+
+
+def start(spec: Mapping[str, Any], data: Dataset) -> tuple[Any, Any, Any]:
+    """(program, state at the beginning of the first epoch, hyper-parameters) of a spec."""
+    program = make_program(spec, data.classes)
+    hyper = hyperparameters(spec, len(data.train[0]))
+    # Not compiled: single operations are compiled once for all specs.
+    state = program.init(np.uint32(spec["seed"]), hyper, data.train[0])
+    return program, program.begin_epoch(state), hyper

@@ -1,0 +1,106 @@
+"""The learning rate and the chain of clipping, decay and momentum against plain Python and NumPy."""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nmepkg.training.optimizer import Hyperparameters, decayed, learning_rate, sgd
+
+
+def hyper(**changes: float) -> Hyperparameters:
+    values = {
+        "strength": 0.0,
+        "beta": 1.0,
+        "learning_rate": 0.3,
+        "momentum": 0.9,
+        "weight_decay": 0.02,
+        "clip_norm": 0.7,
+        "warmup_steps": 4.0,
+        "total_steps": 12.0,
+    }
+    return Hyperparameters(**(values | changes))
+
+
+def schedule(step: int, peak: float, warmup: int, total: int) -> float:
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+
+
+@pytest.mark.parametrize(("warmup", "total"), [(4, 12), (0, 5), (1, 2), (6, 6)])
+def test_learning_rate_of_every_step(warmup: int, total: int) -> None:
+    numbers = hyper(warmup_steps=np.float32(warmup), total_steps=np.float32(total))
+    got = [float(learning_rate(jnp.int32(step), numbers)) for step in range(total)]
+    expected = [schedule(step, 0.3, warmup, total) for step in range(total)]
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_learning_rate_at_the_corners() -> None:
+    """A quarter of the peak first, the peak as the warm-up ends and just after, then down to zero at T and beyond."""
+    got = [float(learning_rate(jnp.int32(step), hyper())) for step in (0, 3, 4, 8, 11, 12, 15)]
+    last = 0.3 * (1 - math.cos(math.pi / 8)) / 2
+    np.testing.assert_allclose(got, [0.075, 0.3, 0.3, 0.15, last, 0, 0], atol=1e-7)
+
+
+def test_decayed_parameters() -> None:
+    params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3), "conv": jnp.ones((3, 1, 2)), "scale": jnp.ones(2)}
+    assert all(decayed(params, "all").values())
+    assert decayed(params, "kernels") == {"kernel": True, "bias": False, "conv": True, "scale": False}
+
+
+def reference(
+    params: dict[str, np.ndarray],
+    directions: list[dict[str, np.ndarray]],
+    numbers: Hyperparameters,
+    nesterov: bool,
+    which: str,
+    clip: bool,
+) -> dict[str, np.ndarray]:
+    """Clip, decay, momentum, step: by hand."""
+    params = dict(params)
+    velocity = {name: np.zeros_like(value) for name, value in params.items()}
+    for step, direction in enumerate(directions):
+        length = math.sqrt(sum(float((d**2).sum()) for d in direction.values()))
+        factor = min(1.0, numbers.clip_norm / length) if clip else 1.0
+        rate = schedule(step, numbers.learning_rate, int(numbers.warmup_steps), int(numbers.total_steps))
+        for name, theta in params.items():
+            d = factor * direction[name]
+            if which == "all" or theta.ndim > 1:
+                d = d + numbers.weight_decay * theta
+            velocity[name] = numbers.momentum * velocity[name] + d
+            params[name] = theta - rate * (d + numbers.momentum * velocity[name] if nesterov else velocity[name])
+    return params
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(("nesterov", "which", "clip"), list(product([False, True], ["all", "kernels"], [False, True])))
+def test_chain_against_numpy(nesterov: bool, which: str, clip: bool) -> None:
+    """Six steps across the end of the warm-up; some directions are longer than the clipping norm, some are shorter."""
+    rng = np.random.default_rng(0)
+    shapes = {"kernel": (3, 2), "bias": (2,)}
+    params = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    directions = [
+        {name: size * rng.normal(size=shape) for name, shape in shapes.items()} for size in (1, 0.05, 2, 0.1, 0.5, 0.01)
+    ]
+    numbers = hyper()
+    transformation = sgd(numbers, params, nesterov=nesterov, decayed_parameters=which, clip=clip)
+
+    @jax.jit
+    def update(theta: Any, memory: Any, direction: Any, step: Any) -> tuple[Any, Any]:
+        descent, memory = transformation.update(direction, memory, theta)
+        rate = learning_rate(step, numbers)
+        return jax.tree.map(lambda t, d: t - rate * d, theta, descent), memory
+
+    theta, memory = params, transformation.init(params)
+    for step, direction in enumerate(directions):
+        theta, memory = update(theta, memory, direction, jnp.asarray(step))
+    expected = reference(params, directions, numbers, nesterov, which, clip)
+    for name in shapes:
+        np.testing.assert_allclose(theta[name], expected[name], rtol=1e-12)

@@ -1,0 +1,61 @@
+"""Progress on a terminal and in a log."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from nmepkg.training import progress
+
+ROW = {"train_accuracy": 0.5, "validation_accuracy": None, "test_accuracy": 0.255}
+LAST = {"train_accuracy": 1.0, "validation_accuracy": 0.25, "test_accuracy": 0.75}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def write(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Three epochs, 50 seconds each: evaluated before the first and after the last."""
+    times = iter([7.0])
+    clock = SimpleNamespace(monotonic=lambda: next(times))
+    monkeypatch.setattr(progress, "time", clock)
+    report = progress.Progress(3, stream)
+    rows: list[dict[str, Any] | None] = [ROW, None, None, LAST]
+    for epoch, row in enumerate(rows):
+        now = 100.0 + 50 * epoch
+        clock.monotonic = lambda now=now: now
+        report(epoch, row)
+    return stream.getvalue()
+
+
+def test_log_has_a_line_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert write(io.StringIO(), monkeypatch).splitlines() == [
+        "epoch 0/3, 0:00 elapsed, starting, accuracy: train 50.0 %, test 25.5 %",
+        "epoch 3/3, 2:30 elapsed, ETA 0:00, accuracy: train 100.0 %, validation 25.0 %, test 75.0 %",
+    ]
+
+
+def test_terminal_has_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every epoch is shown, with the last evaluation; a newline comes after the last epoch only."""
+    written = write(Terminal(), monkeypatch)
+    assert written.endswith("\n")
+    assert written.count("\n") == 1
+    assert written[:-1].split("\r\x1b[K") == [
+        "",
+        "epoch 0/3, 0:00 elapsed, starting, accuracy: train 50.0 %, test 25.5 %",
+        "epoch 1/3, 0:50 elapsed, ETA 1:40, accuracy: train 50.0 %, test 25.5 %",
+        "epoch 2/3, 1:40 elapsed, ETA 0:50, accuracy: train 50.0 %, test 25.5 %",
+        "epoch 3/3, 2:30 elapsed, ETA 0:00, accuracy: train 100.0 %, validation 25.0 %, test 75.0 %",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599, "59:59"), (3661, "1:01:01")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert progress._duration(seconds) == text

@@ -1,0 +1,165 @@
+"""One compiled step against a loop by hand, the baseline in every method, and what is traced."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from nmepkg import activations
+from nmepkg.losses import cross_entropy
+from nmepkg.models.mlp import MLP
+from nmepkg.registry import METHODS
+from nmepkg.training.step import make_program
+from tests.training.runs import CLASSES, dataset, make_spec, method, start
+
+close = partial(np.testing.assert_allclose, rtol=2e-5, atol=2e-6)
+
+
+def train_steps(spec: dict[str, Any], count: int = 3) -> tuple[Any, Any]:
+    """The state at the beginning of the first epoch and after some steps."""
+    program, begun, hyper = start(spec, dataset())
+    step, state = jax.jit(program.step), begun
+    for _ in range(count):
+        state = step(state, hyper, dataset().train)
+    return begun, state
+
+
+@pytest.mark.parametrize("variant", [{}, {"nesterov": False, "decayed": "kernels", "clip_norm": 0.3}])
+def test_steps_of_sgd_against_a_loop_by_hand(variant: dict[str, Any]) -> None:
+    """Three batches of the first epoch: model, loss and jax.grad from the library, everything else in NumPy."""
+    spec = make_spec(optimizer={"momentum": 0.8, "weight_decay": 0.01, **variant})
+    begun, state = train_steps(spec)
+    options, peak, warmup = spec["optimizer"], 0.1, 3  # 27 examples in batches of 8: an epoch of 3 steps of warm-up
+    model = MLP(CLASSES, activations.gelu, 4, 1, True)
+    inputs, labels = dataset().train
+
+    @jax.jit
+    def gradient(params: Any, stats: Any, x: Any, y: Any) -> Any:
+        def objective(params: Any) -> tuple[Any, Any]:
+            logits, updates = model.apply({"params": params, "batch_stats": stats}, x, True, mutable=["batch_stats"])
+            return cross_entropy(logits, y), updates["batch_stats"]
+
+        return jax.value_and_grad(objective, has_aux=True)(params)
+
+    params, stats, order = jax.tree.map(np.asarray, (begun.params, begun.batch_stats, begun.order))
+    leaves, structure = jax.tree.flatten(params)
+    velocity, total = [np.zeros_like(leaf) for leaf in leaves], 0.0
+    for step in range(3):
+        batch = order[8 * step : 8 * step + 8]
+        (loss, stats), g = gradient(jax.tree.unflatten(structure, leaves), stats, inputs[batch], labels[batch])
+        total += float(loss)
+        directions = [np.asarray(d) for d in jax.tree.leaves(g)]
+        if options["clip_norm"]:
+            length = np.sqrt(sum((d**2).sum() for d in directions))
+            assert length > options["clip_norm"]  # or the option would not show
+            directions = [d * options["clip_norm"] / length for d in directions]
+        for i, (d, leaf) in enumerate(zip(directions, leaves, strict=True)):
+            if options["decayed"] == "all" or leaf.ndim > 1:
+                d = d + options["weight_decay"] * leaf
+            velocity[i] = options["momentum"] * velocity[i] + d
+            descent = d + options["momentum"] * velocity[i] if options["nesterov"] else velocity[i]
+            leaves[i] = leaf - peak * (step + 1) / warmup * descent
+
+    jax.tree.map(close, state.params, jax.tree.unflatten(structure, leaves))
+    jax.tree.map(close, state.batch_stats, stats)
+    close(state.loss, total)
+    assert int(state.step) == 3
+
+
+@pytest.fixture(scope="module")
+def baseline() -> Any:
+    return train_steps(make_spec())[1]
+
+
+@pytest.fixture(scope="module")
+def finite_difference() -> Any:
+    return train_steps(make_spec(method=method("psam_fd", 0.2)), 1)[1].params
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "sgd"])
+def test_every_method_at_strength_0_is_sgd(name: str, baseline: Any) -> None:
+    _, state = train_steps(make_spec(method=method(name, 0.0)))
+    jax.tree.map(close, (state.params, state.batch_stats, state.loss), tuple(baseline[i] for i in (0, 1, 6)))
+
+
+def test_groups_of_one_batch_change_nothing_and_smaller_ones_do() -> None:
+    """`m` reaches the method: BatchNorm and the perturbation see other examples."""
+    psam = method("psam", 0.2)
+    whole, same, halves = (train_steps(make_spec(method=psam | {"m": m}), 1)[1].params for m in (None, 8, 4))
+    jax.tree.map(close, same, whole)
+    assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(*map(jax.tree.leaves, (halves, whole)), strict=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"loss": {"label_smoothing": 0.3}}, {"method": method("psam_fd", 0.2) | {"step": 0.5}}, {"seed": 1}],
+    ids=["loss", "method", "seed"],
+)
+def test_options_of_the_spec_are_heard(change: dict[str, Any], finite_difference: Any) -> None:
+    other = train_steps(make_spec(**({"method": method("psam_fd", 0.2)} | change)), 1)[1].params
+    assert any(
+        np.abs(a - b).max() > 1e-5 for a, b in zip(*map(jax.tree.leaves, (finite_difference, other)), strict=True)
+    )
+
+
+def lowered(**changes: Any) -> str:
+    """What is compiled for a spec, as text: initialisation, step and evaluation."""
+    spec = make_spec(
+        activation={"name": "beta_gelu", "beta": 2.0, "second_derivative": None},
+        method=method("psam", 0.1),
+        optimizer={"clip_norm": 1.0},
+    )
+    for key, value in changes.items():
+        spec[key] = {**spec[key], **value} if isinstance(value, dict) else value
+    data = dataset()
+    program, state, hyper = make_program(spec, CLASSES), *start(spec, data)[1:]
+    members = np.ones((27, 3), bool)
+    return "\n".join(
+        jax.jit(function).lower(*arguments).as_text()
+        for function, arguments in (
+            (program.init, (np.uint32(spec["seed"]), hyper, data.train[0])),
+            (program.begin_epoch, (state,)),
+            (program.step, (state, hyper, data.train)),
+            (program.evaluate, (state, hyper, data.train, members)),
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return lowered()
+
+
+TRACED: dict[str, dict[str, Any]] = {
+    "strength": {"method": {"strength": 0.7}},
+    "beta": {"activation": {"beta": 5.0}},
+    "learning rate": {"optimizer": {"learning_rate": 0.5}},
+    "momentum": {"optimizer": {"momentum": 0.5}},
+    "weight decay": {"optimizer": {"weight_decay": 0.0}},
+    "clipping norm": {"optimizer": {"clip_norm": 3.0}},
+    "warm-up": {"optimizer": {"warmup_epochs": 0.0}},
+    "epochs": {"training": {"epochs": 7, "evaluate_every": 1}},
+    "seed": {"seed": 4},
+}
+STATIC: dict[str, dict[str, Any]] = {
+    "width": {"model": {"width": 5}},
+    "method": {"method": {"name": "psam_gn"}},
+    "batch size": {"training": {"batch_size": 9}},
+    "clipping": {"optimizer": {"clip_norm": None}},
+    "decayed": {"optimizer": {"decayed": "kernels"}},
+    "nesterov": {"optimizer": {"nesterov": False}},
+}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_a_grid_over_numbers_compiles_once(name: str, text: str) -> None:
+    assert lowered(**TRACED[name]) == text
+
+
+@pytest.mark.parametrize("name", STATIC)
+def test_what_changes_the_program_is_compiled_anew(name: str, text: str) -> None:
+    assert lowered(**STATIC[name]) != text
