@@ -66,7 +66,7 @@ def train(spec: Mapping[str, Any], dataset: Dataset, report: Callable[[int, Row 
       report: called after every epoch with its number and the evaluation, where there was one.
 
     Raises:
-      UserError: the batch is larger than the training set.
+      UserError: the batch is larger than the training set, or a loss isn't finite before the first step.
     """
     training = spec["training"]
     examples = len(dataset.train[0])
@@ -84,6 +84,9 @@ def train(spec: Mapping[str, Any], dataset: Dataset, report: Callable[[int, Row 
 
     state = jax.jit(program.init)(np.uint32(spec["seed"]), hyper, data[0])
     history = [{"epoch": 0, "step": 0, **evaluate(state, hyper)}]
+    for name in (f"{name}_loss" for name in SETS):
+        if not math.isfinite(history[0][name] or 0.0):
+            raise UserError(f"{name}: not a finite number before the first step; check the inputs of the data set")
     report(0, history[-1])
     for epoch in range(1, epochs + 1):
         state = begin_epoch(state)
