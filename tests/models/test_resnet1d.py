@@ -202,7 +202,8 @@ def test_running_averages_are_those_of_the_clean_pass(name: str, problem: Any) -
     params = variables["params"]
     options = {key: schema.get("default", 2.0) for key, schema in METHODS[name].options.items()}
     method = partial(METHODS[name].load(), logits_fn, cross_entropy, **options)
-    update = jax.jit(method)(params, batch, jax.random.key(0), 0.5)
+    compiled = jax.jit(method, compiler_options={"xla_backend_optimization_level": 0})  # in half the time
+    update = compiled(params, batch, jax.random.key(0), 0.5)
 
     logits, clean = logits_fn(params, batch[0])
     jax.tree.map(partial(np.testing.assert_allclose, atol=1e-6), update.state, clean)

@@ -14,7 +14,7 @@ from nmepkg.errors import UserError
 from nmepkg.models.mlp import MLP
 from nmepkg.training import loop
 from nmepkg.training.step import make_program
-from tests.training.runs import CLASSES, dataset, make_spec, start
+from tests.training.runs import CLASSES, dataset, make_spec, quick_jit, start
 
 
 def silent(epoch: int, row: dict[str, Any] | None) -> None:
@@ -37,7 +37,7 @@ def visits(seed: int) -> list[list[list[int]]]:
         seed=seed,
     )
     program, state, hyper = start(spec, data)
-    step, epochs = jax.jit(program.step), []
+    step, epochs = quick_jit(program.step), []
     for _ in range(2):
         epochs.append([])
         for _ in range(3):
@@ -64,7 +64,7 @@ def test_one_state_of_the_loop_is_that_of_single_steps() -> None:
     spec = make_spec(model={"depth": 0}, training={"epochs": 2})
     outcome = loop.train(spec, dataset(), silent)
     program, state, hyper = start(spec, dataset())
-    step = jax.jit(program.step)
+    step = quick_jit(program.step)
     for epoch in range(2):
         state = program.begin_epoch(state) if epoch else state
         for _ in range(3):

@@ -14,7 +14,7 @@ from nmepkg.losses import cross_entropy
 from nmepkg.models.mlp import MLP
 from nmepkg.registry import METHODS
 from nmepkg.training.step import make_program
-from tests.training.runs import CLASSES, dataset, make_spec, method, start
+from tests.training.runs import CLASSES, dataset, make_spec, method, quick_jit, start
 
 close = partial(np.testing.assert_allclose, rtol=2e-5, atol=2e-6)
 
@@ -22,7 +22,7 @@ close = partial(np.testing.assert_allclose, rtol=2e-5, atol=2e-6)
 def train_steps(spec: dict[str, Any], count: int = 3) -> tuple[Any, Any]:
     """The state at the beginning of the first epoch and after some steps."""
     program, begun, hyper = start(spec, dataset())
-    step, state = jax.jit(program.step), begun
+    step, state = quick_jit(program.step), begun
     for _ in range(count):
         state = step(state, hyper, dataset().train)
     return begun, state
@@ -37,7 +37,7 @@ def test_steps_of_sgd_against_a_loop_by_hand(variant: dict[str, Any]) -> None:
     model = MLP(CLASSES, activations.gelu, 4, 1, True)
     inputs, labels = dataset().train
 
-    @jax.jit
+    @quick_jit
     def gradient(params: Any, stats: Any, x: Any, y: Any) -> Any:
         def objective(params: Any) -> tuple[Any, Any]:
             logits, updates = model.apply({"params": params, "batch_stats": stats}, x, True, mutable=["batch_stats"])
