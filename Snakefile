@@ -9,10 +9,15 @@ from nmepkg.study.expand import expand, figure_digest
 from nmepkg.study.identity import to_json
 from nmepkg.study.load import load
 
-# Read by nmepkg, not by `configfile:`, which would merge the default study into the one asked for.
-CONFIGFILES = list(workflow.config_settings.configfiles)
-STUDY_FILE = Path(CONFIGFILES[-1] if CONFIGFILES else "config/config.yaml")
+# The study is read by nmepkg alone: `configfile:` would merge the default study into the one asked for.
+OPTIONS = dict(workflow.config_settings.config)
+FILES = [*workflow.config_settings.configfiles, *([OPTIONS.pop("study")] if "study" in OPTIONS else [])]
 try:
+    if len(FILES) > 1 or OPTIONS:
+        raise UserError("a workflow has one study and no other options: --config study=FILE, or --configfile FILE")
+    STUDY_FILE = Path(FILES[0] if FILES else "config/config.yaml")
+    if STUDY_FILE.is_relative_to(Path.cwd()):
+        STUDY_FILE = STUDY_FILE.relative_to(Path.cwd())
     STUDY = load(STUDY_FILE)
 except UserError as error:
     print(error, file=sys.stderr)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from nmepkg.errors import UserError
 from nmepkg.registry import METHODS
 from nmepkg.study import schema
 from nmepkg.study.schema import StudyError, check, check_entry, join, suggestion
 from nmepkg.study.spec import Experiment, Figure, Setup, Spec, Study
+from nmepkg.study.strict_yaml import read
 
 
 def load(path: Path) -> Study:
@@ -24,67 +22,13 @@ def load(path: Path) -> Study:
     Raises:
       UserError: the file is not readable, not YAML, or not a study; one line with file, place, and remedy.
     """
-    content = _read(path)
+    content = read(path)
     try:
         return _study(path, content)
     except StudyError as problem:
         raise UserError(f"{path}: {problem}") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML without its traps: a key twice is an error, and 1e-3 is a number."""
-
-
-# YAML 1.1 asks for a dot and a sign in the exponent; here every number that Python reads is one.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen = set()
-    for key_node, _ in node.value:
-        if key_node.tag == "tag:yaml.org,2002:merge":
-            continue
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str):
-            raise yaml.MarkedYAMLError(problem=f"the key {key!r} is not text", problem_mark=key_node.start_mark)
-        if key in seen:
-            raise yaml.MarkedYAMLError(problem=f"the key {key!r} appears twice", problem_mark=key_node.start_mark)
-        seen.add(key)
-    loader.flatten_mapping(node)
-    return {
-        loader.construct_object(key, deep=True): loader.construct_object(value, deep=True) for key, value in node.value
-    }
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8 text; save it as UTF-8") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        content = yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f"line {mark.line + 1}: " if mark else ""
-        problem = error.problem or "not YAML"
-        if mark and "\t" in text.splitlines()[min(mark.line, text.count("\n"))]:
-            problem = "a tab where YAML wants spaces"
-        raise UserError(f"{path}: {line}{problem}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, Mapping):
-        found = "empty" if content is None else f"a {type(content).__name__}"
-        raise UserError(f"{path}: a study is a mapping with 'version', 'name', 'setups' …; this file is {found}")
-    return content
+    except OverflowError:
+        raise UserError(f"{path}: holds a number too large to compute with") from None
 
 
 def _study(path: Path, content: Mapping[str, Any]) -> Study:
@@ -99,6 +43,9 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
     setups = {name: _setup(name, spec) for name, spec in complete["setups"].items()}
     experiments = {name: _experiment(name, spec, setups) for name, spec in complete["experiments"].items()}
     _refuse_too_many(experiments, complete["limit_runs"])
+    for name in complete["figures"]:
+        if name in schema.TARGETS:
+            raise StudyError(join("figures", name), "is another target of the workflow; rename the figure")
     figures = {name: _figure(name, spec, experiments) for name, spec in complete["figures"].items()}
     return Study(path, complete["name"], complete["store"], setups, experiments, figures)
 
@@ -153,7 +100,8 @@ def _entries(kind: str, values: list[Any], where: str) -> tuple[Spec, ...]:
             if not options:
                 raise StudyError(join(place, key), "is empty; give at least one value")
         for combination in itertools.product(*grid.values()):
-            checked = check_entry(kind, dict(zip(grid, combination, strict=True)), place)
+            written = value if isinstance(value, str) else dict(zip(grid, combination, strict=True))
+            checked = check_entry(kind, written, place)
             shown = {key: checked[key] for key in ("name", *grid) if key in checked}
             shown |= {"label": label} if label is not None else {}
             if shown in entries:

@@ -18,10 +18,11 @@ from nmepkg.registry import ACTIVATIONS, DATASETS, FIGURES, LOSSES, METHODS, MOD
 
 VERSION = 1
 STRENGTHS = tuple(dict.fromkeys(method.strength for method in METHODS.values() if method.strength))
+TARGETS = ("figures", "all", "data", "train", "figure")  # rules of the workflow; a figure's name is a target too
 METRICS = [f"{part}_{what}" for part in ("train", "validation", "test") for what in ("accuracy", "loss")]
 
 _COUNT = {"type": "integer", "minimum": 1}
-_SEED = {"type": "integer", "minimum": 0}
+_SEED = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}  # what a jax.random.key takes without 64 bits
 _NOT_NEGATIVE = {"type": "number", "minimum": 0}
 _ENTRY = {"type": ["string", "object"]}  # a name, or a mapping with `name` and options
 _AXIS = {"type": ["string", "null"], "default": None}
@@ -114,7 +115,7 @@ STUDY = _mapping(
     {
         "version": {"type": "integer"},
         "name": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"},
-        "store": {"type": "string", "minLength": 1, "default": "results"},
+        "store": {"type": "string", "pattern": r"^[\w./][\w./+@=:,-]*\Z", "default": "results"},
         "limit_runs": {**_COUNT, "default": 10000},
         "setups": _named(_SETUP),
         "experiments": _named(_EXPERIMENT),
@@ -147,12 +148,15 @@ def check(value: Any, schema: Schema, where: str = "") -> Any:
     Raises:
       StudyError: names the place and, for a wrong key, the nearest valid one.
     """
-    error = min(
-        Draft202012Validator(schema).iter_errors(value), key=lambda e: list(map(str, e.absolute_path)), default=None
-    )
+    error = min(Draft202012Validator(schema).iter_errors(value), key=_order, default=None)
     if error is not None:
         raise StudyError(join(where, *error.absolute_path), _message(error))
     return _complete(value, schema)
+
+
+def _order(error: ValidationError) -> tuple[list[str], bool]:
+    """From the top of the file down; a misspelt key before the one that it leaves missing."""
+    return list(map(str, error.absolute_path)), error.validator != "additionalProperties"
 
 
 @lru_cache
@@ -249,10 +253,14 @@ def _message(error: ValidationError) -> str:
             return f"{value!r} is not {' or '.join(_TYPES[kind] for kind in kinds)}"
         case "enum":
             return f"unknown value {value!r}; {suggestion(value, map(str, limit))}"
+        case "pattern" if error.absolute_path and error.absolute_path[-1] == "store":
+            return f"{value!r} is not a plain path; use letters, digits and . / _ - without blanks or braces"
         case "pattern":
             return f"{value!r} is not a name; use letters, digits, '_' and '-', starting with a letter or digit"
         case "minimum":
             return f"{value} is below the smallest allowed value, {limit}"
+        case "maximum":
+            return f"{value} is above the largest allowed value, {limit}"
         case "exclusiveMinimum":
             return f"{value} is not above {limit}"
         case "exclusiveMaximum":
@@ -262,6 +270,6 @@ def _message(error: ValidationError) -> str:
         case "uniqueItems":
             repeated = next(part for i, part in enumerate(value) if part in value[:i])
             return f"{repeated!r} is listed twice"
-        case "minItems" | "minLength":
+        case "minItems":
             return "is empty; give at least one value"
     return error.message

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nmepkg.errors import UserError
+from nmepkg.study.load import load
+from tests.study.samples import STUDY, study
+
+RHO = "    rho: [0, 0.1]\n"
+FIGURE = "  curve: {experiments: [main], x: rho, columns: activation, lines: method}\n"
+
+BAD = {
+    "unknown key": (
+        ("learning_rate: 0.1", "learning_rate: 0.1, momentun: 0.9"),
+        "setups.mlp.optimizer: unknown key 'momentun'; did you mean 'momentum'?",
+    ),
+    "misspelt required key": (
+        ("learning_rate", "learning_rat"),
+        "setups.mlp.optimizer: unknown key 'learning_rat'; did you mean 'learning_rate'?",
+    ),
+    "missing key": (("epochs: 1, ", ""), "setups.mlp.training: the key 'epochs' is missing"),
+    "missing section": (("version: 1\n", ""), "the key 'version' is missing"),
+    "newer version": (
+        ("version: 1", "version: 2"),
+        "version: 2 is newer than this nmepkg understands (1); update it",
+    ),
+    "version 0": (("version: 1", "version: 0"), "version: unknown version 0; this nmepkg understands 1"),
+    "unknown method": (
+        ("[sam, psam]", "[sam, psan]"),
+        "experiments.main.methods[1]: unknown method 'psan'; did you mean 'psam'?",
+    ),
+    "unknown activation": (
+        ("[gelu, relu]", "[{name: swish}]"),
+        "experiments.main.activations[0].name: unknown activation 'swish'; choose from relu, leaky_relu, silu",
+    ),
+    "unknown model": (("name: mlp,", "name: mpl,"), "setups.mlp.model.name: unknown model 'mpl'; did you mean 'mlp'?"),
+    "unknown data": (
+        ("name: mnist1d", "name: cifar"),
+        "setups.mlp.data.name: unknown data 'cifar'; choose from mnist1d",
+    ),
+    "unknown option": (
+        ("width: 4", "widht: 4"),
+        "setups.mlp.model: unknown key 'widht'; did you mean 'width'?",
+    ),
+    "missing option": (
+        ("[gelu, relu]", "[beta_gelu]"),
+        "experiments.main.activations[0]: the key 'beta' is missing",
+    ),
+    "unknown second derivative": (
+        ("[gelu, relu]", "[{name: gelu, second_derivative: zeros}]"),
+        "experiments.main.activations[0].second_derivative: unknown second derivative 'zeros'; did you mean 'zero'?",
+    ),
+    "entry without name": (
+        ("[sam, psam]", "[{m: 4}]"),
+        "experiments.main.methods[0]: the key 'name' is missing; it names one of sgd, sam",
+    ),
+    "wrong type": (
+        ("learning_rate: 0.1", "learning_rate: fast"),
+        "setups.mlp.optimizer.learning_rate: 'fast' is not a number",
+    ),
+    "true is no number": (("epochs: 1", "epochs: true"), "setups.mlp.training.epochs: True is not a whole number"),
+    "half an epoch": (("epochs: 1", "epochs: 1.5"), "setups.mlp.training.epochs: 1.5 is not a whole number"),
+    "text for a list": (("setups: [mlp]", "setups: mlp"), "experiments.main.setups: 'mlp' is not a list"),
+    "not a choice": (
+        ("learning_rate: 0.1", "learning_rate: 0.1, decayed: kernel"),
+        "setups.mlp.optimizer.decayed: unknown value 'kernel'; did you mean 'kernels'?",
+    ),
+    "negative strength": (
+        ("[0, 0.1]", "[0, 0.1, -0.1]"),
+        "experiments.main.rho[2]: -0.1 is below the smallest allowed value, 0",
+    ),
+    "not a number": (("[0, 0.1]", "[0, .nan]"), "experiments.main.rho[1]: nan is not a finite number"),
+    "infinite": (("[0, 0.1]", "[0, .inf]"), "experiments.main.rho[1]: inf is not a finite number"),
+    "beyond floats": (("[0, 0.1]", "[0, 1e999]"), "experiments.main.rho[1]: inf is not a finite number"),
+    "beyond floats, whole": (("[0, 0.1]", f"[{10**400}]"), "holds a number too large to compute with"),
+    "huge seed": (
+        ("seeds: [0, 1]", "seeds: [4294967296]"),
+        "experiments.main.seeds[0]: 4294967296 is above the largest allowed value, 4294967295",
+    ),
+    "repeated strength": (("[0, 0.1]", "[0, 0.1, 0.0]"), "experiments.main.rho: 0.0 is listed twice"),
+    "repeated seed": (("seeds: [0, 1]", "seeds: [1, 1]"), "experiments.main.seeds: 1 is listed twice"),
+    "repeated method": (
+        ("[sam, psam]", "[sam, {name: sam}]"),
+        "experiments.main.methods[1]: 'sam' with these options is listed twice",
+    ),
+    "repeated in a grid": (
+        ("[gelu, relu]", "[{name: beta_gelu, beta: [1, 1.0]}]"),
+        "experiments.main.activations[0]: 'beta_gelu' with these options is listed twice",
+    ),
+    "empty list": (("seeds: [0, 1]", "seeds: []"), "experiments.main.seeds: is empty; give at least one value"),
+    "empty grid": (
+        ("[gelu, relu]", "[{name: beta_gelu, beta: []}]"),
+        "experiments.main.activations[0].beta: is empty; give at least one value",
+    ),
+    "no strengths": (
+        (RHO, ""),
+        "experiments.main: the key 'rho' is missing; the method 'psam' takes its values as strengths",
+    ),
+    "strengths for none": (
+        ("[sam, psam]", "[sgd]"),
+        "experiments.main.rho: no method of this experiment takes it; remove it",
+    ),
+    "group": (
+        ("[sam, psam]", "[{name: sam, m: 5}]"),
+        "experiments.main.methods: groups of m = 5 do not divide the batch of 16 of setup 'mlp'; choose a divisor",
+    ),
+    "unknown setup": (
+        ("setups: [mlp]", "setups: [mpl]"),
+        "experiments.main.setups[0]: unknown setup 'mpl'; did you mean 'mlp'?",
+    ),
+    "unknown experiment": (
+        ("experiments: [main]", "experiments: [mian]"),
+        "figures.curve.experiments[0]: unknown experiment 'mian'; did you mean 'main'?",
+    ),
+    "unknown axis": (("x: rho", "x: roh"), "figures.curve.x: no axis 'roh' in its experiments; did you mean 'rho'?"),
+    "axis twice": (
+        ("columns: activation", "columns: method"),
+        "figures.curve.columns: the axis 'method' is shown twice; name it once",
+    ),
+    "axis not shown": (
+        ("columns: activation, ", ""),
+        "figures.curve: its experiments have 2 values of 'activation'; give it to rows, columns or lines",
+    ),
+    "target of the workflow": (("  curve:", "  train:"), "figures.train: is another target of the workflow; rename"),
+    "path in a name": (("name: tiny", "name: ../tiny"), "name: '../tiny' is not a name; use letters, digits, '_' and"),
+    "path in a figure": (("  curve:", "  a/b:"), "figures: 'a/b' is not a name; use letters, digits"),
+    "line break in a name": (("name: tiny", 'name: "tiny\\n"'), "name: 'tiny\\n' is not a name"),
+    "wildcard in the store": (
+        ("name: tiny", "name: tiny\nstore: 'results/{x}'"),
+        "store: 'results/{x}' is not a plain path; use letters, digits and . / _ -",
+    ),
+    "option in the store": (("name: tiny", "name: tiny\nstore: -rf"), "store: '-rf' is not a plain path"),
+    "label": (
+        ("[gelu, relu]", "[{name: gelu, label: 3}]"),
+        "experiments.main.activations[0].label: 3 is not text",
+    ),
+    "too many": (
+        ("name: tiny", "name: tiny\nlimit_runs: 15"),
+        "limit_runs: the experiments ask for 16 runs, more than 15; raise it if you mean it",
+    ),
+    "a list in itself": (("[0, 0.1]", "&a [*a]"), "line 14: found unconstructable recursive node"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_refuses_in_one_line_with_file_place_and_remedy(case: str, tmp_path: Path) -> None:
+    edit, message = BAD[case]
+    with pytest.raises(UserError) as caught:
+        study(tmp_path, edit)
+    assert str(caught.value).startswith(f"{tmp_path / 'study.yaml'}: {message}")
+    assert "\n" not in str(caught.value)
+
+
+def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
+    setup = study(tmp_path, ("learning_rate: 0.1", "learning_rate: 1"), ("epochs: 1,", "epochs: 2.0,")).setups["mlp"]
+    assert setup.title == "mlp"
+    assert setup.spec == {
+        "data": {"name": "mnist1d", "seed": 42, "samples": 200},
+        "validation": {"fraction": 0.1, "seed": 0},
+        "model": {"name": "mlp", "width": 4, "depth": 1, "batch_norm": False},
+        "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
+        "optimizer": {
+            "learning_rate": 1.0,
+            "momentum": 0.9,
+            "nesterov": True,
+            "weight_decay": 0.0,
+            "decayed": "all",
+            "warmup_epochs": 0.0,
+            "clip_norm": None,
+        },
+        "training": {"epochs": 2, "batch_size": 16, "evaluate_every": 10},
+    }
+    assert type(setup.spec["optimizer"]["learning_rate"]) is float
+    assert type(setup.spec["training"]["epochs"]) is int
+
+
+def test_a_figure_need_not_map_seeds_or_axes_with_one_value(tmp_path: Path) -> None:
+    figure = study(tmp_path, ("[gelu, relu]", "[gelu]"), ("columns: activation, ", "")).figures["curve"]
+    assert (figure.x, figure.rows, figure.columns, figure.lines) == ("rho", None, None, "method")
+    assert (figure.y, figure.report, figure.experiments) == ("test_accuracy", "final", ("main",))
+
+
+def test_an_option_with_several_values_is_an_axis(tmp_path: Path) -> None:
+    edits = (
+        ("[gelu, relu]", "[{name: beta_gelu, beta: [1, 10, 1e3], label: β-GELU}]"),
+        ("[0, 0.1]", "[0.1]"),
+        (FIGURE, "  curve: {experiments: [main], x: beta, lines: method}\n"),
+    )
+    entries = study(tmp_path, *edits).experiments["main"].activations
+    assert [entry["beta"] for entry in entries] == [1.0, 10.0, 1000.0]
+    assert {entry["label"] for entry in entries} == {"β-GELU"}
+
+
+def test_a_study_without_figures_is_a_study(tmp_path: Path) -> None:
+    assert study(tmp_path, ("figures:\n", ""), (FIGURE, "")).figures == {}
+
+
+def test_the_default_study_is_valid() -> None:
+    assert {"figure_1", "figure_2", "figure_3", "figure_10"} <= set(load(Path("config/config.yaml")).figures)
+
+
+def test_reading_a_study_imports_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    code = (
+        "import sys; from pathlib import Path; from nmepkg.study.load import load; from nmepkg.study.expand import expand;"
+        "expand(load(Path(sys.argv[1]))); print({'jax', 'flax', 'numpy', 'pandas', 'matplotlib'} & set(sys.modules))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "study.yaml"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout == "set()\n"
