@@ -1,0 +1,71 @@
+"""A copy of the project in which tests may edit code and run Snakemake."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+STUDY = """\
+version: 1
+name: tiny
+setups:
+  mlp:
+    data: {name: mnist1d, samples: 200}
+    model: {name: mlp, width: 4, depth: 1}
+    optimizer: {learning_rate: 0.1}
+    training: {epochs: 1, batch_size: 16}
+experiments:
+  main: {setups: [mlp], methods: [sam], activations: [relu], rho: [0, 0.1], seeds: [0]}
+figures:
+  curve: {experiments: [main], x: rho}
+"""
+
+
+class Project:
+    """The files that Snakemake needs, copied to a folder, with a tiny study."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("nmepkg", "workflow", "profiles"):
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "Snakefile", folder)
+        self.write("study.yaml", STUDY)
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        text = (self.folder / name).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times in {name}"
+        self.write(name, text.replace(old, new))
+
+    def snakemake(self, *arguments: str, study: str | None = "study.yaml") -> subprocess.CompletedProcess[str]:
+        """Runs Snakemake on the copy, whose package comes before the installed one."""
+        environment = {**os.environ, "PYTHONPATH": str(self.folder)}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling the package again for each job takes seconds
+        command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", *arguments]
+        return subprocess.run(
+            command if study is None else [*command, "--config", f"study={study}"],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=240,
+        )
+
+    def plan(self, *targets: str, study: str = "study.yaml") -> tuple[set[str], set[str], set[str]]:
+        """What a dry run lists: ids of data sets to prepare and of runs to train, names of figures to draw."""
+        done = self.snakemake("-n", *targets, study=study)
+        assert done.returncode == 0, done.stdout
+        data, runs, figures = (
+            set(re.findall(rf"Job \d+: {verb} (\S+)", done.stdout)) for verb in ("Preparing", "Training", "Drawing")
+        )
+        assert (not (data | runs | figures)) == ("Nothing to be done" in done.stdout), done.stdout
+        return data, runs, figures

@@ -1,0 +1,95 @@
+"""What Snakemake plans, before anything has run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.project import ROOT, STUDY, Project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_plans_data_runs_and_figures(project: Project) -> None:
+    data, runs, figures = project.plan()
+    assert len(data) == 1
+    assert {run.rsplit("-", 1)[0] for run in runs} == {"mnist1d-mlp-sgd-relu-s0", "mnist1d-mlp-sam-0.1-relu-s0"}
+    assert figures == {"curve"}
+
+
+def test_a_figure_is_a_target_with_its_runs_alone(project: Project) -> None:
+    more = "  more: {setups: [mlp], methods: [sgd], activations: [tanh], seeds: [7]}\n"
+    project.edit("study.yaml", "figures:\n", f"{more}figures:\n")
+    assert len(project.plan("curve")[1]) == 2
+    assert len(project.plan("all")[1]) == 3
+    assert len(project.plan("figures")[1]) == 2
+
+
+def test_equal_runs_train_once(project: Project) -> None:
+    before = project.plan()[1]
+    project.edit("study.yaml", "methods: [sam]", "methods: [sam, psam]")
+    project.edit("study.yaml", "x: rho}", "x: rho, lines: method}")
+    added = project.plan()[1] - before
+    assert {run.rsplit("-", 1)[0] for run in added} == {"mnist1d-mlp-psam-0.1-relu-s0"}
+
+
+def test_code_decides_which_runs_are_new(project: Project) -> None:
+    before = project.plan()[1]
+    project.edit("nmepkg/methods/sam.py", "from __future__", "# A comment.\nfrom __future__")
+    project.edit("nmepkg/registry.py", "METHODS: dict", "# Another.\nMETHODS: dict")
+    assert project.plan()[1] == before
+    project.write("nmepkg/methods/sam.py", (project.folder / "nmepkg/methods/sam.py").read_text() + "\nNEW = 1\n")
+    changed = project.plan()[1] - before
+    assert [run.rsplit("-", 1)[0] for run in changed] == ["mnist1d-mlp-sam-0.1-relu-s0"]
+    project.write("nmepkg/data/mnist1d.py", (project.folder / "nmepkg/data/mnist1d.py").read_text() + "\nNEW = 1\n")
+    assert project.plan()[1].isdisjoint(before | changed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("learning_rate", "learning_rat", "unknown key 'learning_rat'; did you mean 'learning_rate'?"),
+        ("figures:\n", "figures:\n\t", "a tab where YAML wants spaces"),
+        (STUDY, "", "this file is empty"),
+    ],
+)
+def test_a_bad_study_is_one_line_and_no_job(project: Project, old: str, new: str, message: str) -> None:
+    project.edit("study.yaml", old, new)
+    done = project.snakemake()
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("Using profile")]
+    assert done.returncode == 2
+    assert len(lines) == 1
+    assert lines[0].startswith("study.yaml: ")
+    assert message in lines[0]
+
+
+def test_an_absent_study_is_one_line(project: Project) -> None:
+    done = project.snakemake(study="absent.yaml")
+    assert done.returncode == 2
+    assert done.stdout.splitlines()[-1] == "absent.yaml: cannot be read: No such file or directory"
+
+
+def test_two_studies_or_loose_options_are_refused(project: Project) -> None:
+    done = project.snakemake("-n", "--configfile", "study.yaml")
+    assert done.returncode == 2
+    assert "a workflow has one study and no other options" in done.stdout
+    done = project.snakemake("-n", "--config", "study=study.yaml", "epochs=3", study=None)
+    assert done.returncode == 2
+    assert "a workflow has one study and no other options" in done.stdout
+
+
+def test_snakemakes_own_option_for_a_study_works(project: Project) -> None:
+    project.write("other.yaml", STUDY.replace("seeds: [0]", "seeds: [0, 1]"))
+    done = project.snakemake("-n", "--configfile", "other.yaml", study=None)
+    assert done.stdout.count("Training ") == 4, done.stdout
+
+
+def test_the_workflow_is_clean_for_snakemakes_linter() -> None:
+    done = subprocess.run([sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
