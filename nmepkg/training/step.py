@@ -61,6 +61,20 @@ class Program(NamedTuple):
     evaluate: Callable[[State, Hyperparameters, Data, Array], tuple[Array, Array]]
 
 
+def permutation(key: Array, n: int) -> Array:
+    """A random order of n examples, (n,) integers.
+
+    Small sets sort random numbers that carry their index in the low bits: one sort of plain integers takes a sixth of the
+    time of ``jax.random.permutation`` on a CPU, where that is a tenth of an epoch of a small net. (Of n examples some
+    n²/2³³⁻ᵇ pairs, b the bits of n, draw the same number and keep their order.)
+    """
+    bits = n.bit_length()
+    if bits > 16:
+        return jax.random.permutation(key, n)
+    drawn = jax.random.bits(key, (n,), jnp.uint32) >> bits << bits
+    return (jnp.sort(drawn | jnp.arange(n, dtype=jnp.uint32)) & (2**bits - 1)).astype(jnp.int32)
+
+
 def _options(spec: Mapping[str, Any], *besides: str) -> dict[str, Any]:
     return {key: value for key, value in spec.items() if key not in ("name", *besides)}
 
@@ -91,13 +105,13 @@ def make_program(spec: Mapping[str, Any], classes: int) -> Program:
             optimizer(hyper, params).init(params),
             jnp.zeros((), jnp.int32),
             key,
-            jnp.arange(len(inputs)),
+            jnp.arange(len(inputs), dtype=jnp.int32),
             jnp.zeros(()),
         )
 
     def begin_epoch(state: State) -> State:
         key = jax.random.fold_in(jax.random.fold_in(state.key, 0), state.step)
-        return state._replace(order=jax.random.permutation(key, len(state.order)), loss=jnp.zeros_like(state.loss))
+        return state._replace(order=permutation(key, len(state.order)), loss=jnp.zeros_like(state.loss))
 
     def step(state: State, hyper: Hyperparameters, data: Data) -> State:
         start = (state.step % (len(state.order) // batch_size)) * batch_size

@@ -40,7 +40,9 @@ def _collapsing(setup, method, activation, rho, seed):
 
 def _figure_1(store: Path) -> Canvas:
     sample = grid(store, _plain, setups=("mlp", "resnet"), rho=RHO)
-    title = "SAM and PSAM against the radius ρ, with a title that is too long for one line of a figure as wide as a page of text"
+    title = (
+        "SAM and PSAM against the radius ρ, with a title too long for one line of a figure as wide as a page of text"
+    )
     return draw(sample.collect(figure(rows="setup", columns="activation", lines="method", title=title)), TITLES)
 
 
