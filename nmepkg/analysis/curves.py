@@ -13,6 +13,7 @@ from nmepkg.analysis.labels import STRENGTHS, SYMBOLS, activation_label, method_
 from nmepkg.analysis.results import metric, result_path
 from nmepkg.analysis.statistics import Estimate, mean_interval, paired_difference
 from nmepkg.errors import UserError
+from nmepkg.registry import METHODS
 from nmepkg.study.spec import Cell, Figure
 
 VERSIONS = ("nmepkg", "python", "jax", "flax", "optax", "numpy", "device", "platform")
@@ -52,6 +53,11 @@ def axis_value(figure: Figure, cell: Cell, axis: str | None) -> Any:
     if axis is None:
         return None
     if axis in STRENGTHS:
+        kind = METHODS[cell.method["name"]].strength
+        if kind not in (axis, None):
+            raise UserError(
+                f"figure {figure.name!r}: it shows {axis}, but {cell.method['name']!r} has {kind}; draw them in two figures"
+            )
         return cell.strength
     if axis in ("method", "activation"):
         entry = getattr(cell, axis)

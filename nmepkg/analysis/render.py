@@ -14,20 +14,17 @@ from nmepkg.analysis.files import write_atomically
 from nmepkg.analysis.results import read_results
 from nmepkg.analysis.save import Origin, save
 from nmepkg.analysis.style import RC
-from nmepkg.errors import UserError
 from nmepkg.registry import FIGURES
-from nmepkg.study.spec import Expansion, Study
+from nmepkg.study.spec import Expansion, Figure, Study
 
 
-def render(study: Study, expansion: Expansion, name: str, stem: Path) -> list[str]:
+def render(study: Study, expansion: Expansion, figure: Figure, stem: Path) -> list[str]:
     """Writes ``stem``.pdf, .svg, .png, .csv (a row a point) and .runs.csv (a row a run); returns warnings.
 
     Raises:
-      UserError: the study has no such figure; results are missing or not those asked for.
+      UserError: results are missing, or not those asked for.
     """
-    if name not in study.figures:
-        raise UserError(f"the study {study.name!r} has no figure {name!r}, only {', '.join(study.figures)}")
-    figure = study.figures[name]
+    name = figure.name
     store = Path(study.store)
     cells = expansion.cells_of(figure)
     specs = {cell.run_id: expansion.runs[cell.run_id].spec for cell in cells}

@@ -17,14 +17,19 @@ def main() -> int:
     parser.add_argument("--study", type=Path, required=True, help="study file (YAML)")
     parser.add_argument("--figure", required=True, help="name of a figure of the study")
     parser.add_argument("--out", type=Path, required=True, help="path of the outputs without their endings")
-    parser.add_argument("--digest", required=True, help="what the workflow planned to draw; anything else is refused")
+    parser.add_argument("--digest", help="what the workflow planned to draw; anything else is refused")
     arguments = parser.parse_args()
     try:
         study = load(arguments.study)
         expansion = expand(study)
-        if figure_digest(study, expansion, study.figures[arguments.figure]) != arguments.digest:
+        figure = study.figures.get(arguments.figure)
+        if figure is None:
+            raise UserError(
+                f"{arguments.study}: no figure {arguments.figure!r}; choose from {', '.join(study.figures) or 'none'}"
+            )
+        if arguments.digest is not None and arguments.digest != figure_digest(study, expansion, figure):
             raise UserError(f"{arguments.study}: study or code changed since this job was planned; run it again")
-        warnings = render(study, expansion, arguments.figure, arguments.out)
+        warnings = render(study, expansion, figure, arguments.out)
     except UserError as error:
         print(f"figure.py: {error}", file=sys.stderr)
         return 2
