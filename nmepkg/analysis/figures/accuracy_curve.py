@@ -129,7 +129,7 @@ def _draw_baseline(
             markersize=3.5,
             markeredgewidth=0,
         )
-    ax.axhline(point["mean"], color=baseline.color, linestyle=(0, (5, 2)), linewidth=1.0, alpha=0.75, zorder=2)
+    ax.axhline(point["mean"], color=baseline.color, linestyle=baseline.dashes, linewidth=1.0, alpha=0.75, zorder=2)
 
 
 def _diverging(curves: Curves) -> list[int]:
@@ -206,7 +206,7 @@ def _legend(curves: Curves, styles: list[LineStyle], baselines: list[Baseline]) 
                 )
             )  # fmt: skip
     entries += [
-        Line2D([], [], color=b.color, linestyle=(0, (5, 2)), linewidth=1.0, alpha=0.75, label=drawn(b.label))
+        Line2D([], [], color=b.color, linestyle=b.dashes, linewidth=1.0, alpha=0.75, label=drawn(b.label))
         for b in baselines
         if any(point["n_seeds"] for point in b.points.values())
     ]

@@ -12,14 +12,16 @@ from nmepkg.analysis.labels import SYMBOLS, base_activation_label
 from nmepkg.analysis.style import NEUTRAL, LineStyle
 
 Panel = tuple[int, int]
+_DASH = 4.0  # in widths of the line
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """One baseline of a figure: its label and colour, and its point in every panel that has one."""
+    """One baseline of a figure: its label, colour and dashes, and its point in every panel that has one."""
 
     label: str
     color: str
+    dashes: tuple[float, tuple[float, float]]
     points: dict[Panel, pd.Series]
 
 
@@ -45,10 +47,17 @@ def find_baselines(curves: Curves, styles: list[LineStyle]) -> list[Baseline]:
             groups.append(([line], mine))
     name = f"SGD ({SYMBOLS[curves.figure.x]} = 0)"
     if len(groups) == 1:
-        return [Baseline(name, NEUTRAL, groups[0][1])]
+        return [Baseline(name, NEUTRAL, (0, (5, 2)), groups[0][1])]
+    # Each one's dashes fall into the others' gaps: where baselines coincide, all are seen.
+    gap = _DASH * (len(groups) - 1)
     return [
-        Baseline(f"{name}, {_variant(curves, lines)}", styles[_plainest(curves, lines)].color, points)
-        for lines, points in groups
+        Baseline(
+            f"{name}, {_variant(curves, lines)}",
+            styles[_plainest(curves, lines)].color,
+            (-_DASH * position, (_DASH, gap)),
+            points,
+        )
+        for position, (lines, points) in enumerate(groups)
     ]
 
 

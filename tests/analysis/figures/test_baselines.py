@@ -27,6 +27,7 @@ def test_an_activation_shares_its_baseline_with_its_ablation(tmp_path: Path) -> 
         ("SGD (ρ = 0), ReLU", styles[1].color),
         ("SGD (ρ = 0), GELU", styles[2].color),
     ]
+    assert [b.dashes for b in found] == [(0, (4, 4)), (-4, (4, 4))]  # in each other's gaps
 
 
 def test_without_a_run_at_zero_there_is_no_baseline(tmp_path: Path) -> None:
