@@ -11,7 +11,7 @@ figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n auto --maxprocesses 8
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+
+# Before JAX is imported. Tests compile thousands of tiny programs and run each once; and several processes share the cores.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+os.environ.setdefault("NPROC", "1")
 
 import jax
 import pytest

@@ -20,7 +20,7 @@ def main() -> None:
     options = {key: value for key, value in arguments.spec.items() if key != "name"}
     try:
         store.write(arguments.out, DATASETS[arguments.spec["name"]].load()(**options), arguments.spec)
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 

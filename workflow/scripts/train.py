@@ -31,7 +31,7 @@ def main() -> None:
             code=arguments.code,
             cache=arguments.cache,
         )
-    except UserError as error:
+    except (UserError, OSError) as error:  # a full disk is no bug either
         print(f"{arguments.run}: {error}", file=sys.stderr)
         sys.exit(2)
 
