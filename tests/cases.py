@@ -28,7 +28,6 @@ class Case(NamedTuple):
     logits_fn: Callable  # (params, inputs) -> (logits, state)
     loss_fn: Callable  # (logits, labels) -> scalar
     batch: tuple
-    smooth: bool
 
     def logits(self, params):
         return self.logits_fn(params, self.batch[0])[0]
@@ -133,7 +132,7 @@ def make(name, seed=0) -> Case:
     params, apply = MODELS[model](rng, ACTIVATIONS[activation])
     batch = (jnp.asarray(rng.normal(size=(BATCH, INPUTS))), jnp.asarray(rng.integers(CLASSES, size=BATCH)))
     params = jax.tree.map(jnp.asarray, params)
-    return Case(params, lambda p, x: (apply(p, x), {}), LOSSES[loss], batch, activation not in NOT_SMOOTH)
+    return Case(params, lambda p, x: (apply(p, x), {}), LOSSES[loss], batch)
 
 
 def vector(case: Case, seed=1):

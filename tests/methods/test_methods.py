@@ -144,7 +144,6 @@ def test_finite_difference_sees_a_bend_that_the_hessian_product_does_not():
         lambda p, x: (jnp.concatenate([jax.nn.relu(-p["w"]), p["w"]], axis=1), {}),
         lambda z, y: z[0, 0] + 2 * z[0, 1],
         (jnp.zeros((1, 1)), jnp.zeros(1)),
-        False,
     )
     # At w = 1e-3: g = 2, ĝ = 1, away from the bend; and with the loss negated, ĝ = −1, over it: g = −2 becomes −1.
     np.testing.assert_allclose(step("psam_fd", case, 1.0, step=0.05).direction["w"], 2.0)
