@@ -108,7 +108,7 @@ def train(spec: Mapping[str, Any], dataset: Dataset, report: Callable[[int, Row 
 def _evaluator(evaluate: Callable[..., tuple[Array, Array]], dataset: Dataset) -> Callable[..., Row]:
     """(state, hyper) -> mean loss and accuracy of every set, null where a set is empty; one compilation serves all."""
     sets = (dataset.train, dataset.validation, dataset.test)
-    sizes = np.asarray([len(x) for x, _ in sets])
+    sizes = np.asarray([len(x) for x, _ in sets], dtype=np.int64)
     total = int(sizes.sum())
     batch = min(total, _EVALUATION_BATCH)
     padding = -total % batch
