@@ -12,7 +12,7 @@ from nmepkg.registry import ACTIVATIONS, DATASETS, LOSSES, METHODS, MODELS, SECO
 from nmepkg.study.fingerprint import fingerprint
 from nmepkg.study.spec import Spec
 
-_TRAINING = "nmepkg.training.run"
+_TRAINING = "nmepkg.training.loop"  # what decides a number; not what reports it
 _DATA_STORE = "nmepkg.data.store"
 
 

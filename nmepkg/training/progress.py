@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 
 class Progress:
-    """Writes one line an epoch that is rewritten on a terminal, or one line an evaluation into a log.
+    """Writes one line that every epoch rewrites on a terminal; into a log, a line every ten seconds and an evaluation.
 
     Args:
       epochs: of the whole training.
@@ -17,15 +17,17 @@ class Progress:
     def __init__(self, epochs: int, stream: TextIO) -> None:
         self._epochs, self._stream = epochs, stream
         self._terminal = stream.isatty()
-        self._start = time.monotonic()
+        self._start = self._written = time.monotonic()
 
     def __call__(self, epoch: int, row: dict[str, Any] | None) -> None:
         """Reports that ``epoch`` is done, with its evaluation if there was one."""
         if epoch == 0:
             self._start = time.monotonic()  # compilation of the step comes later: the first estimates are high
-        if not self._terminal and row is None:
+        now = time.monotonic()
+        if not self._terminal and row is None and now - self._written < 10:
             return
-        elapsed = time.monotonic() - self._start
+        self._written = now
+        elapsed = now - self._start
         left = f"ETA {_duration(elapsed / epoch * (self._epochs - epoch))}" if epoch else "starting"
         line = f"epoch {epoch}/{self._epochs}, {_duration(elapsed)} elapsed, {left}"
         if row is not None:

@@ -37,8 +37,7 @@ def describe(run: str, spec: Mapping[str, Any], outcome: Outcome, provenance: Ma
 
 
 def write(directory: Path, description: Mapping[str, Any], outcome: Outcome) -> None:
-    """Writes a run's parameters, then its result: where there is a ``result.json``, everything is there."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Writes a run's parameters into an existing folder, then its result: where that is, everything is there."""
     variables = {"params": outcome.state.params, "batch_stats": outcome.state.batch_stats}
     leaves = jax.tree_util.tree_leaves_with_path(variables)
     arrays = {"/".join(str(part.key) for part in path): np.asarray(leaf) for path, leaf in leaves}

@@ -1,6 +1,7 @@
 """One run, from a canonical spec and prepared data to its files.
 
-What this module imports, and what the registry names for the spec, is the code that a run's id stands for.
+The numbers come from :mod:`nmepkg.training.loop`, and a run's id stands for what that imports and for what the registry
+names. Nothing here, nor in the modules of progress, provenance, compilation and files, may change a number.
 """
 
 from __future__ import annotations
@@ -46,11 +47,13 @@ def run(
 
     Raises:
       UserError: data that are missing, damaged or too few.
+      OSError: the directory cannot be written.
     """
     started = time.time()
     if cache is not None:
         compilation.enable_cache(cache)
     dataset = store.read(data, spec["validation"]["fraction"], spec["validation"]["seed"])
+    directory.mkdir(parents=True, exist_ok=True)  # now, rather than fail after the training
     outcome = loop.train(spec, dataset, Progress(spec["training"]["epochs"], stream))
     if outcome.diverged is not None:
         stream.write(f"diverged in epoch {outcome.diverged['epoch']}: the loss is no longer a finite number\n")

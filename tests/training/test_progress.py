@@ -19,25 +19,30 @@ class Terminal(io.StringIO):
         return True
 
 
-def write(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Three epochs, 50 seconds each: evaluated before the first and after the last."""
+def write(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, seconds: float = 50) -> str:
+    """Three epochs, of so many seconds each: evaluated before the first and after the last."""
     times = iter([7.0])
     clock = SimpleNamespace(monotonic=lambda: next(times))
     monkeypatch.setattr(progress, "time", clock)
     report = progress.Progress(3, stream)
     rows: list[dict[str, Any] | None] = [ROW, None, None, LAST]
     for epoch, row in enumerate(rows):
-        now = 100.0 + 50 * epoch
+        now = 100.0 + seconds * epoch
         clock.monotonic = lambda now=now: now
         report(epoch, row)
     return stream.getvalue()
 
 
 def test_log_has_a_line_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert write(io.StringIO(), monkeypatch).splitlines() == [
+    assert write(io.StringIO(), monkeypatch, seconds=4).splitlines() == [
         "epoch 0/3, 0:00 elapsed, starting, accuracy: train 50.0 %, test 25.5 %",
-        "epoch 3/3, 2:30 elapsed, ETA 0:00, accuracy: train 100.0 %, validation 25.0 %, test 75.0 %",
+        "epoch 3/3, 0:12 elapsed, ETA 0:00, accuracy: train 100.0 %, validation 25.0 %, test 75.0 %",
     ]
+
+
+def test_log_of_long_epochs_has_a_line_every_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = write(io.StringIO(), monkeypatch, seconds=6).splitlines()
+    assert [line.split(",")[0] for line in written] == ["epoch 0/3", "epoch 2/3", "epoch 3/3"]
 
 
 def test_terminal_has_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:

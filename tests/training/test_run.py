@@ -216,4 +216,4 @@ def test_script_refuses_a_batch_larger_than_the_data_in_one_line(data: Path, tmp
     process = script(make_spec(training={"batch_size": 23}), data, tmp_path / "run")
     assert process.returncode == 2
     assert process.stderr == "some-run: training.batch_size: 23 is more than the 22 examples to train on\n"
-    assert not (tmp_path / "run").exists()
+    assert not list((tmp_path / "run").iterdir())
