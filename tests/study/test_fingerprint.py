@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -126,12 +125,3 @@ def test_training_pulls_in_neither_models_methods_study_nor_analysis() -> None:
     floors = {name.split(".")[1] for name in closure(["nmepkg.training.loop"]) if "." in name}
     assert "training" in floors
     assert floors.isdisjoint({"models", "methods", "study", "analysis", "registry"})
-
-
-def test_the_whole_package_is_hashed_in_a_moment() -> None:
-    roots = [method.module for method in METHODS.values()] + ["nmepkg.training.run", "nmepkg.analysis.render"]
-    for cached in (module._fingerprint, module._module, module._path):
-        cached.cache_clear()
-    start = time.perf_counter()
-    fingerprint(roots)
-    assert time.perf_counter() - start < 1  # about 40 ms
