@@ -104,6 +104,8 @@ def _canonical(node: Any) -> Any:
         value: Any = getattr(node, name, None)
         if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             value = value[1:]
+        if isinstance(node, ast.JoinedStr) and name == "values":  # some versions keep empty texts between its parts
+            value = [part for part in value if not (isinstance(part, ast.Constant) and part.value == "")]
         if value is not None and value != [] and name != "ctx":
             fields.append((name, _canonical(value)))
     return type(node).__name__, fields

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,17 @@ def test_a_string_that_is_no_docstring_counts(package: Path) -> None:
     before = fresh(package)
     replace(package, "base.py", "return 2 * x", 'return 2 * x\n\n\nNAME = "a"')
     assert fresh(package) != before
+
+
+def test_empty_texts_in_a_format_are_nothing() -> None:
+    """Python 3.12.1 keeps one at the end of a nested format; 3.11 and 3.13 do not."""
+    bare, kept = ast.parse('f"{a:{b}}"'), ast.parse('f"{a:{b}}"')
+    for tree, empty in ((bare, []), (kept, [ast.Constant("")])):
+        form = next(node for node in ast.walk(tree) if isinstance(node, ast.FormattedValue)).format_spec
+        assert isinstance(form, ast.JoinedStr)
+        form.values = [next(value for value in form.values if isinstance(value, ast.FormattedValue)), *empty]
+    assert module._canonical(bare) == module._canonical(kept)
+    assert module._canonical(ast.parse('f"{a:{b}}"')) != module._canonical(ast.parse('f"{a:{b}c}"'))
 
 
 def test_roots_outside_the_package_are_refused(package: Path) -> None:
