@@ -11,7 +11,7 @@ from typing import Any
 from nmepkg.errors import UserError
 from nmepkg.registry import METHODS
 from nmepkg.study import schema
-from nmepkg.study.schema import StudyError, check, check_entry, join, suggestion
+from nmepkg.study.schema import StudyError, check, check_entry, join, shown, suggestion
 from nmepkg.study.spec import Experiment, Figure, Setup, Spec, Study
 from nmepkg.study.strict_yaml import read
 
@@ -46,7 +46,7 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
     for name in complete["figures"]:
         if name in schema.TARGETS:
             raise StudyError(join("figures", name), "is another target of the workflow; rename the figure")
-    figures = {name: _figure(name, spec, experiments) for name, spec in complete["figures"].items()}
+    figures = {name: _figure(name, spec, experiments, setups) for name, spec in complete["figures"].items()}
     return Study(path, complete["name"], complete["store"], setups, experiments, figures)
 
 
@@ -55,6 +55,12 @@ def _setup(name: str, spec: Spec) -> Setup:
     title = spec.pop("title", name)
     for kind in ("data", "model", "loss"):
         spec[kind] = check_entry(kind, spec[kind], join("setups", name, kind))
+    warmup, epochs = spec["optimizer"]["warmup_epochs"], spec["training"]["epochs"]
+    if warmup > epochs:
+        raise StudyError(
+            join("setups", name, "optimizer.warmup_epochs"),
+            f"{warmup:g} is more than the {epochs} of training.epochs; the peak would never be reached",
+        )
     return Setup(name, title, spec)
 
 
@@ -89,28 +95,29 @@ def _experiment(name: str, spec: Spec, setups: Mapping[str, Setup]) -> Experimen
 def _entries(kind: str, values: list[Any], where: str) -> tuple[Spec, ...]:
     """Entries as written, an entry with lists among its options made one entry for each combination."""
     entries: list[Spec] = []
+    seen: list[Spec] = []
     for i, value in enumerate(values):
         place = join(where, i)
         entry = {"name": value} if isinstance(value, str) else dict(value)
         label = entry.pop("label", None)
         if label is not None and not isinstance(label, str):
-            raise StudyError(join(place, "label"), f"{label!r} is not text")
+            raise StudyError(join(place, "label"), f"{shown(label)} is not text")
         grid = {key: option if isinstance(option, list) else [option] for key, option in entry.items()}
         for key, options in grid.items():
             if not options:
                 raise StudyError(join(place, key), "is empty; give at least one value")
         for combination in itertools.product(*grid.values()):
-            written = value if isinstance(value, str) else dict(zip(grid, combination, strict=True))
-            checked = check_entry(kind, written, place)
-            shown = {key: checked[key] for key in ("name", *grid) if key in checked}
-            shown |= {"label": label} if label is not None else {}
-            if shown in entries:
-                raise StudyError(place, f"{shown['name']!r} with these options is listed twice")
-            entries.append(shown)
+            point = value if isinstance(value, str) else dict(zip(grid, combination, strict=True))
+            checked = check_entry(kind, point, place)
+            if checked in seen:  # whatever its label, and with its defaults written or not
+                raise StudyError(place, f"{checked['name']!r} with these options is listed twice")
+            seen.append(checked)
+            written = {key: checked[key] for key in ("name", *grid) if key in checked}
+            entries.append(written | ({"label": label} if label is not None else {}))
     return tuple(entries)
 
 
-def _figure(name: str, spec: Spec, experiments: Mapping[str, Experiment]) -> Figure:
+def _figure(name: str, spec: Spec, experiments: Mapping[str, Experiment], setups: Mapping[str, Setup]) -> Figure:
     where = join("figures", name)
     for i, experiment in enumerate(spec["experiments"]):
         if experiment not in experiments:
@@ -125,6 +132,15 @@ def _figure(name: str, spec: Spec, experiments: Mapping[str, Experiment]) -> Fig
             raise StudyError(join(where, role), f"no axis {axis!r} in its experiments; {suggestion(axis, values)}")
         if list(roles.values()).count(axis) > 1:
             raise StudyError(join(where, role), f"the axis {axis!r} is shown twice; name it once")
+    _refuse_not_drawable(join(where, "x"), spec["x"], values[spec["x"]])
+    for role in ("report", "y"):
+        if "validation" in spec[role]:
+            for setup in values["setup"]:
+                if setups[setup].spec["validation"]["fraction"] == 0:
+                    raise StudyError(
+                        join(where, role),
+                        f"{spec[role]!r} needs validation examples, but setups.{setup}.validation.fraction is 0",
+                    )
     options = {axis for axis in roles.values() if axis not in ("setup", "method", "activation", "experiment")}
     for axis in ("setup", "method", "activation", *schema.STRENGTHS):
         distinct = values.get(axis, [])
@@ -135,6 +151,19 @@ def _figure(name: str, spec: Spec, experiments: Mapping[str, Experiment]) -> Fig
                 where, f"its experiments have {len(distinct)} values of {axis!r}; give it to rows, columns or lines"
             )
     return Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"])})
+
+
+def _refuse_not_drawable(where: str, axis: str, values: list[Any]) -> None:
+    """x is logarithmic; a strength of 0 has a place beside it. Said here, not after hours of training."""
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise StudyError(
+                where, f"the values of {axis!r} are not all numbers; choose a strength or a numeric option"
+            )
+        if value <= 0 and axis not in schema.STRENGTHS:
+            raise StudyError(where, f"{axis} = {shown(value)} has no place on a logarithmic axis; give values above 0")
+    if not any(value > 0 for value in values):
+        raise StudyError(where, f"{axis!r} has no value above 0 to draw; give at least one")
 
 
 def _axes(experiments: list[Experiment]) -> dict[str, list[Any]]:

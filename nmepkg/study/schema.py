@@ -6,6 +6,7 @@ Entries that name something of the registry (a model, a method …) are checked 
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, cast
@@ -41,13 +42,11 @@ def _list(items: Schema, **extra: Any) -> dict[str, Any]:
     return {"type": "array", "items": items, "minItems": 1, "uniqueItems": True, **extra}
 
 
-def _named(items: Schema) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "propertyNames": {"pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"},
-        "additionalProperties": items,
-        "default": {},
-    }
+_NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", "maxLength": 100}  # part of file names
+
+
+def _named(items: Schema, **extra: Any) -> dict[str, Any]:
+    return {"type": "object", "propertyNames": _NAME, "additionalProperties": items, **extra}
 
 
 _SETUP = _mapping(
@@ -114,12 +113,12 @@ _FIGURE = _mapping(
 STUDY = _mapping(
     {
         "version": {"type": "integer"},
-        "name": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z"},
+        "name": _NAME,
         "store": {"type": "string", "pattern": r"^[\w./][\w./+@=:,-]*\Z", "default": "results"},
         "limit_runs": {**_COUNT, "default": 10000},
-        "setups": _named(_SETUP),
-        "experiments": _named(_EXPERIMENT),
-        "figures": _named(_FIGURE),
+        "setups": _named(_SETUP, minProperties=1),
+        "experiments": _named(_EXPERIMENT, minProperties=1),
+        "figures": _named(_FIGURE, default={}),
     },
     ["version", "name", "setups", "experiments"],
 )
@@ -177,13 +176,13 @@ def check_entry(kind: str, value: Any, where: str) -> dict[str, Any]:
     entry = {"name": value} if isinstance(value, str) else value
     known = ENTRIES[kind]
     if not isinstance(entry, Mapping):
-        raise StudyError(where, f"{value!r} is neither a name nor a mapping with a name")
+        raise StudyError(where, f"{shown(value)} is neither a name nor a mapping with a name")
     if "name" not in entry:
         raise StudyError(where, f"the key 'name' is missing; it names one of {_listed(known)}")
     name = entry["name"]
     if not isinstance(name, str) or name not in known:
         place = where if isinstance(value, str) else join(where, "name")
-        raise StudyError(place, f"unknown {kind.replace('_', ' ')} {name!r}; {suggestion(name, known)}")
+        raise StudyError(place, f"unknown {kind.replace('_', ' ')} {shown(name)}; {suggestion(name, known)}")
     complete = check(dict(entry), entry_schema(kind, name), where)
     if complete.get("second_derivative") is not None:
         complete["second_derivative"] = check_entry(
@@ -192,9 +191,15 @@ def check_entry(kind: str, value: Any, where: str) -> dict[str, Any]:
     return complete
 
 
+def shown(value: Any) -> str:
+    """A value as a study writes it: null and true, where Python has None and True."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+
+
 def suggestion(wrong: Any, valid: Iterable[str]) -> str:
     """``did you mean 'x'?``, or what there is to choose from."""
-    near = difflib.get_close_matches(str(wrong), list(valid), n=1)
+    valid = list(valid)
+    near = difflib.get_close_matches(str(wrong), valid, n=1)
     return f"did you mean {near[0]!r}?" if near else f"choose from {_listed(valid)}"
 
 
@@ -245,18 +250,22 @@ def _message(error: ValidationError) -> str:
         case "additionalProperties":
             valid = cast(Schema, error.schema)["properties"]
             unknown = next(key for key in value if key not in valid)
+            if list(valid) == ["name"]:
+                return f"unknown key {unknown!r}; {value['name']!r} has no options"
             return f"unknown key {unknown!r}; {suggestion(unknown, valid)}"
         case "required":
             return f"the key {next(key for key in limit if key not in value)!r} is missing"
         case "type":
             kinds = [limit] if isinstance(limit, str) else limit
-            return f"{value!r} is not {' or '.join(_TYPES[kind] for kind in kinds)}"
+            return f"{shown(value)} is not {' or '.join(_TYPES[kind] for kind in kinds)}"
         case "enum":
-            return f"unknown value {value!r}; {suggestion(value, map(str, limit))}"
+            return f"unknown value {shown(value)}; {suggestion(value, map(str, limit))}"
         case "pattern" if error.absolute_path and error.absolute_path[-1] == "store":
             return f"{value!r} is not a plain path; use letters, digits and . / _ - without blanks or braces"
         case "pattern":
             return f"{value!r} is not a name; use letters, digits, '_' and '-', starting with a letter or digit"
+        case "maxLength":
+            return f"{value[:20] + '…'!r} is longer than {limit} characters, which file names have no room for"
         case "minimum":
             return f"{value} is below the smallest allowed value, {limit}"
         case "maximum":
@@ -269,7 +278,9 @@ def _message(error: ValidationError) -> str:
             return f"{value} is not a multiple of {limit}"
         case "uniqueItems":
             repeated = next(part for i, part in enumerate(value) if part in value[:i])
-            return f"{repeated!r} is listed twice"
+            return f"{shown(repeated)} is listed twice"
         case "minItems":
             return "is empty; give at least one value"
+        case "minProperties":
+            return "is empty; name at least one"
     return error.message

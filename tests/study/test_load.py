@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,8 @@ from tests.study.samples import STUDY, study
 RHO = "    rho: [0, 0.1]\n"
 FIGURE = "  curve: {experiments: [main], x: rho, columns: activation, lines: method}\n"
 
-BAD = {
+# Edits of the small study, and how the refusal of the outcome begins after the name of the file.
+BAD: dict[str, tuple[Any, ...]] = {
     "unknown key": (
         ("learning_rate: 0.1", "learning_rate: 0.1, momentun: 0.9"),
         "setups.mlp.optimizer: unknown key 'momentun'; did you mean 'momentum'?",
@@ -21,6 +23,28 @@ BAD = {
     "misspelt required key": (
         ("learning_rate", "learning_rat"),
         "setups.mlp.optimizer: unknown key 'learning_rat'; did you mean 'learning_rate'?",
+    ),
+    "misspelt section": (("\nsetups:", "\nsetup:"), "unknown key 'setup'; did you mean 'setups'?"),
+    "misspelt part of a setup": (("    data:", "    dta:"), "setups.mlp: unknown key 'dta'; did you mean 'data'?"),
+    "misspelt part of an experiment": (
+        ("    rho:", "    roh:"),
+        "experiments.main: unknown key 'roh'; did you mean 'rho'?",
+    ),
+    "misspelt part of a figure": (
+        ("columns:", "colums:"),
+        "figures.curve: unknown key 'colums'; did you mean 'columns'?",
+    ),
+    "misspelt option of an entry": (
+        ("[gelu, relu]", "[{name: gelu, second_derivatve: zero}]"),
+        "experiments.main.activations[0]: unknown key 'second_derivatve'; did you mean 'second_derivative'?",
+    ),
+    "option of a second derivative": (
+        ("[gelu, relu]", "[{name: gelu, second_derivative: {name: gaussian, bta: 1}}]"),
+        "experiments.main.activations[0].second_derivative: unknown key 'bta'; did you mean 'beta'?",
+    ),
+    "option of what has none": (
+        ("    training:", "    loss: {name: mse, scale: 1}\n    training:"),
+        "setups.mlp.loss: unknown key 'scale'; 'mse' has no options",
     ),
     "missing key": (("epochs: 1, ", ""), "setups.mlp.training: the key 'epochs' is missing"),
     "missing section": (("version: 1\n", ""), "the key 'version' is missing"),
@@ -62,7 +86,23 @@ BAD = {
         ("learning_rate: 0.1", "learning_rate: fast"),
         "setups.mlp.optimizer.learning_rate: 'fast' is not a number",
     ),
-    "true is no number": (("epochs: 1", "epochs: true"), "setups.mlp.training.epochs: True is not a whole number"),
+    "true is no number": (("epochs: 1", "epochs: true"), "setups.mlp.training.epochs: true is not a whole number"),
+    "nothing where something is due": (
+        ("data: {name: mnist1d, samples: 200}", "data:"),
+        "setups.mlp.data: null is not text or a mapping",
+    ),
+    "decimal comma": (
+        ("learning_rate: 0.1", "learning_rate: 0,5"),
+        "line 7: the key 5 is not text; put it in quotes, or if it is the end of a number, write 0.5 for 0,5",
+    ),
+    "warm-up longer than training": (
+        ("learning_rate: 0.1", "learning_rate: 0.1, warmup_epochs: 1.5"),
+        "setups.mlp.optimizer.warmup_epochs: 1.5 is more than the 1 of training.epochs",
+    ),
+    "samples of a class": (
+        ("samples: 200", "samples: 205"),
+        "setups.mlp.data.samples: 205 is not a multiple of 10",
+    ),
     "half an epoch": (("epochs: 1", "epochs: 1.5"), "setups.mlp.training.epochs: 1.5 is not a whole number"),
     "text for a list": (("setups: [mlp]", "setups: mlp"), "experiments.main.setups: 'mlp' is not a list"),
     "not a choice": (
@@ -85,6 +125,14 @@ BAD = {
     "repeated seed": (("seeds: [0, 1]", "seeds: [1, 1]"), "experiments.main.seeds: 1 is listed twice"),
     "repeated method": (
         ("[sam, psam]", "[sam, {name: sam}]"),
+        "experiments.main.methods[1]: 'sam' with these options is listed twice",
+    ),
+    "repeated under a label": (
+        ("[gelu, relu]", "[gelu, {name: gelu, label: Other}]"),
+        "experiments.main.activations[1]: 'gelu' with these options is listed twice",
+    ),
+    "repeated with its defaults": (
+        ("[sam, psam]", "[sam, {name: sam, m: null}]"),
         "experiments.main.methods[1]: 'sam' with these options is listed twice",
     ),
     "repeated in a grid": (
@@ -117,6 +165,42 @@ BAD = {
         "figures.curve.experiments[0]: unknown experiment 'mian'; did you mean 'main'?",
     ),
     "unknown axis": (("x: rho", "x: roh"), "figures.curve.x: no axis 'roh' in its experiments; did you mean 'rho'?"),
+    "unknown kind of figure": (
+        ("x: rho,", "x: rho, kind: histogram,"),
+        "figures.curve.kind: unknown value 'histogram'; choose from accuracy_curve",
+    ),
+    "unknown metric": (
+        ("x: rho,", "x: rho, y: accuracy,"),
+        "figures.curve.y: unknown value 'accuracy'; did you mean 'test_accuracy'?",
+    ),
+    "x without numbers": (
+        ("x: rho, columns: activation", "x: activation, columns: rho"),
+        "figures.curve.x: the values of 'activation' are not all numbers; choose a strength or a numeric option",
+    ),
+    "x partly without numbers": (
+        ("[sam, psam]", "[{name: sam, m: [4, null]}]"),
+        ("x: rho, columns: activation, lines: method", "x: m, columns: activation, lines: rho"),
+        "figures.curve.x: the values of 'm' are not all numbers",
+    ),
+    "x off a logarithmic axis": (
+        ("[gelu, relu]", "[{name: leaky_relu, negative_slope: [0, 0.1]}]"),
+        ("x: rho, columns: activation", "x: negative_slope, columns: rho"),
+        "figures.curve.x: negative_slope = 0.0 has no place on a logarithmic axis; give values above 0",
+    ),
+    "x with nothing to draw": (
+        ("[0, 0.1]", "[0]"),
+        "figures.curve.x: 'rho' has no value above 0 to draw; give at least one",
+    ),
+    "report without validation": (
+        ("    training:", "    validation: {fraction: 0}\n    training:"),
+        ("x: rho,", "x: rho, report: best_validation,"),
+        "figures.curve.report: 'best_validation' needs validation examples, but setups.mlp.validation.fraction is 0",
+    ),
+    "metric without validation": (
+        ("    training:", "    validation: {fraction: 0}\n    training:"),
+        ("x: rho,", "x: rho, y: validation_loss,"),
+        "figures.curve.y: 'validation_loss' needs validation examples, but setups.mlp.validation.fraction is 0",
+    ),
     "axis twice": (
         ("columns: activation", "columns: method"),
         "figures.curve.columns: the axis 'method' is shown twice; name it once",
@@ -129,6 +213,15 @@ BAD = {
     "path in a name": (("name: tiny", "name: ../tiny"), "name: '../tiny' is not a name; use letters, digits, '_' and"),
     "path in a figure": (("  curve:", "  a/b:"), "figures: 'a/b' is not a name; use letters, digits"),
     "line break in a name": (("name: tiny", 'name: "tiny\\n"'), "name: 'tiny\\n' is not a name"),
+    "name beyond ASCII": (("name: tiny", "name: étude"), "name: 'étude' is not a name; use letters, digits, '_' and"),
+    "name beyond file names": (
+        ("  curve:", f"  {'c' * 101}:"),
+        "figures: 'cccccccccccccccccccc…' is longer than 100 characters",
+    ),
+    "nothing in a section": (
+        (STUDY[STUDY.index("setups:") : STUDY.index("experiments:")], "setups: {}\n"),
+        "setups: is empty; name at least one",
+    ),
     "wildcard in the store": (
         ("name: tiny", "name: tiny\nstore: 'results/{x}'"),
         "store: 'results/{x}' is not a plain path; use letters, digits and . / _ -",
@@ -148,9 +241,9 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_refuses_in_one_line_with_file_place_and_remedy(case: str, tmp_path: Path) -> None:
-    edit, message = BAD[case]
+    *edits, message = BAD[case]
     with pytest.raises(UserError) as caught:
-        study(tmp_path, edit)
+        study(tmp_path, *edits)
     assert str(caught.value).startswith(f"{tmp_path / 'study.yaml'}: {message}")
     assert "\n" not in str(caught.value)
 
@@ -210,6 +303,6 @@ def test_reading_a_study_imports_nothing_heavy(tmp_path: Path) -> None:
         "expand(load(Path(sys.argv[1]))); print({'jax', 'flax', 'numpy', 'pandas', 'matplotlib'} & set(sys.modules))"
     )
     found = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "study.yaml"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, tmp_path / "study.yaml"], capture_output=True, text=True, check=True, timeout=60
     )
     assert found.stdout == "set()\n"
