@@ -62,6 +62,7 @@ def test_code_decides_which_runs_are_new(project: Project) -> None:
 def test_a_bad_study_is_one_line_and_no_job(project: Project, old: str, new: str, message: str) -> None:
     project.edit("study.yaml", old, new)
     done = project.snakemake()
+    assert not (project.folder / "results").exists()
     lines = [line for line in done.stdout.splitlines() if not line.startswith("Using profile")]
     assert done.returncode == 2
     assert len(lines) == 1
@@ -91,5 +92,7 @@ def test_snakemakes_own_option_for_a_study_works(project: Project) -> None:
 
 
 def test_the_workflow_is_clean_for_snakemakes_linter() -> None:
-    done = subprocess.run([sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr

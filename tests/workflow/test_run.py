@@ -11,6 +11,23 @@ import pytest
 
 from tests.workflow.project import Project
 
+# A setup that diverges at once, and a figure that shows it beside the other.
+WILD = (
+    (
+        "experiments:\n",
+        """\
+  wild:
+    data: {name: mnist1d, samples: 200}
+    model: {name: mlp, width: 4, depth: 1}
+    optimizer: {learning_rate: 1e30}
+    training: {epochs: 1, batch_size: 16}
+experiments:
+  wild: {setups: [wild], methods: [sam], activations: [relu], rho: [0.1], seeds: [0]}
+""",
+    ),
+    ("figures:\n", "figures:\n  both: {experiments: [main, wild], x: rho, columns: setup}\n"),
+)
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
@@ -18,6 +35,8 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_a_study_from_nothing_to_its_figure_and_what_runs_again(project: Project) -> None:
+    for old, new in WILD:
+        project.edit("study.yaml", old, new)
     planned = project.plan()[1]
     done = project.snakemake()
     assert done.returncode == 0, done.stdout
@@ -27,13 +46,21 @@ def test_a_study_from_nothing_to_its_figure_and_what_runs_again(project: Project
         path.parent.name: json.loads(path.read_text()) for path in project.folder.glob("results/runs/*/result.json")
     }
     assert set(results) == planned
-    assert all(result["status"] == "completed" and result["run"] == run for run, result in results.items())
+    assert all(result["run"] == run for run, result in results.items())
+    diverged = {run for run, result in results.items() if result["status"] == "diverged"}
+    assert len(results) == 3
+    assert [results[run]["spec"]["optimizer"]["learning_rate"] for run in diverged] == [1e30]
+
     figures = project.folder / "results/figures/tiny"
     assert {path.name for path in figures.iterdir()} == {
-        "curve.pdf", "curve.svg", "curve.png", "curve.csv", "curve.runs.csv",
-    }  # fmt: skip
-    with (figures / "curve.runs.csv").open(newline="") as file:
-        assert {row["run"] for row in csv.DictReader(file)} == planned
+        f"{name}.{ending}" for name in ("both", "curve") for ending in ("pdf", "svg", "png", "csv", "runs.csv")
+    }
+    drawn = {}
+    for name in ("both", "curve"):
+        with (figures / f"{name}.runs.csv").open(newline="") as file:
+            drawn[name] = {row["run"]: row["status"] for row in csv.DictReader(file)}
+    assert drawn["both"] == {run: results[run]["status"] for run in planned}, "diverged runs are shown as such"
+    assert set(drawn["curve"]) == planned - diverged
 
     nothing: tuple[set[str], set[str], set[str]] = (set(), set(), set())
     assert project.plan() == nothing, "a second run"
@@ -48,31 +75,32 @@ def test_a_study_from_nothing_to_its_figure_and_what_runs_again(project: Project
     assert project.plan() == nothing, "comments"
 
     project.edit("study.yaml", "x: rho}", "x: rho, title: New}")
-    assert project.plan() == (set(), set(), {"curve"}), "a title"
+    assert project.plan() == (set(), set(), {"curve"}), "a title, of one figure of two"
     project.edit("study.yaml", "x: rho, title: New}", "x: rho}")
 
     drawing = (project.folder / "nmepkg/analysis/figures/accuracy_curve.py").read_text()
     project.write("nmepkg/analysis/figures/accuracy_curve.py", f"{drawing}\nNEW = 1\n")
-    assert project.plan() == (set(), set(), {"curve"}), "code that draws"
+    assert project.plan() == (set(), set(), {"both", "curve"}), "code that draws"
     project.write("nmepkg/analysis/figures/accuracy_curve.py", drawing)
 
     method = (project.folder / "nmepkg/methods/sam.py").read_text()
     project.write("nmepkg/methods/sam.py", f"{method}\nNEW = 1\n")
     data, runs, redrawn = project.plan()
-    assert (data, redrawn) == (set(), {"curve"})
-    assert [run.rsplit("-", 1)[0] for run in runs] == ["mnist1d-mlp-sam-0.1-relu-s0"], "code of one method"
+    assert (data, redrawn) == (set(), {"both", "curve"})
+    assert [run.rsplit("-", 1)[0] for run in runs] == ["mnist1d-mlp-sam-0.1-relu-s0"] * 2, "code of one method"
+    assert project.plan("curve")[2] == {"curve"}, "a figure is a target"
     project.write("nmepkg/methods/sam.py", method)
     assert project.plan() == nothing, "and back"
 
-    project.edit("study.yaml", "seeds: [0]", "seeds: [0, 1]")
+    project.edit("study.yaml", "rho: [0, 0.1], seeds: [0]", "rho: [0, 0.1], seeds: [0, 1]")
     data, runs, redrawn = project.plan()
-    assert (data, redrawn) == (set(), {"curve"})
+    assert (data, redrawn) == (set(), {"both", "curve"})
     assert {run.rsplit("-", 1)[0] for run in runs} == {"mnist1d-mlp-sgd-relu-s1", "mnist1d-mlp-sam-0.1-relu-s1"}
     project.edit("study.yaml", "seeds: [0, 1]", "seeds: [0]")
 
-    lost = sorted(planned)[0]
+    lost = sorted(planned - diverged)[0]
     (project.folder / "results/runs" / lost / "result.json").unlink()
-    assert project.plan("all") == (set(), {lost}, {"curve"}), "a lost result"
+    assert project.plan("all") == (set(), {lost}, {"both", "curve"}), "a lost result"
 
 
 def test_a_failed_run_shows_its_log_and_fails_the_workflow(project: Project) -> None:
