@@ -17,12 +17,14 @@ def expand(study: Study) -> Expansion:
     cells: list[Cell] = []
     ids: dict[str, Run] = {}
     for experiment in study.experiments.values():
+        complete = {id(entry): _complete("method", entry) for entry in experiment.methods}
+        complete |= {id(entry): _complete("activation", entry) for entry in experiment.activations}
         for setup, method, activation, strength, seed in _grid(experiment):
             spec = canonical(
                 {
                     **study.setups[setup].spec,
-                    "method": {**_complete("method", method), "strength": strength},
-                    "activation": _complete("activation", activation),
+                    "method": {**complete[id(method)], "strength": strength},
+                    "activation": complete[id(activation)],
                     "seed": seed,
                 }
             )
