@@ -1,7 +1,7 @@
 """Activations, and the replacement of an activation's second derivative.
 
-The Nonlinear Modeling Error sees an activation only through its second derivative, so the paper's ablations are
-statements about φ'' alone: :func:`replace_second_derivative` keeps φ and φ' and substitutes φ''.
+The paper's ablations are statements about φ'' alone, on which the diagonal blocks of the Nonlinear Modeling Error hang:
+:func:`replace_second_derivative` keeps φ and φ' and substitutes φ''.
 
 Every function here is elementwise, finite for any finite float32 input, and right under nested forward and reverse mode.
 """
