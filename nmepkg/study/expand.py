@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from nmepkg.registry import FIGURES, METHODS
+from nmepkg.registry import METHODS
 from nmepkg.study.identity import canonical, data_id, digest, figure_code, run_code, run_id, to_json
 from nmepkg.study.schema import check_entry
 from nmepkg.study.spec import Cell, Expansion, Experiment, Figure, Run, Spec, Study
@@ -44,7 +44,7 @@ def figure_digest(study: Study, expansion: Expansion, figure: Figure) -> str:
     cells = expansion.cells_of(figure)
     return digest(
         [
-            figure_code(FIGURES, figure.kind),
+            figure_code(figure.kind),
             vars(figure),
             {cell.setup: study.setups[cell.setup].title for cell in cells},
             [vars(cell) for cell in cells],

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from nmepkg.registry import ACTIVATIONS, DATASETS, LOSSES, METHODS, MODELS, SECOND_DERIVATIVES, Entry
+from nmepkg.registry import ACTIVATIONS, DATASETS, FIGURES, LOSSES, METHODS, MODELS, SECOND_DERIVATIVES
 from nmepkg.study.fingerprint import fingerprint
 from nmepkg.study.spec import Spec
 
@@ -54,8 +53,7 @@ def run_code(spec: Spec) -> str:
 
 def data_id(spec: Spec) -> str:
     """``<name>-<hash>`` of a data set, over its spec and the code that makes it."""
-    entry: Entry = DATASETS[spec["name"]]
-    return f"{spec['name']}-{digest([spec, _code(_DATA_STORE, entry.target)])}"
+    return f"{spec['name']}-{digest([spec, _code(_DATA_STORE, DATASETS[spec['name']].target)])}"
 
 
 def run_id(spec: Spec, code: str, data: str) -> str:
@@ -85,6 +83,6 @@ def _code(root: str, *targets: str) -> str:
     return hashlib.sha256(to_json([fingerprint(modules), sorted(targets)]).encode()).hexdigest()[:16]
 
 
-def figure_code(targets: Mapping[str, Entry], kind: str) -> str:
+def figure_code(kind: str) -> str:
     """The hash of the code that draws a figure of a kind."""
-    return _code("nmepkg.analysis.render", targets[kind].target)
+    return _code("nmepkg.analysis.render", FIGURES[kind].target)

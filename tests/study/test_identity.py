@@ -147,7 +147,7 @@ def test_a_value_that_is_no_json_has_no_digest() -> None:
 
 def test_a_figures_code_needs_a_kind_there_is() -> None:
     with pytest.raises(KeyError):
-        figure_code({}, "accuracy_curve")
+        figure_code("no_such_kind")
 
 
 SCRIPT = """
