@@ -70,7 +70,7 @@ def measure(spec: dict[str, Any], data: Dataset, rounds: int) -> None:
     def whole() -> tuple[float, float]:
         """Seconds for as many steps in the loop: without and with the evaluation that ends it. Epoch 1 compiles."""
         marks: list[float] = []
-        loop.train(spec, data, lambda epoch, row: marks.append(time.perf_counter()))
+        loop.train(spec, data, lambda epoch, row: marks.append(time.perf_counter()), lambda step, state: None)
         return (marks[-2] - marks[1]) * epochs / (epochs - 2), (marks[-1] - marks[1]) * epochs / (epochs - 1)
 
     ratios = []

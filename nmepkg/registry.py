@@ -1,4 +1,4 @@
-"""What a study may name: activations, methods, models, data sets, losses and kinds of figure, each one line here.
+"""What a study may name: activations, methods, models, data sets, losses, measurements and kinds of figure, a line each.
 
 An entry says where its code lives (``module:attribute``, imported only when a run needs it) and which options a study
 may give it, as JSON Schema fragments with their defaults. This module imports nothing heavy and stays out of the code
@@ -45,10 +45,40 @@ class Method(Entry):
       strength: the study's key for its strength (``rho``, ``sigma2``), or None for a method without one.
       second_order: whether an update depends on the activation's second derivative. Where it does not, replacing
         that derivative changes nothing, and runs that differ only in it are one run.
+      loss: the only loss that it is right for, or None where any will do.
+      per_example: whether it takes gradients of single examples, which do not exist where BatchNorm mixes a batch.
     """
 
     strength: str | None = None
     second_order: bool = False
+    loss: str | None = None
+    per_example: bool = False
+
+
+@dataclass(frozen=True)
+class Model(Entry):
+    """A model.
+
+    Attributes:
+      batch_norm: whether it normalises over a batch; None: its option ``batch_norm`` says so.
+    """
+
+    batch_norm: bool | None = None
+
+    def mixes_examples(self, spec: Mapping[str, Any]) -> bool:
+        """Whether the logits of an example depend on the rest of its batch in training."""
+        return bool(spec["batch_norm"] if self.batch_norm is None else self.batch_norm)
+
+
+@dataclass(frozen=True)
+class Measurement(Entry):
+    """What can be measured of a trained model. Its options are those below and these of every measurement: see schema.
+
+    Attributes:
+      quantities: the numbers that a figure may draw.
+    """
+
+    quantities: tuple[str, ...] = ()
 
 
 def _integer(minimum: int, **extra: Any) -> dict[str, Any]:
@@ -61,6 +91,8 @@ def _positive(**extra: Any) -> dict[str, Any]:
 
 # The examples of one batch are split into groups of m, each with its own perturbation; null is the whole batch.
 _GROUP = {"m": {"type": ["integer", "null"], "minimum": 1, "default": None}}
+_PROBE = {"probe": {"enum": ["gaussian", "rademacher"], "default": "gaussian"}}
+_PROBES = {"samples": _integer(1, default=1), **_PROBE}
 
 METHODS: dict[str, Method] = {
     "sgd": Method("nmepkg.methods.sgd:sgd"),
@@ -80,6 +112,43 @@ METHODS: dict[str, Method] = {
         "nmepkg.methods.gradient_penalty:psam_fd",
         {"step": _positive(default=1e-2), **_GROUP},
         strength="rho",
+    ),
+    "weight_noise": Method(
+        "nmepkg.methods.weight_noise:weight_noise",
+        {
+            "antithetic": {"type": "boolean", "default": False},
+            "normalization": {"type": "boolean", "default": True},
+            **_GROUP,
+        },
+        strength="sigma2",
+    ),
+    "hessian_trace": Method(
+        "nmepkg.methods.trace_penalty:hessian_trace", {**_PROBES, **_GROUP}, strength="sigma2", second_order=True
+    ),
+    "nme_trace": Method(
+        "nmepkg.methods.trace_penalty:nme_trace", {**_PROBES, **_GROUP}, strength="sigma2", second_order=True
+    ),
+    "gn_trace_hutchinson": Method(
+        "nmepkg.methods.trace_penalty:gn_trace_hutchinson", {**_PROBES, **_GROUP}, strength="sigma2", second_order=True
+    ),
+    "gn_trace": Method(
+        "nmepkg.methods.sampled_labels:gn_trace",
+        {
+            "samples": _integer(1, default=1),
+            "scale_by_batch": {"type": "boolean", "default": True},
+            "straight_through": {"type": "boolean", "default": False},
+            **_GROUP,
+        },
+        strength="sigma2",
+        second_order=True,
+        loss="cross_entropy",
+    ),
+    "gn_trace_exact": Method(
+        "nmepkg.methods.sampled_labels:gn_trace_exact",
+        strength="sigma2",
+        second_order=True,
+        loss="cross_entropy",
+        per_example=True,
     ),
 }
 
@@ -101,8 +170,8 @@ SECOND_DERIVATIVES: dict[str, Entry] = {
     "gaussian_listing": Entry("nmepkg.activations:gaussian_listing", {"beta": _positive(default=100.0)}),
 }
 
-MODELS: dict[str, Entry] = {
-    "mlp": Entry(
+MODELS: dict[str, Model] = {
+    "mlp": Model(
         "nmepkg.models.mlp:MLP",
         {
             "width": _integer(1),
@@ -110,13 +179,14 @@ MODELS: dict[str, Entry] = {
             "batch_norm": {"type": "boolean", "default": False},
         },
     ),
-    "resnet1d": Entry(
+    "resnet1d": Model(
         "nmepkg.models.resnet1d:ResNet1D",
         {
             "width": _integer(1),
             "blocks": {"type": "array", "items": _integer(1), "minItems": 1},
             "kernel_size": _integer(1, default=3),
         },
+        batch_norm=True,
     ),
 }
 
@@ -138,7 +208,36 @@ LOSSES: dict[str, Entry] = {
     "mse": Entry("nmepkg.losses:mse"),
 }
 
-# Kinds of figure: code that draws one from its curves.
+MEASUREMENTS: dict[str, Measurement] = {
+    "traces": Measurement(
+        "nmepkg.measurement.traces:traces",
+        {"samples": _integer(2, default=100), "probe": {**_PROBE["probe"], "default": "rademacher"}},
+        ("tr_H", "tr_G", "tr_N"),
+    ),
+    "spectrum": Measurement(
+        "nmepkg.measurement.spectrum:spectrum",
+        {"steps": _integer(1, default=64), "samples": _integer(1, default=4), "top": _integer(1, default=5)},
+        tuple(f"{end}_eigenvalue_{part}" for part in "HGN" for end in ("largest", "smallest")),
+    ),
+    "alignment": Measurement(
+        "nmepkg.measurement.alignment:alignment",
+        {},
+        ("gradient_norm", *(f"{what}_{part}" for part in "HGN" for what in ("norm", "cosine"))),
+    ),
+    "second_derivative": Measurement(
+        "nmepkg.measurement.second_derivative:second_derivative",
+        {"threshold": _positive(default=0.01), "relative": {"type": "boolean", "default": True}},
+        ("fraction_above", "fraction_zero"),
+    ),
+    "nme_blocks": Measurement(
+        "nmepkg.measurement.nme_blocks:nme_blocks",
+        {"max_parameters": _integer(1, default=20_000), "chunk": _integer(1, default=64)},
+        ("norm_N", "share_diagonal", "share_within_layers", "share_between_layers"),
+    ),
+}
+
+# Kinds of figure: code that draws one from what its runs, measurements or landscapes give.
 FIGURES: dict[str, Entry] = {
-    "accuracy_curve": Entry("nmepkg.analysis.figures.accuracy_curve:draw"),
+    "curve": Entry("nmepkg.analysis.figures.curve:draw"),
+    "landscape": Entry("nmepkg.analysis.figures.landscape:draw"),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmepkg.errors import UserError
+from nmepkg.files import written_whole
 
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
 
@@ -45,7 +45,6 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any])
 
     Nothing is written in place: whoever sees ``path`` sees all of it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     description = {
         "spec": dict(spec),
         "sha256": digest(arrays),
@@ -54,13 +53,10 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any])
         "examples_per_class": {split: np.bincount(arrays[f"{split}_y"]).tolist() for split in ("train", "test")},
         "numpy": np.__version__,
     }
-    sidecar = path.with_suffix(".json")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(description, indent=1) + "\n")
-    os.replace(temporary, sidecar)
-    with temporary.open("wb") as file:
+    with written_whole(path.with_suffix(".json")) as file:
+        file.write(json.dumps(description, indent=1).encode() + b"\n")
+    with written_whole(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
-    os.replace(temporary, path)
 
 
 def read(path: Path, fraction: float, seed: int) -> Dataset:

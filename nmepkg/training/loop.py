@@ -52,7 +52,12 @@ def hyperparameters(spec: Mapping[str, Any], examples: int) -> Hyperparameters:
     return Hyperparameters(*(np.float32(number) for number in numbers))
 
 
-def train(spec: Mapping[str, Any], dataset: Dataset, report: Callable[[int, Row | None], None]) -> Outcome:
+def train(
+    spec: Mapping[str, Any],
+    dataset: Dataset,
+    report: Callable[[int, Row | None], None],
+    snapshot: Callable[[int, State], None],
+) -> Outcome:
     """Trains the run of a canonical spec.
 
     Each epoch visits the training examples in a fresh permutation, in batches; what does not fill a last batch is left out
@@ -64,9 +69,11 @@ def train(spec: Mapping[str, Any], dataset: Dataset, report: Callable[[int, Row 
       spec: canonical, complete.
       dataset: split data.
       report: called after every epoch with its number and the evaluation, where there was one.
+      snapshot: called with the number of steps taken and the state there, at each of ``training.snapshots``.
 
     Raises:
-      UserError: the batch is larger than the training set, or a loss isn't finite before the first step.
+      UserError: the batch is larger than the training set, a snapshot lies beyond the last step, or a loss isn't finite
+        before the first step.
     """
     training = spec["training"]
     examples = len(dataset.train[0])
@@ -75,6 +82,9 @@ def train(spec: Mapping[str, Any], dataset: Dataset, report: Callable[[int, Row 
             f"training.batch_size: {training['batch_size']} is more than the {examples} examples to train on"
         )
     epochs, steps = training["epochs"], examples // training["batch_size"]
+    wanted = frozenset(training["snapshots"])
+    if wanted and max(wanted) > epochs * steps:
+        raise UserError(f"training.snapshots: step {max(wanted)} lies beyond the {epochs * steps} steps of the training")
     hyper = jax.device_put(hyperparameters(spec, examples))
     data = jax.device_put(dataset.train)
     program = make_program(spec, dataset.classes)
@@ -90,8 +100,10 @@ def train(spec: Mapping[str, Any], dataset: Dataset, report: Callable[[int, Row 
     report(0, history[-1])
     for epoch in range(1, epochs + 1):
         state = begin_epoch(state)
-        for _ in range(steps):
+        for taken in range((epoch - 1) * steps + 1, epoch * steps + 1):
             state = step(state, hyper, data)
+            if taken in wanted:
+                snapshot(taken, state)
         row = None
         finite = math.isfinite(float(state.loss))
         if finite and (epoch % training["evaluate_every"] == 0 or epoch == epochs):

@@ -28,7 +28,7 @@ def run(
     cache: Path | None = None,
     stream: TextIO = sys.stderr,
 ) -> dict[str, Any]:
-    """Trains a run and writes ``result.json`` and ``params.npz``.
+    """Trains a run and writes ``result.json``, ``params.npz`` and the snapshots that its spec asks for.
 
     The result depends on spec, data, code, library versions and device alone; on the same machine, a repeated run is equal
     to the bit outside its ``provenance``.
@@ -54,7 +54,12 @@ def run(
         compilation.enable_cache(cache)
     dataset = store.read(data, spec["validation"]["fraction"], spec["validation"]["seed"])
     directory.mkdir(parents=True, exist_ok=True)  # now, rather than fail after the training
-    outcome = loop.train(spec, dataset, Progress(spec["training"]["epochs"], stream))
+    outcome = loop.train(
+        spec,
+        dataset,
+        report=Progress(spec["training"]["epochs"], stream),
+        snapshot=lambda step, state: result.write_state(result.snapshot_path(directory, step), state),
+    )
     if outcome.diverged is not None:
         stream.write(f"diverged in epoch {outcome.diverged['epoch']}: the loss is no longer a finite number\n")
     origin = {

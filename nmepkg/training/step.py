@@ -79,11 +79,20 @@ def _options(spec: Mapping[str, Any], *besides: str) -> dict[str, Any]:
     return {key: value for key, value in spec.items() if key not in ("name", *besides)}
 
 
+def model_factory(spec: Mapping[str, Any], classes: int) -> Callable[..., Any]:
+    """``activation=φ`` -> the Flax module of a canonical spec."""
+    return partial(MODELS[spec["model"]["name"]].load(), classes=classes, **_options(spec["model"]))
+
+
+def loss_function(spec: Mapping[str, Any]) -> Callable[[Array, Array], Array]:
+    """(logits, labels) -> scalar, the loss of a canonical spec."""
+    return partial(LOSSES[spec["loss"]["name"]].load(), **_options(spec["loss"]))
+
+
 def make_program(spec: Mapping[str, Any], classes: int) -> Program:
     """The functions of the run that a canonical spec describes. Hyper-parameters in the spec are not read here."""
-    make_model = partial(MODELS[spec["model"]["name"]].load(), classes=classes, **_options(spec["model"]))
+    make_model, loss_fn = model_factory(spec, classes), loss_function(spec)
     method = partial(METHODS[spec["method"]["name"]].load(), **_options(spec["method"], "strength"))
-    loss_fn = partial(LOSSES[spec["loss"]["name"]].load(), **_options(spec["loss"]))
     batch_size = spec["training"]["batch_size"]
     optimizer = partial(
         sgd,

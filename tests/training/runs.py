@@ -35,7 +35,7 @@ _BASE: dict[str, Any] = {
         "warmup_epochs": 1.0,
         "clip_norm": None,
     },
-    "training": {"epochs": 3, "batch_size": 8, "evaluate_every": 2},
+    "training": {"epochs": 3, "batch_size": 8, "evaluate_every": 2, "snapshots": []},
     "seed": 0,
 }
 

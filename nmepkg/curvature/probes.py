@@ -1,0 +1,27 @@
+"""Random vectors whose outer product is the identity in expectation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+from jax import Array
+
+_DRAW = {"gaussian": jax.random.normal, "rademacher": jax.random.rademacher}
+
+
+def draw(key: Array, params: Any, kind: str) -> Any:
+    """A probe v of the structure, shapes and types of ``params`` with independent entries, E v = 0, E v vᵀ = I.
+
+    The estimate vᵀA v of tr A, A symmetric, has variance 2‖A‖_F² for Gaussian entries and 2(‖A‖_F² − ‖diag A‖²) for
+    Rademacher entries (±1), the least that independent entries can have (Hutchinson 1990).
+
+    Args:
+      key: PRNG key.
+      params: a pytree of arrays.
+      kind: ``gaussian`` or ``rademacher``.
+    """
+    leaves, structure = jax.tree.flatten(params)
+    keys = jax.random.split(key, len(leaves))
+    drawn = [_DRAW[kind](k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(structure, drawn)

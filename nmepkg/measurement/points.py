@@ -1,0 +1,151 @@
+"""The numbers of a measurement: one run's model, at the initialisation, at snapshots, and after training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from nmepkg import activations
+from nmepkg.data.store import Dataset
+from nmepkg.errors import UserError
+from nmepkg.measurement.problem import Batch, Context, Params, Problem
+from nmepkg.registry import MEASUREMENTS
+from nmepkg.training.loop import hyperparameters
+from nmepkg.training.step import loss_function, make_program, model_factory
+
+At = str | int  # "initial", "final", or a number of steps taken
+Variables = tuple[Any, Any]  # parameters, running averages
+Point = dict[str, Any]
+
+_COMMON = ("kind", "at", "split", "examples", "batch_size", "batch_norm", "seed")
+
+
+def measure_points(
+    run_spec: Mapping[str, Any],
+    spec: Mapping[str, Any],
+    dataset: Dataset,
+    load: Callable[[At], tuple[int, Variables | None]],
+    report: Callable[[str], None],
+) -> tuple[list[Point], dict[str, Any]]:
+    """Measures a run at each place that the measurement's spec names.
+
+    Float32 products are full float32 products here, also where the hardware would round them (TF32): curvature near
+    interpolation is a small difference of large terms.
+
+    Args:
+      run_spec, spec: canonical specs of run and measurement.
+      dataset: the run's data, split.
+      load: ``"final"`` or a number of steps -> (steps taken, variables there); None for a step that a diverged run did not
+        reach.
+      report: called with a line after each point.
+
+    Returns:
+      Points, each ``{"at", "step", "status", "values"}``: ``measured``; ``not_finite``, where a parameter or a quantity is no
+      finite number (values are null then); ``not_reached``. And which examples they were measured on.
+
+    Raises:
+      UserError: the split has too few examples for one batch.
+    """
+    batches, data = _batches(run_spec, spec, dataset)
+    problem = make_problem(run_spec, spec, dataset.classes, batches)
+    entry = MEASUREMENTS[spec["kind"]]
+    measure = entry.load()(problem, **{key: value for key, value in spec.items() if key not in _COMMON})
+    beta = jnp.float32(run_spec["activation"].get("beta", 1.0))
+    points: list[Point] = []
+    with jax.default_matmul_precision("highest"):
+        for at in spec["at"]:
+            step, variables = (0, _initial(run_spec, dataset)) if at == "initial" else load(at)
+            point: Point = {"at": at, "step": step, "status": "measured", "values": None}
+            if variables is None:
+                point["status"] = "not_reached"
+            elif not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
+                point["status"] = "not_finite"
+            else:
+                params, batch_stats = variables
+                context = {"batch_stats": batch_stats, "beta": beta}
+                values = measure(params, context, jax.random.key(spec["seed"]))
+                point["values"] = _finite_or_null(values)
+                if any(not math.isfinite(values[quantity]) for quantity in entry.quantities):
+                    point["status"] = "not_finite"
+            points.append(point)
+            report(f"{at}: {point['status']}, {len(points)} of {len(spec['at'])}")
+    return points, data
+
+
+def make_problem(
+    run_spec: Mapping[str, Any], spec: Mapping[str, Any], classes: int, batches: tuple[Batch, ...]
+) -> Problem:
+    """The model of a run in the measurement's BatchNorm mode, as functions.
+
+    ``batch_norm: train`` normalises with the statistics of each batch, as functions of the parameters, as in a training step;
+    ``evaluate`` with the running averages, as constants.
+    """
+    make_model = model_factory(run_spec, classes)
+    train = spec["batch_norm"] == "train"
+
+    def activation(context: Context, x: Array) -> Array:
+        return activations.from_spec(run_spec["activation"], context["beta"])(x)
+
+    def apply(params: Params, context: Context, inputs: Array, phi: Callable[[Array], Array]) -> Array:
+        variables = {"params": params, "batch_stats": context["batch_stats"]}
+        model = make_model(activation=phi)
+        if train:
+            return model.apply(variables, inputs, train=True, mutable=["batch_stats"])[0]
+        return model.apply(variables, inputs, train=False)
+
+    def logits_fn(params: Params, context: Context, inputs: Array) -> Array:
+        return apply(params, context, inputs, lambda x: activation(context, x))
+
+    def preactivations_fn(params: Params, context: Context, inputs: Array) -> list[Array]:
+        seen: list[Array] = []
+
+        def recording(x: Array) -> Array:
+            seen.append(x)
+            return activation(context, x)
+
+        apply(params, context, inputs, recording)
+        return seen
+
+    return Problem(logits_fn, preactivations_fn, activation, loss_function(run_spec), batches)
+
+
+def _batches(
+    run_spec: Mapping[str, Any], spec: Mapping[str, Any], dataset: Dataset
+) -> tuple[tuple[Batch, ...], dict[str, Any]]:
+    """Batches of the first examples of a permutation of the split drawn from the measurement's seed, and their account."""
+    x, y = getattr(dataset, spec["split"])
+    size = spec["batch_size"] or run_spec["training"]["batch_size"]
+    order = np.random.default_rng(spec["seed"]).permutation(len(x))[: spec["examples"]]
+    count = len(order) // size
+    if count == 0:
+        raise UserError(
+            f"measurement of {spec['kind']}: {len(order)} examples of {spec['split']} fill no batch of {size}; "
+            "lower batch_size or raise examples"
+        )
+    parts = order[: count * size].reshape(count, size)
+    batches = tuple((jnp.asarray(x[part]), jnp.asarray(y[part])) for part in parts)
+    account = {"sha256": dataset.sha256, "split": spec["split"], "examples": count * size, "of": len(x)}
+    return batches, account | {"batch_size": size, "batches": count}
+
+
+def _initial(run_spec: Mapping[str, Any], dataset: Dataset) -> Variables:
+    """Where the run began: initialised again from its seed."""
+    program = make_program(run_spec, dataset.classes)
+    inputs = dataset.train[0]
+    state = jax.jit(program.init)(np.uint32(run_spec["seed"]), hyperparameters(run_spec, len(inputs)), inputs)
+    return state.params, state.batch_stats
+
+
+def _finite_or_null(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _finite_or_null(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_finite_or_null(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

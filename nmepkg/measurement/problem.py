@@ -1,0 +1,41 @@
+"""What every measurement starts from: a model at any θ, its loss, and the data that it is measured on.
+
+A measurement is a factory ``make(problem, **options) -> measure(params, context, key) -> values``: it compiles once and is
+called at each step that is measured. ``values`` is JSON-able, Python floats, with the measurement's quantities at its top.
+What differs between runs of one shape (θ, running averages, β) is an argument, so that they share the compilation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jax import Array
+
+Params = Any  # a pytree of arrays
+Context = Any  # what else the model depends on and is held constant: running averages, β
+Batch = tuple[Array, Array]
+
+
+class Problem(NamedTuple):
+    """A model and the data that it is measured on.
+
+    The loss is the mean over all batches of the mean over the examples of a batch: with BatchNorm in training mode, each
+    batch is normalised by itself, as in training.
+
+    Attributes:
+      logits_fn: (params, context, inputs (B, …)) -> logits (B, C).
+      preactivations_fn: (params, context, inputs) -> the input of every activation, by its place in the order of calls.
+      activation: (context, x) -> φ(x), elementwise.
+      loss_fn: (logits, labels) -> scalar, a mean over examples.
+      batches: of equal size, at least one.
+    """
+
+    logits_fn: Callable[[Params, Context, Array], Array]
+    preactivations_fn: Callable[[Params, Context, Array], list[Array]]
+    activation: Callable[[Context, Array], Array]
+    loss_fn: Callable[[Array, Array], Array]
+    batches: tuple[Batch, ...]
+
+
+Measure = Callable[[Params, Context, Array], dict[str, Any]]

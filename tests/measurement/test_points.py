@@ -1,0 +1,188 @@
+"""What is measured where: the model of a run, its data, and the points of its training."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nmepkg import losses
+from nmepkg.data import store
+from nmepkg.errors import UserError
+from nmepkg.measurement import points
+from nmepkg.measurement import run as measuring
+from nmepkg.registry import MEASUREMENTS
+from nmepkg.study.checks import check_entry
+from nmepkg.training import run as training
+from nmepkg.training.result import read_state
+from tests.training.runs import CLASSES, dataset, make_spec, start
+
+ROOT = Path(__file__).parents[2]
+
+
+def measurement(kind: str = "alignment", **options: Any) -> dict[str, Any]:
+    return check_entry("measurement", {"kind": kind, **options}, "", key="kind")
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "toy.npz"
+    toy = dataset()
+    arrays = {"train_x": toy.train[0], "train_y": toy.train[1], "test_x": toy.test[0], "test_y": toy.test[1]}
+    store.write(path, arrays, {"name": "toy"})
+    return path
+
+
+SPEC = make_spec(training={"snapshots": [1, 4]}, validation={"fraction": 0.0})
+WILD = make_spec(
+    model={"batch_norm": False},
+    optimizer={"learning_rate": 1e30},
+    training={"epochs": 3, "snapshots": [1, 9]},
+    validation={"fraction": 0.0},
+)
+
+
+def trained(spec: dict[str, Any], data: Path, folder: Path) -> Path:
+    training.run(spec, data, folder, name="some-run", code="abc", stream=io.StringIO())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(SPEC, data, tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def diverged(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(WILD, data, tmp_path_factory.mktemp("wild"))
+
+
+def measure(spec: dict[str, Any], folder: Path, data: Path, out: Path) -> dict[str, Any]:
+    measuring.run(spec, folder, data, out, name="some-measurement", code="def", stream=io.StringIO())
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    return json.loads(out.read_text(), parse_constant=refuse)
+
+
+def gradient_norm(variables: tuple[Any, Any], batches: list[np.ndarray], train: bool) -> float:
+    """By plain autodiff: the mean over batches of the norm of each one's gradient."""
+    from nmepkg import activations
+    from nmepkg.models.mlp import MLP
+
+    params, stats = variables
+    model = MLP(CLASSES, activations.gelu, 4, 1, True)
+    x, y = dataset().train
+
+    def loss(params: Any, part: np.ndarray) -> Any:
+        variables = {"params": params, "batch_stats": stats}
+        if train:
+            logits, _ = model.apply(variables, x[part], train=True, mutable=["batch_stats"])
+        else:
+            logits = model.apply(variables, x[part], train=False)
+        return losses.cross_entropy(logits, jnp.asarray(y[part]))
+
+    norms = []
+    for part in batches:
+        leaves = jax.tree.leaves(jax.grad(loss)(params, part))
+        norms.append(math.sqrt(sum(float(jnp.sum(leaf**2)) for leaf in leaves)))
+    return float(np.mean(norms))
+
+
+@pytest.mark.parametrize("mode", ["train", "evaluate"])
+def test_every_point_is_measured_on_the_state_there(mode: str, finished: Path, data: Path, tmp_path: Path) -> None:
+    spec = measurement(at=["initial", 1, 4, "final"], examples=20, batch_norm=mode, seed=3)
+    result = measure(spec, finished, data, tmp_path / "m.json")
+    assert [(p["at"], p["step"], p["status"]) for p in result["points"]] == [
+        ("initial", 0, "measured"),
+        (1, 1, "measured"),
+        (4, 4, "measured"),
+        ("final", 9, "measured"),
+    ]
+    order = np.random.default_rng(3).permutation(27)
+    batches = [order[:8], order[8:16]]
+    _, first, _ = start(SPEC, dataset())
+    files = [finished / "snapshots/1.npz", finished / "snapshots/4.npz", finished / "params.npz"]
+    states = [(first.params, first.batch_stats), *map(read_state, files)]
+    expected = [gradient_norm(state, batches, mode == "train") for state in states]
+    found = [point["values"]["gradient_norm"] for point in result["points"]]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_a_result_says_how_it_was_measured(finished: Path, data: Path, tmp_path: Path) -> None:
+    spec = measurement(split="test", examples=None, batch_size=4)
+    result = measure(spec, finished, data, tmp_path / "deep" / "m.json")
+    assert list(result) == ["format", "measurement", "run", "run_spec", "spec", "data", "points", "provenance"]
+    assert (result["measurement"], result["run"], result["run_spec"]) == ("some-measurement", "some-run", SPEC)
+    assert result["spec"] == spec
+    sha256 = json.loads(data.with_suffix(".json").read_text())["sha256"]
+    assert result["data"] == {
+        "sha256": sha256, "split": "test", "examples": 8, "of": 9, "batch_size": 4, "batches": 2
+    }  # fmt: skip
+    assert result["provenance"]["code"] == "def"
+    assert result["provenance"]["jax"] == jax.__version__
+
+
+@pytest.mark.parametrize("kind", MEASUREMENTS)
+def test_a_diverged_run_is_recorded_as_such(kind: str, diverged: Path, data: Path, tmp_path: Path) -> None:
+    """Before the divergence a point is a point; at the end, and past it, there is no number and no crash."""
+    steps = json.loads((diverged / "result.json").read_text())["diverged"]["step"]
+    spec = measurement(kind, at=["initial", 9, "final"], examples=8)
+    points = measure(spec, diverged, data, tmp_path / "m.json")["points"]
+    assert [(p["at"], p["step"], p["status"]) for p in points] == [
+        ("initial", 0, "measured"),
+        (9, 9, "not_reached"),
+        ("final", steps, "not_finite"),
+    ]
+    assert all(isinstance(points[0]["values"][quantity], float) for quantity in MEASUREMENTS[kind].quantities)
+    assert points[1]["values"] is None
+    assert points[2]["values"] is None
+
+
+def test_preactivations_are_the_inputs_of_the_activations() -> None:
+    spec = make_spec(model={"batch_norm": False, "depth": 2}, activation={"name": "beta_gelu", "beta": 3.0})
+    x, y = dataset().train
+    problem = points.make_problem(spec, measurement(), CLASSES, ((jnp.asarray(x), jnp.asarray(y)),))
+    _, state, _ = start(spec, dataset())
+    context = {"batch_stats": {}, "beta": jnp.float32(3.0)}
+    first, second = jax.jit(problem.preactivations_fn)(state.params, context, x)
+    layers = state.params
+    np.testing.assert_allclose(first, x @ layers["Dense_0"]["kernel"], rtol=1e-5, atol=1e-6)
+    hidden = problem.activation(context, first)
+    np.testing.assert_allclose(second, hidden @ layers["Dense_1"]["kernel"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_split_without_one_batch_is_refused(finished: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="7 examples of train fill no batch of 8; lower batch_size or raise examples"):
+        measure(measurement(examples=7), finished, data, tmp_path / "m.json")
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_a_missing_snapshot_of_a_run_that_got_there_is_refused(finished: Path, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"2\.npz: cannot be read .*; delete its run's folder and train it again"):
+        measure(measurement(at=[2]), finished, data, tmp_path / "m.json")
+
+
+def test_script_in_one_line(finished: Path, data: Path, tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "workflow/scripts/measure.py", "--measurement", "some-measurement", "--code", "d"]
+    command += ["--spec", json.dumps(measurement()), "--data", data, "--out", tmp_path / "m.json"]
+    done = subprocess.run(
+        [*command, "--run", tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"some-measurement: {tmp_path / 'result.json'}: cannot be read")
+    assert done.stderr.count("\n") == 1
