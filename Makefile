@@ -1,14 +1,20 @@
-# `make figures` and `make test` do all set-up: a virtual environment with the locked versions, made once.
+# `make figures`, `make report` and `make test` do all set-up: a virtual environment with the locked versions, made once.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+REPORT ?= results/report.html
 
-.PHONY: figures test lint format benchmark lock clean
+.PHONY: figures report test lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
+
+report: $(VENV)/figures.stamp
+	$(BIN)/snakemake --profile profiles/local --cores $(CORES) report
+	$(BIN)/snakemake --profile profiles/local report --report $(REPORT)
+	@echo "The report is $(REPORT)"
 
 test: lint
 	$(BIN)/pytest -n auto --maxprocesses 8

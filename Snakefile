@@ -24,6 +24,8 @@ except UserError as error:
     sys.exit(2)
 EXPANSION = expand(STUDY)
 STORE = STUDY.store
+FIGURES = f"{STORE}/figures/{STUDY.name}"
+LANDSCAPES = {job.id: job for panels in EXPANSION.landscapes.values() for _, job in panels}
 
 # Jobs find the Python that runs Snakemake, activated or not. In the container, whose recipe is in containers/, that folder
 # does not exist and its own Python serves.
@@ -36,26 +38,48 @@ container: "nmepkg.sif"
 wildcard_constraints:
     run="[^/]+",
     data="[^/]+",
+    measurement="[^/]+",
+    landscape="[^/]+",
     figure="|".join(STUDY.figures) or "none",
 
 
 localrules:
     figures,
+    measurements,
+    report,
     all,
 
 
 rule figures:
     default_target: True
     input:
-        [f"{STORE}/figures/{STUDY.name}/{name}.pdf" for name in STUDY.figures],
+        [f"{FIGURES}/{name}.pdf" for name in STUDY.figures],
+
+
+rule measurements:
+    input:
+        [f"{STORE}/measurements/{job.run}/{id}.json" for id, job in EXPANSION.measurements.items()],
+
+
+rule report:
+    input:
+        rules.figures.input,
+        f"{FIGURES}/study.yaml",
+        f"{FIGURES}/versions.csv",
 
 
 rule all:
     input:
-        rules.figures.input,
+        rules.report.input,
+        rules.measurements.input,
         [f"{STORE}/runs/{run}/result.json" for run in EXPANSION.runs],
+
+
+report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/measure.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"

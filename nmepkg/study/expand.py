@@ -5,15 +5,26 @@ from __future__ import annotations
 import itertools
 
 from nmepkg.registry import METHODS
-from nmepkg.study.identity import canonical, data_id, digest, figure_code, run_code, run_id, to_json
-from nmepkg.study.schema import check_entry
-from nmepkg.study.spec import Cell, Expansion, Experiment, Figure, Run, Spec, Study
+from nmepkg.study.checks import check_entry
+from nmepkg.study.identity import (
+    canonical,
+    data_id,
+    digest,
+    figure_code,
+    landscape_code,
+    measurement_code,
+    run_code,
+    run_id,
+    to_json,
+)
+from nmepkg.study.spec import Cell, Expansion, Experiment, Figure, Job, Run, Spec, Study
 
 
 def expand(study: Study) -> Expansion:
     """Expands every experiment of a checked study, in its order."""
     runs: dict[str, Run] = {}
     datasets: dict[str, Spec] = {}
+    measurements: dict[str, Job] = {}
     cells: list[Cell] = []
     ids: dict[str, Run] = {}
     for experiment in study.experiments.values():
@@ -35,8 +46,15 @@ def expand(study: Study) -> Expansion:
                 runs[run.id] = run
                 datasets[data] = spec["data"]
             options = {k: v for k, v in {**method, **activation}.items() if k not in ("name", "label")}
-            cells.append(Cell(experiment.name, setup, method, activation, strength, seed, options, ids[text].id))
-    return Expansion(runs, datasets, tuple(cells))
+            run = ids[text]
+            jobs = {name: _measurement(study.measurements[name], run) for name in experiment.measurements}
+            measurements |= {job.id: job for job in jobs.values()}
+            measured = {name: job.id for name, job in jobs.items()}
+            cells.append(Cell(experiment.name, setup, method, activation, strength, seed, options, run.id, measured))
+    landscapes = {
+        name: tuple((entry, _landscape(spec)) for entry, spec in panels) for name, panels in study.landscapes.items()
+    }
+    return Expansion(runs, datasets, tuple(cells), measurements, landscapes)
 
 
 def figure_digest(study: Study, expansion: Expansion, figure: Figure) -> str:
@@ -48,8 +66,19 @@ def figure_digest(study: Study, expansion: Expansion, figure: Figure) -> str:
             vars(figure),
             {cell.setup: study.setups[cell.setup].title for cell in cells},
             [vars(cell) for cell in cells],
+            [(entry, job.id) for entry, job in expansion.landscapes.get(figure.landscape or "", ())],
         ]
     )
+
+
+def _measurement(spec: Spec, run: Run) -> Job:
+    code = measurement_code(spec)
+    return Job(f"{spec['kind']}-{digest([spec, code, run.id])}", spec, code, run.id)
+
+
+def _landscape(spec: Spec) -> Job:
+    code = landscape_code(spec)
+    return Job(f"{spec['activation']['name']}-{digest([spec, code])}", spec, code)
 
 
 def _grid(experiment: Experiment) -> itertools.chain[tuple[str, Spec, Spec, float, int]]:

@@ -7,7 +7,7 @@ import json
 from functools import cache
 from typing import Any
 
-from nmepkg.registry import ACTIVATIONS, DATASETS, FIGURES, LOSSES, METHODS, MODELS, SECOND_DERIVATIVES
+from nmepkg.registry import ACTIVATIONS, DATASETS, FIGURES, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES
 from nmepkg.study.fingerprint import fingerprint
 from nmepkg.study.spec import Spec
 
@@ -40,15 +40,29 @@ def digest(value: Any) -> str:
 
 def run_code(spec: Spec) -> str:
     """The hash of the code that training a spec runs, data preparation apart."""
+    return _code(_TRAINING, *_model_targets(spec), METHODS[spec["method"]["name"]].target)
+
+
+def measurement_code(spec: Spec) -> str:
+    """The hash of the code that a measurement runs, besides that of the run that it measures."""
+    return _code("nmepkg.measurement.points", MEASUREMENTS[spec["kind"]].target)
+
+
+def landscape_code(spec: Spec) -> str:
+    """The hash of the code that computes a landscape."""
+    return _code("nmepkg.landscape.compute", *_model_targets(spec))
+
+
+def _model_targets(spec: Spec) -> list[str]:
+    """Where the code of model, activation and loss is."""
     second = spec["activation"]["second_derivative"]
     entries = [
         MODELS[spec["model"]["name"]],
-        METHODS[spec["method"]["name"]],
         ACTIVATIONS[spec["activation"]["name"]],
         LOSSES[spec["loss"]["name"]],
         *([SECOND_DERIVATIVES[second["name"]]] if second else []),
     ]
-    return _code(_TRAINING, *(entry.target for entry in entries))
+    return [entry.target for entry in entries]
 
 
 def data_id(spec: Spec) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nmepkg.errors import UserError
-from nmepkg.registry import METHODS
+from nmepkg.landscape.spec import check as check_landscape
+from nmepkg.registry import METHODS, MODELS
 from nmepkg.study import schema
-from nmepkg.study.schema import StudyError, check, check_entry, join, shown, suggestion
-from nmepkg.study.spec import Experiment, Figure, Setup, Spec, Study
+from nmepkg.study.checks import StudyError, check, check_entry, join, shown, suggestion
+from nmepkg.study.figures import load_figure
+from nmepkg.study.spec import Experiment, Setup, Spec, Study
 from nmepkg.study.strict_yaml import read
 
 
@@ -41,13 +44,15 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
     complete = check(content, schema.STUDY)
 
     setups = {name: _setup(name, spec) for name, spec in complete["setups"].items()}
-    experiments = {name: _experiment(name, spec, setups) for name, spec in complete["experiments"].items()}
+    measurements = {name: _measurement(name, spec) for name, spec in complete["measurements"].items()}
+    landscapes = {name: _landscape(name, spec) for name, spec in complete["landscapes"].items()}
+    experiments = {
+        name: _experiment(name, spec, setups, measurements) for name, spec in complete["experiments"].items()
+    }
     _refuse_too_many(experiments, complete["limit_runs"])
-    for name in complete["figures"]:
-        if name in schema.TARGETS:
-            raise StudyError(join("figures", name), "is another target of the workflow; rename the figure")
-    figures = {name: _figure(name, spec, experiments, setups) for name, spec in complete["figures"].items()}
-    return Study(path, complete["name"], complete["store"], setups, experiments, figures)
+    study = Study(path, complete["name"], complete["store"], setups, measurements, landscapes, experiments, {})
+    figures = {name: load_figure(name, spec, study) for name, spec in complete["figures"].items()}
+    return replace(study, figures=figures)
 
 
 def _setup(name: str, spec: Spec) -> Setup:
@@ -61,10 +66,36 @@ def _setup(name: str, spec: Spec) -> Setup:
             join("setups", name, "optimizer.warmup_epochs"),
             f"{warmup:g} is more than the {epochs} of training.epochs; the peak would never be reached",
         )
+    spec["training"]["snapshots"].sort()
     return Setup(name, title, spec)
 
 
-def _experiment(name: str, spec: Spec, setups: Mapping[str, Setup]) -> Experiment:
+def _measurement(name: str, spec: Spec) -> Spec:
+    checked = check_entry("measurement", spec, join("measurements", name), key="kind")
+    return {**checked, "at": sorted(checked["at"], key=_step)}
+
+
+def _step(at: str | int) -> float:
+    return {"initial": 0.0, "final": math.inf}[at] if isinstance(at, str) else at
+
+
+def _landscape(name: str, spec: Spec) -> tuple[tuple[Spec, Spec], ...]:
+    where = join("landscapes", name)
+    fixed = {key: value for key, value in spec.items() if key != "activations"}
+    fixed["model"] = check_entry("model", spec["model"], join(where, "model"))
+    fixed["loss"] = check_entry("loss", "mse", where)
+    try:
+        check_landscape(fixed)
+    except UserError as problem:
+        raise StudyError(where, str(problem)) from None
+    panels = []
+    for entry in _entries("activation", spec["activations"], join(where, "activations")):
+        activation = check_entry("activation", {k: v for k, v in entry.items() if k != "label"}, where)
+        panels.append((entry, {**fixed, "activation": activation}))
+    return tuple(panels)
+
+
+def _experiment(name: str, spec: Spec, setups: Mapping[str, Setup], measurements: Mapping[str, Spec]) -> Experiment:
     where = join("experiments", name)
     for i, setup in enumerate(spec["setups"]):
         if setup not in setups:
@@ -82,14 +113,50 @@ def _experiment(name: str, spec: Spec, setups: Mapping[str, Setup]) -> Experimen
         if strength not in needed:
             raise StudyError(join(where, strength), "no method of this experiment takes it; remove it")
     for setup in spec["setups"]:
-        batch = setups[setup].spec["training"]["batch_size"]
         for method in methods:
-            if (m := method.get("m")) and batch % m:
-                raise StudyError(
-                    join(where, "methods"),
-                    f"groups of m = {m} do not divide the batch of {batch} of setup {setup!r}; choose a divisor",
-                )
-    return Experiment(name, tuple(spec["setups"]), methods, activations, strengths, tuple(spec["seeds"]))
+            _refuse_unsuited(method, setup, setups[setup].spec, join(where, "methods"))
+        for i, measurement in enumerate(spec["measurements"]):
+            place = join(where, "measurements", i)
+            if measurement not in measurements:
+                raise StudyError(place, f"unknown measurement {measurement!r}; {suggestion(measurement, measurements)}")
+            _refuse_unmeasurable(measurement, measurements[measurement], setup, setups[setup].spec, place)
+    return Experiment(
+        name,
+        tuple(spec["setups"]),
+        methods,
+        activations,
+        strengths,
+        tuple(spec["seeds"]),
+        tuple(spec["measurements"]),
+    )
+
+
+def _refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
+    """A method that this data, model or loss of a setup makes wrong or impossible."""
+    entry, name = METHODS[method["name"]], method["name"]
+    batch = spec["training"]["batch_size"]
+    if (m := method.get("m")) and batch % m:
+        raise StudyError(
+            where, f"groups of m = {m} do not divide the batch of {batch} of setup {setup!r}; choose a divisor"
+        )
+    if entry.loss not in (None, spec["loss"]["name"]):
+        raise StudyError(
+            where,
+            f"{name!r} is right for the loss {entry.loss!r} only, and setup {setup!r} has {spec['loss']['name']!r}",
+        )
+    if entry.per_example and MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
+        raise StudyError(
+            where,
+            f"{name!r} takes gradients of single examples, which BatchNorm mixes in setup {setup!r}; use 'gn_trace'",
+        )
+
+
+def _refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, where: str) -> None:
+    for at in measurement["at"]:
+        if isinstance(at, int) and at not in spec["training"]["snapshots"]:
+            raise StudyError(where, f"{name!r} measures at step {at}; add it to setups.{setup}.training.snapshots")
+    if measurement["split"] == "validation" and spec["validation"]["fraction"] == 0:
+        raise StudyError(where, f"{name!r} needs validation examples, but setups.{setup}.validation.fraction is 0")
 
 
 def _entries(kind: str, values: list[Any], where: str) -> tuple[Spec, ...]:
@@ -115,77 +182,6 @@ def _entries(kind: str, values: list[Any], where: str) -> tuple[Spec, ...]:
             written = {key: checked[key] for key in ("name", *grid) if key in checked}
             entries.append(written | ({"label": label} if label is not None else {}))
     return tuple(entries)
-
-
-def _figure(name: str, spec: Spec, experiments: Mapping[str, Experiment], setups: Mapping[str, Setup]) -> Figure:
-    where = join("figures", name)
-    for i, experiment in enumerate(spec["experiments"]):
-        if experiment not in experiments:
-            raise StudyError(
-                join(where, "experiments", i),
-                f"unknown experiment {experiment!r}; {suggestion(experiment, experiments)}",
-            )
-    values = _axes([experiments[experiment] for experiment in spec["experiments"]])
-    roles = {role: spec[role] for role in ("x", "rows", "columns", "lines") if spec[role] is not None}
-    for role, axis in roles.items():
-        if axis not in values:
-            raise StudyError(join(where, role), f"no axis {axis!r} in its experiments; {suggestion(axis, values)}")
-        if list(roles.values()).count(axis) > 1:
-            raise StudyError(join(where, role), f"the axis {axis!r} is shown twice; name it once")
-    _refuse_not_drawable(join(where, "x"), spec["x"], values[spec["x"]])
-    for role in ("report", "y"):
-        if "validation" in spec[role]:
-            for setup in values["setup"]:
-                if setups[setup].spec["validation"]["fraction"] == 0:
-                    raise StudyError(
-                        join(where, role),
-                        f"{spec[role]!r} needs validation examples, but setups.{setup}.validation.fraction is 0",
-                    )
-    options = {axis for axis in roles.values() if axis not in ("setup", "method", "activation", "experiment")}
-    for axis in ("setup", "method", "activation", *schema.STRENGTHS):
-        distinct = values.get(axis, [])
-        if axis in ("method", "activation"):
-            distinct = _distinct([{k: v for k, v in entry.items() if k not in options} for entry in distinct])
-        if len(distinct) > 1 and axis not in roles.values():
-            raise StudyError(
-                where, f"its experiments have {len(distinct)} values of {axis!r}; give it to rows, columns or lines"
-            )
-    return Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"])})
-
-
-def _refuse_not_drawable(where: str, axis: str, values: list[Any]) -> None:
-    """x is logarithmic; a strength of 0 has a place beside it. Said here, not after hours of training."""
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise StudyError(
-                where, f"the values of {axis!r} are not all numbers; choose a strength or a numeric option"
-            )
-        if value <= 0 and axis not in schema.STRENGTHS:
-            raise StudyError(where, f"{axis} = {shown(value)} has no place on a logarithmic axis; give values above 0")
-    if not any(value > 0 for value in values):
-        raise StudyError(where, f"{axis!r} has no value above 0 to draw; give at least one")
-
-
-def _axes(experiments: list[Experiment]) -> dict[str, list[Any]]:
-    """The axes that a figure of these experiments may show, with their values."""
-    values: dict[str, list[Any]] = {
-        "setup": _distinct([s for e in experiments for s in e.setups]),
-        "method": _distinct([m for e in experiments for m in e.methods]),
-        "activation": _distinct([a for e in experiments for a in e.activations]),
-        "experiment": [e.name for e in experiments],
-    }
-    for e in experiments:
-        for strength, numbers in e.strengths.items():
-            values[strength] = _distinct([*values.get(strength, []), *numbers])
-    for kind in ("method", "activation"):
-        for option in values[kind][0]:
-            if option not in ("name", "label") and all(option in entry for entry in values[kind]):
-                values[option] = _distinct([entry[option] for entry in values[kind]])
-    return values
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    return [value for i, value in enumerate(values) if value not in values[:i]]
 
 
 def _refuse_too_many(experiments: Mapping[str, Experiment], limit: int) -> None:

@@ -1,26 +1,31 @@
-"""JSON Schema of a study, checks against it in one clear line, and completion with defaults.
-
-Entries that name something of the registry (a model, a method …) are checked against the options of what they name.
-"""
+"""JSON Schema of a study. Its entries (a model, a method …) have schemas of their own, joined from the registry's options."""
 
 from __future__ import annotations
 
-import difflib
-import json
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from typing import Any, cast
+from functools import cache
+from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-
-from nmepkg.errors import UserError
-from nmepkg.registry import ACTIVATIONS, DATASETS, FIGURES, LOSSES, METHODS, MODELS, SECOND_DERIVATIVES, Entry, Schema
+from nmepkg.registry import (
+    ACTIVATIONS,
+    DATASETS,
+    FIGURES,
+    LOSSES,
+    MEASUREMENTS,
+    METHODS,
+    MODELS,
+    SECOND_DERIVATIVES,
+    Entry,
+    Schema,
+)
 
 VERSION = 1
 STRENGTHS = tuple(dict.fromkeys(method.strength for method in METHODS.values() if method.strength))
-TARGETS = ("figures", "all", "data", "train", "figure")  # rules of the workflow; a figure's name is a target too
-METRICS = [f"{part}_{what}" for part in ("train", "validation", "test") for what in ("accuracy", "loss")]
+# Rules of the workflow; a figure's name is a target too.
+TARGETS = (
+    "figures", "measurements", "report", "all", "data", "train", "measure", "landscape", "figure", "origin",
+)  # fmt: skip
+METRICS = tuple(f"{part}_{what}" for part in ("train", "validation", "test") for what in ("accuracy", "loss"))
 
 _COUNT = {"type": "integer", "minimum": 1}
 _SEED = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}  # what a jax.random.key takes without 64 bits
@@ -77,7 +82,12 @@ _SETUP = _mapping(
             ["learning_rate"],
         ),
         "training": _mapping(
-            {"epochs": _COUNT, "batch_size": _COUNT, "evaluate_every": {**_COUNT, "default": 10}},
+            {
+                "epochs": _COUNT,
+                "batch_size": _COUNT,
+                "evaluate_every": {**_COUNT, "default": 10},
+                "snapshots": {"type": "array", "items": _COUNT, "uniqueItems": True, "default": []},
+            },
             ["epochs", "batch_size"],
         ),
     },
@@ -91,24 +101,70 @@ _EXPERIMENT = _mapping(
         "activations": _list(_ENTRY),
         **{strength: _list(_NOT_NEGATIVE) for strength in STRENGTHS},
         "seeds": _list(_SEED),
+        "measurements": {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "default": []},
     },
     ["setups", "methods", "activations", "seeds"],
 )
 
-_FIGURE = _mapping(
+# What every measurement has, besides the options of its kind.
+MEASUREMENT: dict[str, Schema] = {
+    "at": _list({"anyOf": [{"enum": ["initial", "final"]}, _COUNT]}, default=["final"]),
+    "split": {"enum": ["train", "validation", "test"], "default": "train"},
+    "examples": {"type": ["integer", "null"], "minimum": 1, "default": 1024},
+    "batch_size": {"type": ["integer", "null"], "minimum": 1, "default": None},
+    "batch_norm": {"enum": ["train", "evaluate"], "default": "train"},
+    "seed": {**_SEED, "default": 0},
+}
+
+_LANDSCAPE = _mapping(
     {
-        "title": {"type": "string", "default": ""},
-        "experiments": _list({"type": "string"}),
-        "kind": {"enum": list(FIGURES), "default": "accuracy_curve"},
-        "x": {"type": "string"},
-        "y": {"enum": METRICS, "default": "test_accuracy"},
-        "rows": _AXIS,
-        "columns": _AXIS,
-        "lines": _AXIS,
-        "report": {"enum": ["final", "best_validation"], "default": "final"},
+        "model": _ENTRY,
+        "inputs": _COUNT,
+        "outputs": {**_COUNT, "default": 1},
+        "activations": _list(_ENTRY),
+        "seed": {**_SEED, "default": 0},
+        "layer": {**_COUNT, "default": 1},
+        "weights": _list(
+            {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2},
+            minItems=2,
+            maxItems=2,
+        ),
+        "range": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+        "points": {"type": "integer", "minimum": 2, "maximum": 1001, "default": 101},
     },
-    ["experiments", "x"],
+    ["model", "inputs", "activations", "weights", "range"],
 )
+
+_ANY_FIGURE: dict[str, Schema] = {
+    "kind": {"enum": list(FIGURES), "default": "curve"},
+    "title": {"type": "string", "default": ""},
+    "caption": {"type": "string", "default": ""},
+}
+FIGURE = {
+    "curve": _mapping(
+        {
+            **_ANY_FIGURE,
+            "experiments": _list({"type": "string"}),
+            "measurement": {"type": ["string", "null"], "default": None},
+            "x": {"type": "string"},
+            "y": {
+                "type": ["string", "array"],
+                "items": {"type": "string"},
+                "minItems": 1,
+                "uniqueItems": True,
+                "default": "test_accuracy",
+            },
+            "rows": _AXIS,
+            "columns": _AXIS,
+            "lines": _AXIS,
+            "x_scale": {"enum": ["log", "linear"], "default": "log"},
+            "y_scale": {"enum": ["linear", "log", "symlog"], "default": "linear"},
+            "report": {"enum": ["final", "best_validation"], "default": "final"},
+        },
+        ["experiments", "x"],
+    ),
+    "landscape": _mapping({**_ANY_FIGURE, "landscape": {"type": "string"}}, ["landscape"]),
+}
 
 STUDY = _mapping(
     {
@@ -118,7 +174,9 @@ STUDY = _mapping(
         "limit_runs": {**_COUNT, "default": 10000},
         "setups": _named(_SETUP, minProperties=1),
         "experiments": _named(_EXPERIMENT, minProperties=1),
-        "figures": _named(_FIGURE, default={}),
+        "measurements": _named({"type": "object"}, default={}),
+        "landscapes": _named(_LANDSCAPE, default={}),
+        "figures": _named({"type": "object"}, default={}),
     },
     ["version", "name", "setups", "experiments"],
 )
@@ -131,156 +189,18 @@ ENTRIES: dict[str, Mapping[str, Entry]] = {
     "method": METHODS,
     "activation": ACTIVATIONS,
     "second_derivative": SECOND_DERIVATIVES,
+    "measurement": MEASUREMENTS,
 }
 
 
-class StudyError(UserError):
-    """What is wrong, and where in the study; the loader adds the file."""
-
-    def __init__(self, where: str, what: str) -> None:
-        super().__init__(f"{where}: {what}" if where else what)
-
-
-def check(value: Any, schema: Schema, where: str = "") -> Any:
-    """Checks a value and returns it complete: with defaults, and numbers of their declared type.
-
-    Raises:
-      StudyError: names the place and, for a wrong key, the nearest valid one.
-    """
-    error = min(Draft202012Validator(schema).iter_errors(value), key=_order, default=None)
-    if error is not None:
-        raise StudyError(join(where, *error.absolute_path), _message(error))
-    return _complete(value, schema)
-
-
-def _order(error: ValidationError) -> tuple[list[str], bool]:
-    """From the top of the file down; a misspelt key before the one that it leaves missing."""
-    return list(map(str, error.absolute_path)), error.validator != "additionalProperties"
-
-
-@lru_cache
-def entry_schema(kind: str, name: str) -> dict[str, Any]:
-    """The schema of an entry's mapping: its name, its options, and what its kind adds."""
+@cache
+def entry_schema(kind: str, name: str, key: str) -> dict[str, Any]:
+    """The schema of an entry's mapping: its name under ``key``, its options, and what its kind adds."""
     entry = ENTRIES[kind][name]
-    extra: dict[str, Schema] = {"second_derivative": {"default": None}} if kind == "activation" else {}
+    extra: Mapping[str, Schema] = {}
+    if kind == "activation":
+        extra = {"second_derivative": {"default": None}}
+    elif kind == "measurement":
+        extra = MEASUREMENT
     required = [option for option, schema in entry.options.items() if "default" not in schema]
-    return _mapping({"name": {"const": name}, **entry.options, **extra}, ["name", *required])
-
-
-def check_entry(kind: str, value: Any, where: str) -> dict[str, Any]:
-    """Checks an entry, ``name`` or ``{name: …, options…}``, and returns it as a complete mapping.
-
-    Raises:
-      StudyError: it names nothing that exists, or an option is unknown, missing or of the wrong type.
-    """
-    entry = {"name": value} if isinstance(value, str) else value
-    known = ENTRIES[kind]
-    if not isinstance(entry, Mapping):
-        raise StudyError(where, f"{shown(value)} is neither a name nor a mapping with a name")
-    if "name" not in entry:
-        raise StudyError(where, f"the key 'name' is missing; it names one of {_listed(known)}")
-    name = entry["name"]
-    if not isinstance(name, str) or name not in known:
-        place = where if isinstance(value, str) else join(where, "name")
-        raise StudyError(place, f"unknown {kind.replace('_', ' ')} {shown(name)}; {suggestion(name, known)}")
-    complete = check(dict(entry), entry_schema(kind, name), where)
-    if complete.get("second_derivative") is not None:
-        complete["second_derivative"] = check_entry(
-            "second_derivative", complete["second_derivative"], join(where, "second_derivative")
-        )
-    return complete
-
-
-def shown(value: Any) -> str:
-    """A value as a study writes it: null and true, where Python has None and True."""
-    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
-
-
-def suggestion(wrong: Any, valid: Iterable[str]) -> str:
-    """``did you mean 'x'?``, or what there is to choose from."""
-    valid = list(valid)
-    near = difflib.get_close_matches(str(wrong), valid, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"choose from {_listed(valid)}"
-
-
-def join(where: str, *parts: str | int) -> str:
-    """``experiments.a.rho[2]``."""
-    for part in parts:
-        where = f"{where}[{part}]" if isinstance(part, int) else f"{where}.{part}" if where else part
-    return where
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
-
-
-def _complete(value: Any, schema: Schema) -> Any:
-    if isinstance(value, Mapping) and "properties" in schema:
-        properties = schema["properties"]
-        defaults = {key: part["default"] for key, part in properties.items() if "default" in part and key not in value}
-        return {key: _complete(part, properties[key]) for key, part in {**value, **defaults}.items()}
-    if isinstance(value, Mapping) and isinstance(schema.get("additionalProperties"), Mapping):
-        return {key: _complete(part, schema["additionalProperties"]) for key, part in value.items()}
-    if isinstance(value, list) and "items" in schema:
-        return [_complete(part, schema["items"]) for part in value]
-    types = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", [])
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if "integer" in types:
-            return int(value)
-        if "number" in types:
-            return float(value)
-    return value
-
-
-_TYPES = {
-    "object": "a mapping",
-    "array": "a list",
-    "string": "text",
-    "number": "a number",
-    "integer": "a whole number",
-    "boolean": "true or false",
-    "null": "null",
-}
-
-
-def _message(error: ValidationError) -> str:
-    value: Any = error.instance
-    limit: Any = error.validator_value
-    match error.validator:
-        case "additionalProperties":
-            valid = cast(Schema, error.schema)["properties"]
-            unknown = next(key for key in value if key not in valid)
-            if list(valid) == ["name"]:
-                return f"unknown key {unknown!r}; {value['name']!r} has no options"
-            return f"unknown key {unknown!r}; {suggestion(unknown, valid)}"
-        case "required":
-            return f"the key {next(key for key in limit if key not in value)!r} is missing"
-        case "type":
-            kinds = [limit] if isinstance(limit, str) else limit
-            return f"{shown(value)} is not {' or '.join(_TYPES[kind] for kind in kinds)}"
-        case "enum":
-            return f"unknown value {shown(value)}; {suggestion(value, map(str, limit))}"
-        case "pattern" if error.absolute_path and error.absolute_path[-1] == "store":
-            return f"{value!r} is not a plain path; use letters, digits and . / _ - without blanks or braces"
-        case "pattern":
-            return f"{value!r} is not a name; use letters, digits, '_' and '-', starting with a letter or digit"
-        case "maxLength":
-            return f"{value[:20] + '…'!r} is longer than {limit} characters, which file names have no room for"
-        case "minimum":
-            return f"{value} is below the smallest allowed value, {limit}"
-        case "maximum":
-            return f"{value} is above the largest allowed value, {limit}"
-        case "exclusiveMinimum":
-            return f"{value} is not above {limit}"
-        case "exclusiveMaximum":
-            return f"{value} is not below {limit}"
-        case "multipleOf":
-            return f"{value} is not a multiple of {limit}"
-        case "uniqueItems":
-            repeated = next(part for i, part in enumerate(value) if part in value[:i])
-            return f"{shown(repeated)} is listed twice"
-        case "minItems":
-            return "is empty; give at least one value"
-        case "minProperties":
-            return "is empty; name at least one"
-    return error.message
+    return _mapping({key: {"const": name}, **extra, **entry.options}, [key, *required])

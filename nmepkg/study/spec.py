@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Experiment:
     Attributes:
       methods, activations: entries as written (name, options, label), lists among the options already expanded.
       strengths: ``rho`` or ``sigma2`` -> values; a method takes those of its own kind.
+      measurements: names of what is measured of each run.
     """
 
     name: str
@@ -39,35 +40,54 @@ class Experiment:
     activations: tuple[Spec, ...]
     strengths: Mapping[str, tuple[float, ...]]
     seeds: tuple[int, ...]
+    measurements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure draws: its experiments, and the axis that each of x, rows, columns and lines shows.
+    """What a figure draws. A landscape has a ``landscape``, a curve has all the rest.
 
-    An axis is ``setup``, ``method``, ``activation``, ``experiment``, a strength (``rho``) or an option (``beta``).
+    An axis (of x, rows, columns, lines) is ``setup``, ``method``, ``activation``, ``experiment``, a strength (``rho``) or an
+    option (``beta``); where several things are drawn, ``quantity``; and of a measurement ``at`` and ``step``.
+
+    Attributes:
+      y: metrics of the run's evaluation, or quantities of the ``measurement``.
+      report: which evaluation counts, ``final`` or ``best_validation``.
     """
 
     name: str
-    title: str
-    experiments: tuple[str, ...]
-    kind: str
-    x: str
-    y: str
-    rows: str | None
-    columns: str | None
-    lines: str | None
-    report: str
+    title: str = ""
+    caption: str = ""
+    kind: str = "curve"
+    landscape: str | None = None
+    experiments: tuple[str, ...] = ()
+    measurement: str | None = None
+    x: str = ""
+    y: tuple[str, ...] = ("test_accuracy",)
+    rows: str | None = None
+    columns: str | None = None
+    lines: str | None = None
+    x_scale: str = "log"
+    y_scale: str = "linear"
+    report: str = "final"
 
 
 @dataclass(frozen=True)
 class Study:
-    """A checked study. ``store`` is the folder of all results, relative to the working directory."""
+    """A checked study.
+
+    Attributes:
+      store: the folder of all results, relative to the working directory.
+      measurements: name -> canonical spec.
+      landscapes: name -> its panels, one an activation: (activation as written, canonical spec).
+    """
 
     path: Path
     name: str
     store: str
     setups: Mapping[str, Setup]
+    measurements: Mapping[str, Spec]
+    landscapes: Mapping[str, tuple[tuple[Spec, Spec], ...]]
     experiments: Mapping[str, Experiment]
     figures: Mapping[str, Figure]
 
@@ -83,6 +103,20 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Job:
+    """What is computed besides trainings, a measurement of a run or a landscape: canonical spec, hash of its code.
+
+    Attributes:
+      run: the run that is measured.
+    """
+
+    id: str
+    spec: Spec
+    code: str
+    run: str | None = None
+
+
+@dataclass(frozen=True)
 class Cell:
     """One point of an experiment's grid and the run that answers for it; several cells may share a run.
 
@@ -90,6 +124,7 @@ class Cell:
       method, activation: as written in the study, before canonicalisation: at ρ = 0, PSAM's cell has SGD's run.
       strength: of the method; 0 for a method without one.
       axes: the values of the options of method and activation.
+      measurements: name of a measurement -> its id.
     """
 
     experiment: str
@@ -100,15 +135,25 @@ class Cell:
     seed: int
     axes: Spec
     run_id: str
+    measurements: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Expansion:
-    """All that a study asks for: run id -> run, data id -> spec of the data, and the cells in the study's order."""
+    """All that a study asks for, and the cells in the study's order.
+
+    Attributes:
+      runs: id -> run.
+      datasets: data id -> spec of the data.
+      measurements: id -> measurement of a run.
+      landscapes: name in the study -> its panels, one an activation: (activation as written, job).
+    """
 
     runs: Mapping[str, Run]
     datasets: Mapping[str, Spec]
     cells: tuple[Cell, ...]
+    measurements: Mapping[str, Job] = field(default_factory=dict)
+    landscapes: Mapping[str, tuple[tuple[Spec, Job], ...]] = field(default_factory=dict)
 
     def cells_of(self, figure: Figure) -> tuple[Cell, ...]:
         return tuple(cell for cell in self.cells if cell.experiment in figure.experiments)
@@ -116,3 +161,9 @@ class Expansion:
     def runs_of(self, figure: Figure) -> tuple[str, ...]:
         """Ids of the runs behind a figure, each once."""
         return tuple(dict.fromkeys(cell.run_id for cell in self.cells_of(figure)))
+
+    def measurements_of(self, figure: Figure) -> tuple[str, ...]:
+        """Ids of the measurements behind a figure, each once; none where it draws evaluations."""
+        if figure.measurement is None:
+            return ()
+        return tuple(dict.fromkeys(cell.measurements[figure.measurement] for cell in self.cells_of(figure)))

@@ -167,7 +167,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "unknown axis": (("x: rho", "x: roh"), "figures.curve.x: no axis 'roh' in its experiments; did you mean 'rho'?"),
     "unknown kind of figure": (
         ("x: rho,", "x: rho, kind: histogram,"),
-        "figures.curve.kind: unknown value 'histogram'; choose from accuracy_curve",
+        "figures.curve.kind: unknown value 'histogram'; choose from curve, landscape",
     ),
     "unknown metric": (
         ("x: rho,", "x: rho, y: accuracy,"),
@@ -265,7 +265,7 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
             "warmup_epochs": 0.0,
             "clip_norm": None,
         },
-        "training": {"epochs": 2, "batch_size": 16, "evaluate_every": 10},
+        "training": {"epochs": 2, "batch_size": 16, "evaluate_every": 10, "snapshots": []},
     }
     assert type(setup.spec["optimizer"]["learning_rate"]) is float
     assert type(setup.spec["training"]["epochs"]) is int
@@ -274,7 +274,7 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
 def test_a_figure_need_not_map_seeds_or_axes_with_one_value(tmp_path: Path) -> None:
     figure = study(tmp_path, ("[gelu, relu]", "[gelu]"), ("columns: activation, ", "")).figures["curve"]
     assert (figure.x, figure.rows, figure.columns, figure.lines) == ("rho", None, None, "method")
-    assert (figure.y, figure.report, figure.experiments) == ("test_accuracy", "final", ("main",))
+    assert (figure.y, figure.report, figure.experiments) == (("test_accuracy",), "final", ("main",))
 
 
 def test_an_option_with_several_values_is_an_axis(tmp_path: Path) -> None:
@@ -293,7 +293,9 @@ def test_a_study_without_figures_is_a_study(tmp_path: Path) -> None:
 
 
 def test_the_default_study_is_valid() -> None:
-    assert {"figure_1", "figure_2", "figure_3", "figure_10"} <= set(load(Path("config/config.yaml")).figures)
+    figures = load(Path("config/config.yaml")).figures
+    assert list(figures) == [f"figure_{number}" for number in range(1, 11)]
+    assert all(figure.title and figure.caption for figure in figures.values())
 
 
 def test_reading_a_study_imports_nothing_heavy(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nmepkg.registry import ACTIVATIONS, DATASETS, LOSSES, METHODS, MODELS, SECOND_DERIVATIVES
+from nmepkg.registry import ACTIVATIONS, DATASETS, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES
 from nmepkg.study import schema
 from nmepkg.study.expand import expand
 from nmepkg.study.load import load
@@ -17,7 +17,8 @@ from tests.study.samples import STUDY
 
 TEXT = (Path(__file__).resolve().parents[2] / "config/README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
-REGISTRIES = (ACTIVATIONS, DATASETS, LOSSES, METHODS, MODELS, SECOND_DERIVATIVES)
+REGISTRIES = (ACTIVATIONS, DATASETS, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES)
+PARTS = (schema.STUDY, {"properties": schema.MEASUREMENT}, *schema.FIGURE.values())
 
 
 def keys(part: Any, inside: str = "") -> Iterator[str]:
@@ -30,7 +31,7 @@ def keys(part: Any, inside: str = "") -> Iterator[str]:
         yield from keys(part["additionalProperties"])
 
 
-@pytest.mark.parametrize("key", sorted(set(keys(schema.STUDY))))
+@pytest.mark.parametrize("key", sorted({key for part in PARTS for key in keys(part)}))
 def test_every_key_has_a_row(key: str) -> None:
     assert re.search(rf"^\| (`\w+`, )*`{re.escape(key)}`", TEXT, flags=re.MULTILINE), key
 
@@ -43,8 +44,15 @@ def test_every_name_and_option_is_there(name: str) -> None:
     assert re.search(rf"\b{name}\b", TEXT), name
 
 
-def test_there_are_four_examples() -> None:
-    assert len(EXAMPLES) == 4  # each has its test below
+@pytest.mark.parametrize("quantity", [q for entry in MEASUREMENTS.values() for q in entry.quantities])
+def test_every_quantity_is_there(quantity: str) -> None:
+    if quantity[-2:] in ("_G", "_N") and not quantity.startswith("tr_"):
+        quantity = f"{quantity[:-1]}H" if f"{quantity[:-1]}H`" in TEXT else quantity  # "the same of G and N"
+    assert f"`{quantity}`" in TEXT
+
+
+def test_there_are_five_examples() -> None:
+    assert len(EXAMPLES) == 5  # each has its test below
 
 
 @pytest.mark.parametrize(
@@ -58,6 +66,15 @@ def test_entries(example: str, tmp_path: Path) -> None:
     indented = "".join(f"    {line}\n" for line in example.splitlines())
     study = write(tmp_path, text.replace("    seeds:", f"{indented}    seeds:"))
     assert len(expand(load(study)).runs) > 1
+
+
+def test_a_measurement(tmp_path: Path) -> None:
+    (example,) = (text for text in EXAMPLES if text.startswith("measurements:"))
+    setups = STUDY[: STUDY.index("experiments:")]
+    study = load(write(tmp_path, setups + example))
+    expansion = expand(study)
+    assert len(expansion.measurements) == len(expansion.runs) == 2 * 2 * 3
+    assert expansion.measurements_of(study.figures["aligned"]) == tuple(expansion.measurements)
 
 
 def test_an_experiment(tmp_path: Path) -> None:

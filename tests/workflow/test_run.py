@@ -28,6 +28,36 @@ experiments:
     ("figures:\n", "figures:\n  both: {experiments: [main, wild], x: rho, columns: setup}\n"),
 )
 
+# What is measured of all three runs, and a landscape.
+MEASURED = (
+    (
+        "experiments:\n",
+        """\
+measurements:
+  step: {kind: alignment, at: [initial, final], examples: 32}
+landscapes:
+  plane:
+    model: {name: mlp, width: 2, depth: 1}
+    inputs: 2
+    activations: [relu, gelu]
+    weights: [[0, 0], [1, 0]]
+    range: [-1, 1]
+    points: 5
+experiments:
+""",
+    ),
+    ("rho: [0, 0.1], seeds: [0]", "rho: [0, 0.1], seeds: [0], measurements: [step]"),
+    ("rho: [0.1], seeds: [0]", "rho: [0.1], seeds: [0], measurements: [step]"),
+    (
+        "figures:\n",
+        """\
+figures:
+  step: {experiments: [main, wild], measurement: step, x: rho, y: norm_H, lines: at, columns: setup}
+  plane: {kind: landscape, landscape: plane, title: A plane, caption: Its caption.}
+""",
+    ),
+)
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
@@ -78,10 +108,10 @@ def test_a_study_from_nothing_to_its_figure_and_what_runs_again(project: Project
     assert project.plan() == (set(), set(), {"curve"}), "a title, of one figure of two"
     project.edit("study.yaml", "x: rho, title: New}", "x: rho}")
 
-    drawing = (project.folder / "nmepkg/analysis/figures/accuracy_curve.py").read_text()
-    project.write("nmepkg/analysis/figures/accuracy_curve.py", f"{drawing}\nNEW = 1\n")
+    drawing = (project.folder / "nmepkg/analysis/figures/curve.py").read_text()
+    project.write("nmepkg/analysis/figures/curve.py", f"{drawing}\nNEW = 1\n")
     assert project.plan() == (set(), set(), {"both", "curve"}), "code that draws"
-    project.write("nmepkg/analysis/figures/accuracy_curve.py", drawing)
+    project.write("nmepkg/analysis/figures/curve.py", drawing)
 
     method = (project.folder / "nmepkg/methods/sam.py").read_text()
     project.write("nmepkg/methods/sam.py", f"{method}\nNEW = 1\n")
@@ -101,6 +131,44 @@ def test_a_study_from_nothing_to_its_figure_and_what_runs_again(project: Project
     lost = sorted(planned - diverged)[0]
     (project.folder / "results/runs" / lost / "result.json").unlink()
     assert project.plan("all") == (set(), {lost}, {"both", "curve"}), "a lost result"
+
+
+def test_measurements_landscapes_and_the_report(project: Project) -> None:
+    for old, new in (*WILD, *MEASURED):
+        project.edit("study.yaml", old, new)
+    planned = project.plan("report")[1]
+    done = project.snakemake("report")
+    assert done.returncode == 0, done.stdout
+
+    files = list(project.folder.glob("results/measurements/*/*.json"))
+    measured = {path.parent.name: json.loads(path.read_text()) for path in files}
+    assert set(measured) == planned
+    assert len(files) == len(planned) == 3
+    statuses = {run: [point["status"] for point in result["points"]] for run, result in measured.items()}
+    assert sorted(statuses.values()) == [["measured", "measured"]] * 2 + [["measured", "not_finite"]]
+    with (project.folder / "results/figures/tiny/step.runs.csv").open(newline="") as file:
+        assert {row["run"] for row in csv.DictReader(file)} == planned
+    assert len(list(project.folder.glob("results/landscapes/*.npz"))) == 2
+    assert (project.folder / "results/figures/tiny/study.yaml").read_text() == (
+        project.folder / "study.yaml"
+    ).read_text()
+    assert project.plan("report") == (set(), set(), set())
+
+    module = "nmepkg/measurement/alignment.py"
+    project.write(module, (project.folder / module).read_text() + "\nNEW = 1\n")
+    planned_again = project.snakemake("-n", "report").stdout
+    assert planned_again.count("Measuring alignment") == 3
+    assert "Training" not in planned_again
+    assert "Drawing step" in planned_again
+    assert "Drawing both" not in planned_again
+    project.write(module, (project.folder / module).read_text().removesuffix("\nNEW = 1\n"))
+
+    done = project.snakemake("report", "--report", "report.html")
+    assert done.returncode == 0, done.stdout
+    report = (project.folder / "report.html").read_text(encoding="utf-8")
+    for text in ("A plane", "Its caption.", "study.yaml", "versions.csv", "plane.svg", "step.csv"):
+        assert text in report
+    assert 'src="http' not in report
 
 
 def test_a_failed_run_shows_its_log_and_fails_the_workflow(project: Project) -> None:

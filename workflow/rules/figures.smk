@@ -1,15 +1,36 @@
+def figure_inputs(wildcards):
+    figure = STUDY.figures[wildcards.figure]
+    if figure.landscape is not None:
+        return [f"{STORE}/landscapes/{job.id}.npz" for _, job in EXPANSION.landscapes[figure.landscape]]
+    if figure.measurement is not None:
+        jobs = [EXPANSION.measurements[id] for id in EXPANSION.measurements_of(figure)]
+        return [f"{STORE}/measurements/{job.run}/{job.id}.json" for job in jobs]
+    return [f"{STORE}/runs/{run}/result.json" for run in EXPANSION.runs_of(figure)]
+
+
 rule figure:
     input:
-        lambda wildcards: [
-            f"{STORE}/runs/{run}/result.json" for run in EXPANSION.runs_of(STUDY.figures[wildcards.figure])
-        ],
+        figure_inputs,
     output:
-        multiext(f"{STORE}/figures/{STUDY.name}/{{figure}}", ".pdf", ".svg", ".png", ".csv", ".runs.csv"),
+        multiext(f"{FIGURES}/{{figure}}", ".pdf", ".png", ".runs.csv"),
+        svg=report(
+            f"{FIGURES}/{{figure}}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels=lambda wildcards: {"figure": STUDY.figures[wildcards.figure].title or wildcards.figure, "as": "plot"},
+        ),
+        csv=report(
+            f"{FIGURES}/{{figure}}.csv",
+            caption="../report/table.rst",
+            category="Figures",
+            labels=lambda wildcards: {"figure": STUDY.figures[wildcards.figure].title or wildcards.figure, "as": "table"},
+        ),
     log:
         f"{STORE}/logs/figure/{STUDY.name}/{{figure}}.log",
     params:
         study=shlex.quote(str(STUDY_FILE)),
-        stem=f"{STORE}/figures/{STUDY.name}/{{figure}}",
+        stem=f"{FIGURES}/{{figure}}",
+        caption=lambda wildcards: STUDY.figures[wildcards.figure].caption,
         # Changes with what the figure shows and with the code that draws it, so that either draws it again.
         digest=lambda wildcards: figure_digest(STUDY, EXPANSION, STUDY.figures[wildcards.figure]),
     message:
@@ -26,5 +47,5 @@ for name in STUDY.figures:
         name:
             name
         input:
-            f"{STORE}/figures/{STUDY.name}/{name}.pdf",
+            f"{FIGURES}/{name}.pdf",
         localrule: True

@@ -1,0 +1,161 @@
+"""Checks of a study against its schema: one clear line for what is wrong, defaults for what is left out."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from nmepkg.errors import UserError
+from nmepkg.registry import Schema
+from nmepkg.study.schema import ENTRIES, entry_schema
+
+
+class StudyError(UserError):
+    """What is wrong, and where in the study; the loader adds the file."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where}: {what}" if where else what)
+
+
+def check(value: Any, schema: Schema, where: str = "") -> Any:
+    """Checks a value and returns it complete: with defaults, and numbers of their declared type.
+
+    Raises:
+      StudyError: names the place and, for a wrong key, the nearest valid one.
+    """
+    error = min(Draft202012Validator(schema).iter_errors(value), key=_order, default=None)
+    if error is not None:
+        raise StudyError(join(where, *error.absolute_path), _message(error))
+    return _complete(value, schema)
+
+
+def _order(error: ValidationError) -> tuple[list[str], bool]:
+    """From the top of the file down; a misspelt key before the one that it leaves missing."""
+    return list(map(str, error.absolute_path)), error.validator != "additionalProperties"
+
+
+def check_entry(kind: str, value: Any, where: str, key: str = "name") -> dict[str, Any]:
+    """Checks an entry, ``name`` or ``{name: …, options…}``, and returns it as a complete mapping.
+
+    Args:
+      key: under which the mapping names what it is.
+
+    Raises:
+      StudyError: it names nothing that exists, or an option is unknown, missing or of the wrong type.
+    """
+    entry = {key: value} if isinstance(value, str) else value
+    known = ENTRIES[kind]
+    if not isinstance(entry, Mapping):
+        raise StudyError(where, f"{shown(value)} is neither a name nor a mapping with a name")
+    if key not in entry:
+        raise StudyError(where, f"the key {key!r} is missing; it names one of {_listed(known)}")
+    name = entry[key]
+    if not isinstance(name, str) or name not in known:
+        place = where if isinstance(value, str) else join(where, key)
+        raise StudyError(place, f"unknown {kind.replace('_', ' ')} {shown(name)}; {suggestion(name, known)}")
+    complete = check(dict(entry), entry_schema(kind, name, key), where)
+    if complete.get("second_derivative") is not None:
+        complete["second_derivative"] = check_entry(
+            "second_derivative", complete["second_derivative"], join(where, "second_derivative")
+        )
+    return complete
+
+
+def shown(value: Any) -> str:
+    """A value as a study writes it: null and true, where Python has None and True."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+
+
+def suggestion(wrong: Any, valid: Iterable[str]) -> str:
+    """``did you mean 'x'?``, or what there is to choose from."""
+    valid = list(valid)
+    near = difflib.get_close_matches(str(wrong), valid, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"choose from {_listed(valid)}"
+
+
+def join(where: str, *parts: str | int) -> str:
+    """``experiments.a.rho[2]``."""
+    for part in parts:
+        where = f"{where}[{part}]" if isinstance(part, int) else f"{where}.{part}" if where else part
+    return where
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+def _complete(value: Any, schema: Schema) -> Any:
+    if isinstance(value, Mapping) and "properties" in schema:
+        properties = schema["properties"]
+        defaults = {key: part["default"] for key, part in properties.items() if "default" in part and key not in value}
+        return {key: _complete(part, properties[key]) for key, part in {**value, **defaults}.items()}
+    if isinstance(value, Mapping) and isinstance(schema.get("additionalProperties"), Mapping):
+        return {key: _complete(part, schema["additionalProperties"]) for key, part in value.items()}
+    if isinstance(value, list) and "items" in schema:
+        return [_complete(part, schema["items"]) for part in value]
+    types = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", [])
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if "integer" in types:
+            return int(value)
+        if "number" in types:
+            return float(value)
+    return value
+
+
+_TYPES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+def _message(error: ValidationError) -> str:
+    value: Any = error.instance
+    limit: Any = error.validator_value
+    match error.validator:
+        case "additionalProperties":
+            valid = cast(Schema, error.schema)["properties"]
+            unknown = next(key for key in value if key not in valid)
+            if list(valid) == ["name"]:
+                return f"unknown key {unknown!r}; {value['name']!r} has no options"
+            return f"unknown key {unknown!r}; {suggestion(unknown, valid)}"
+        case "required":
+            return f"the key {next(key for key in limit if key not in value)!r} is missing"
+        case "type":
+            kinds = [limit] if isinstance(limit, str) else limit
+            return f"{shown(value)} is not {' or '.join(_TYPES[kind] for kind in kinds)}"
+        case "enum":
+            return f"unknown value {shown(value)}; {suggestion(value, map(str, limit))}"
+        case "pattern" if error.absolute_path and error.absolute_path[-1] == "store":
+            return f"{value!r} is not a plain path; use letters, digits and . / _ - without blanks or braces"
+        case "pattern":
+            return f"{value!r} is not a name; use letters, digits, '_' and '-', starting with a letter or digit"
+        case "maxLength":
+            return f"{value[:20] + '…'!r} is longer than {limit} characters, which file names have no room for"
+        case "minimum":
+            return f"{value} is below the smallest allowed value, {limit}"
+        case "maximum":
+            return f"{value} is above the largest allowed value, {limit}"
+        case "exclusiveMinimum":
+            return f"{value} is not above {limit}"
+        case "exclusiveMaximum":
+            return f"{value} is not below {limit}"
+        case "multipleOf":
+            return f"{value} is not a multiple of {limit}"
+        case "uniqueItems":
+            repeated = next(part for i, part in enumerate(value) if part in value[:i])
+            return f"{shown(repeated)} is listed twice"
+        case "minItems":
+            return "is empty; give at least one value"
+        case "minProperties":
+            return "is empty; name at least one"
+    return error.message

@@ -1,0 +1,26 @@
+rule origin:
+    input:
+        [f"{FIGURES}/{name}.runs.csv" for name in STUDY.figures],
+    output:
+        study=report(
+            f"{FIGURES}/study.yaml",
+            caption="../report/study.rst",
+            category="Origin",
+            labels={"figure": "Study", "as": "YAML"},
+        ),
+        versions=report(
+            f"{FIGURES}/versions.csv",
+            caption="../report/versions.rst",
+            category="Origin",
+            labels={"figure": "Software and devices", "as": "table"},
+        ),
+    log:
+        f"{STORE}/logs/origin/{STUDY.name}.log",
+    params:
+        study=shlex.quote(str(STUDY_FILE)),
+        text=STUDY_FILE.read_text(),
+    message:
+        "Collecting what the figures come from"
+    shell:
+        "python workflow/scripts/origin.py --study {params.study} --out-study {output.study} "
+        "--out-versions {output.versions} {input} >{log} 2>&1"
