@@ -29,6 +29,15 @@ def test_product_is_that_of_the_dense_matrix(name, product):
 
 
 @cases.each_case
+def test_parts_are_the_products_of_the_dense_matrices(name):
+    case = cases.make(name)
+    v = cases.vector(case)
+    g, n = jax.jit(lambda p, v: curvature.linearize(case.logits, case.loss, p).parts(v))(case.params, v)
+    np.testing.assert_allclose(cases.flat(g), cases.dense_gauss_newton(case) @ cases.flat(v), **close)
+    np.testing.assert_allclose(cases.flat(n), cases.dense_nme(case) @ cases.flat(v), **close)
+
+
+@cases.each_case
 def test_hessian_is_the_sum_of_its_parts(name):
     case = cases.make(name)
     v = cases.vector(case)
@@ -107,16 +116,51 @@ def test_split_separates_what_comes_through_the_second_derivative(activation):
 
 def test_one_linearisation_serves_many_vectors():
     case = cases.make(("normalized", "cross_entropy", "gelu"))
-    vectors = jax.tree.map(lambda *v: jnp.stack(v), *(cases.vector(case, seed) for seed in range(3)))
-    products = curvature.linearize(case.logits, case.loss, case.params)
+    vectors = [cases.vector(case, seed) for seed in range(3)]
+    stacked = jax.tree.map(lambda *v: jnp.stack(v), *vectors)
+    products = jax.jit(lambda p: curvature.linearize(case.logits, case.loss, p))(case.params)
     for product, oracle in ORACLES.items():
-        mapped = jax.lax.map(getattr(products, product), vectors)
-        for i in range(3):
-            expected = oracle(case) @ cases.flat(jax.tree.map(lambda v, i=i: v[i], vectors))
-            np.testing.assert_allclose(cases.flat(jax.tree.map(lambda r, i=i: r[i], mapped)), expected, **close)
+        one_by_one = list(curvature.map_vectors(getattr(products, product), vectors))
+        at_once = jax.vmap(getattr(products, product))(stacked)
+        for i, v in enumerate(vectors):
+            expected = oracle(case) @ cases.flat(v)
+            np.testing.assert_allclose(cases.flat(one_by_one[i]), expected, **close)
+            np.testing.assert_allclose(cases.flat(jax.tree.map(lambda r, i=i: r[i], at_once)), expected, **close)
     np.testing.assert_allclose(products.loss, case.loss(products.logits))
     gradient = jax.grad(lambda p: case.loss(case.logits(p)))(case.params)
     np.testing.assert_allclose(cases.flat(products.gradient), cases.flat(gradient), **close)
+
+
+def test_mapping_draws_vectors_as_it_goes():
+    case = cases.make(("mlp", "cross_entropy", "gelu"))
+    hvp = jax.jit(lambda p: curvature.linearize(case.logits, case.loss, p).hvp)(case.params)
+    drawn = []
+
+    def draws():
+        for seed in range(3):
+            drawn.append(seed)
+            yield cases.vector(case, seed)
+
+    next(curvature.map_vectors(hvp, draws()))
+    assert drawn == [0]
+
+
+def test_mapping_at_another_point_compiles_nothing(caplog):
+    case = cases.make(("mlp", "cross_entropy", "gelu"))
+    v = cases.vector(case)
+    at = jax.jit(lambda p: curvature.linearize(case.logits, case.loss, p).hvp)
+    moved = jax.tree.map(lambda p: 2 * p, case.params)
+
+    def product(params):
+        return cases.flat(next(curvature.map_vectors(at(params), [v])))
+
+    with jax.log_compiles():
+        first = product(case.params)
+        assert "Compiling" in caplog.text
+        caplog.clear()
+        second = product(moved)
+        assert "Compiling" not in caplog.text
+    assert not np.allclose(first, second)
 
 
 def _matrix(product, case):

@@ -1,0 +1,25 @@
+"""Layers of a model: parameters by the module that they belong to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+Params = Any  # a pytree of arrays
+
+
+def names(params: Params) -> list[str]:
+    """The layer of each leaf, in the order of ``jax.tree.leaves``: its path but for the last key, as ``Block_1/Conv_0``.
+
+    A module's kernel and bias are one layer; leaves at the root of the tree are layer ``/``.
+    """
+    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    return [jax.tree_util.keystr(path[:-1], simple=True, separator="/") or "/" for path in paths]
+
+
+def of_entries(params: Params) -> np.ndarray:
+    """(P,) the layer of each entry of the flat parameter vector, as a number; two entries are of one layer if it agrees."""
+    _, numbers = np.unique(names(params), return_inverse=True)
+    return np.repeat(numbers, [leaf.size for leaf in jax.tree.leaves(params)])

@@ -1,0 +1,82 @@
+"""Measures extreme eigenvalues and the spectral densities of H, G and N."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from nmepkg import curvature
+from nmepkg.curvature import probes
+from nmepkg.curvature.spectrum import Lanczos, eigenvalues, lanczos, ritz
+from nmepkg.measurement.problem import Context, Measure, Params, Problem
+
+_PRODUCTS = {"H": curvature.hvp, "G": curvature.gnvp, "N": curvature.nmevp}
+
+
+def spectrum(problem: Problem, *, steps: int, samples: int, top: int) -> Measure:
+    """Extreme eigenvalues and spectral densities of H, G, N of the mean loss over ``problem.batches``.
+
+    Args:
+      problem: what is measured.
+      steps: of Lanczos' method, with full reorthogonalisation; P of them at most. Memory is steps · P.
+      samples: number of random start vectors of the densities; the first one's run gives the eigenvalues too.
+      top: how many eigenvalues at each end; as many as there are Ritz values at most.
+
+    Returns:
+      measure(params, context, key) -> for A = H, G, N:
+
+      - ``largest_eigenvalue_A`` and ``smallest_eigenvalue_A`` (the most negative one);
+      - ``largest_eigenvalues_A`` and ``smallest_eigenvalues_A``, lists from the end inwards, and their residual bounds
+        ``largest_bounds_A`` and ``smallest_bounds_A``: an eigenvalue of A lies that near, so one has converged where its
+        bound is small;
+      - ``density_A``: ``values`` and ``weights``, a list for each start vector, with Σ w f(θ) averaged over them an
+        estimate of tr f(A) / P: broaden them to draw the density.
+    """
+    batches = problem.batches
+
+    @partial(jax.jit, static_argnames="part")
+    def run(params: Params, context: Context, batches: Any, key: Array, found: Array | None, part: str) -> Lanczos:
+        stacked = jax.tree.map(lambda *x: jnp.stack(x), *batches)
+
+        def matvec(v: Params) -> Params:
+            def add(total: Params, batch: Any) -> tuple[Params, None]:
+                inputs, labels = batch
+                product = _PRODUCTS[part](
+                    lambda p: problem.logits_fn(p, context, inputs), lambda z: problem.loss_fn(z, labels), params, v
+                )
+                return jax.tree.map(jnp.add, total, product), None
+
+            total, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, v), stacked)
+            return jax.tree.map(lambda x: x / len(batches), total)
+
+        size = sum(leaf.size for leaf in jax.tree.leaves(params))
+        return lanczos(matvec, probes.draw(key, params, "gaussian"), min(steps, size), found)
+
+    def measure(params: Params, context: Context, key: Array) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for part in _PRODUCTS:
+
+            def start(number: int, found: Array | None = None, part: str = part) -> Lanczos:
+                return run(params, context, batches, jax.random.fold_in(key, number), found, part)
+
+            first = start(0)
+            quadratures = [ritz(first)]
+            values, bounds = eigenvalues(lambda number, found: start(samples - 1 + number, found), first, top)
+            del first  # and the Lanczos vectors with it
+            quadratures += [ritz(start(number)) for number in range(1, samples)]
+            for end, order in (("largest", slice(None, None, -1)), ("smallest", slice(None))):
+                ends = values[order][:top].tolist()
+                result[f"{end}_eigenvalue_{part}"] = ends[0]
+                result[f"{end}_eigenvalues_{part}"] = ends
+                result[f"{end}_bounds_{part}"] = bounds[order][:top].tolist()
+            result[f"density_{part}"] = {
+                "values": [quadrature.values.tolist() for quadrature in quadratures],
+                "weights": [quadrature.weights.tolist() for quadrature in quadratures],
+            }
+        return result
+
+    return measure

@@ -1,0 +1,120 @@
+"""Lanczos' method against dense eigendecompositions: convergence, quadrature, exhausted Krylov spaces, multiplicities."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from nmepkg import curvature
+from nmepkg.curvature import probes
+from nmepkg.curvature.spectrum import eigenvalues, lanczos, ritz
+from tests import cases
+
+pytestmark = pytest.mark.usefixtures("x64")
+KEY = jax.random.key(0)
+
+
+def symmetric(values, seed=0):
+    """A matrix with the given eigenvalues."""
+    q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(len(values), len(values))))
+    return (q * values) @ q.T
+
+
+def run(matrix, steps, start=None, found=None, number=0):
+    """Lanczos on a dense matrix, as a map of pytrees."""
+    matrix = jnp.asarray(matrix)
+    like = {"a": jnp.zeros(2, matrix.dtype), "b": jnp.zeros(len(matrix) - 2, matrix.dtype)}
+    start = probes.draw(jax.random.fold_in(KEY, number), like, "gaussian") if start is None else start
+
+    def matvec(v):
+        y = matrix @ jnp.concatenate([v["a"], v["b"]])
+        return {"a": y[:2], "b": y[2:]}
+
+    return jax.jit(lambda start, found: lanczos(matvec, start, steps, found))(start, found)
+
+
+def all_eigenvalues(matrix, steps, copies):
+    return eigenvalues(lambda number, found: run(matrix, steps, None, found, number), run(matrix, steps), copies)
+
+
+def test_all_steps_give_all_eigenvalues():
+    matrix = symmetric(np.linspace(-2, 5, 12))
+    first = run(matrix, 12)
+    np.testing.assert_allclose(first.basis @ first.basis.T, np.eye(12), atol=1e-12)
+    found = ritz(first)
+    np.testing.assert_allclose(found.values, np.linspace(-2, 5, 12), rtol=1e-10)
+    assert found.exhausted
+    np.testing.assert_array_equal(found.bounds, 0)
+
+
+def test_an_eigenvalue_lies_within_each_bound_and_extreme_ones_converge_first():
+    truth = np.concatenate([[-9.0], np.random.default_rng(1).normal(size=58), [7.0]])
+    found = ritz(run(symmetric(truth), 14))
+    distance = np.abs(found.values[:, None] - truth).min(axis=1)
+    assert (distance <= found.bounds + 1e-12).all()
+    np.testing.assert_allclose(found.values[[0, -1]], [-9, 7], atol=1e-6)
+    assert found.bounds[[0, -1]].max() < 1e-4 < found.bounds.max()
+    assert not found.exhausted
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_quadrature_has_the_moments_of_the_matrix(steps):
+    """Σ w θᵏ = vᵀAᵏv / vᵀv for k < 2·steps, and not beyond."""
+    matrix = symmetric(np.random.default_rng(2).normal(size=20))
+    v = np.random.default_rng(3).normal(size=20)
+    found = ritz(run(matrix, steps, {"a": jnp.asarray(v[:2]), "b": jnp.asarray(v[2:])}))
+    errors = [
+        found.weights @ found.values**k - v @ np.linalg.matrix_power(matrix, k) @ v / (v @ v)
+        for k in range(2 * steps + 1)
+    ]
+    np.testing.assert_allclose(errors[:-1], 0, atol=1e-12)
+    assert abs(errors[-1]) > 1e-4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("value", [0.0, 1.0, -3e-6, 1e5])
+def test_a_multiple_of_the_identity_exhausts_its_space_at_once(dtype, value):
+    matrix = value * np.eye(9, dtype=dtype)
+    found = ritz(run(matrix, 6))
+    assert found.exhausted
+    np.testing.assert_allclose(found.values, [value], rtol=1e-5)
+    np.testing.assert_allclose(found.weights, [1])
+    values, bounds = all_eigenvalues(matrix, 6, copies=4)
+    np.testing.assert_allclose(values, [value] * 4, rtol=1e-5)
+    np.testing.assert_array_equal(bounds, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_multiplicities_up_to_the_copies_wanted(dtype):
+    truth = np.array([-1.0, *[0.0] * 12, 2.0, 2.0, 3.0])
+    matrix = symmetric(truth).astype(dtype)
+    atol = 100 * np.finfo(dtype).eps
+    values, bounds = all_eigenvalues(matrix, 8, copies=3)
+    for end in (slice(None, 3), slice(-3, None)):
+        np.testing.assert_allclose(values[end], truth[end], atol=atol)
+        np.testing.assert_allclose(bounds[end], 0, atol=atol)
+    values, _ = all_eigenvalues(matrix, 16, copies=16)
+    np.testing.assert_allclose(values, truth, atol=atol)
+
+
+def test_an_operator_that_is_not_finite_has_no_eigenvalues():
+    matrix = symmetric(np.arange(8.0))
+    matrix[0, 0] = np.nan
+    values, bounds = all_eigenvalues(matrix, 4, copies=3)
+    assert np.isnan([*values, *bounds]).all()
+
+
+@pytest.mark.parametrize("product", ["hvp", "nmevp"])
+def test_agrees_with_scipy(product):
+    """The peer: ARPACK's implicitly restarted Lanczos method, on the same products."""
+    case = cases.make(("mlp", "cross_entropy", "gelu"))
+    linear_map = getattr(jax.jit(lambda p: curvature.linearize(case.logits, case.loss, p))(case.params), product)
+    flat, unravel = jax.flatten_util.ravel_pytree(case.params)
+    matvec = jax.jit(lambda v: jax.flatten_util.ravel_pytree(linear_map(unravel(v)))[0])
+    peer = eigsh(LinearOperator((flat.size, flat.size), matvec, dtype=np.float64), 6, which="BE")[0]
+    start = probes.draw(KEY, case.params, "gaussian")
+    found = ritz(jax.jit(lambda start: lanczos(linear_map, start, 40))(start))
+    np.testing.assert_allclose(found.values[[0, 1, 2, -3, -2, -1]], np.sort(peer), atol=1e-8)

@@ -1,0 +1,59 @@
+"""Norms and cosines of the terms of PSAM's step against dense matrices."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from nmepkg.measurement.alignment import alignment
+from tests import cases
+from tests.measurement import problems
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+
+def expected(case):
+    g = cases.flat(jax.grad(lambda p: case.loss(case.logits(p)))(case.params))
+    result = {"gradient_norm": np.linalg.norm(g)}
+    for part, oracle in problems.ORACLES.items():
+        product = oracle(case) @ g / np.linalg.norm(g)
+        result[f"norm_{part}"] = np.linalg.norm(product)
+        result[f"cosine_{part}"] = product @ g / np.linalg.norm(product) / np.linalg.norm(g)
+    return result
+
+
+@pytest.mark.parametrize("name", [("mlp", "cross_entropy", "relu"), ("normalized", "mse", "gelu")], ids="-".join)
+def test_values_of_one_batch(name):
+    problem, (case,) = problems.make(name)
+    result = alignment(problem)(case.params, {}, problems.KEY)
+    assert result == pytest.approx(expected(case), rel=1e-9)
+    assert all(type(value) is float for value in result.values())
+
+
+def test_means_over_batches_with_their_errors():
+    problem, batch_cases = problems.make(("mlp", "cross_entropy", "gelu"), batches=3)
+    result = alignment(problem)(batch_cases[0].params, {}, problems.KEY)
+    rows = [expected(case) for case in batch_cases]
+    assert len(result) == 2 * len(rows[0])
+    for name in rows[0]:
+        values = np.array([row[name] for row in rows])
+        assert result[name] == pytest.approx(values.mean(), rel=1e-9)
+        assert result[f"{name}_se"] == pytest.approx(values.std(ddof=1) / np.sqrt(3), rel=1e-6)
+
+
+def test_angles_that_are_not_defined_are_zero():
+    problem, (case,) = problems.make(("linear", "cross_entropy", "relu"))
+    result = alignment(problem)(case.params, {}, problems.KEY)
+    assert result["norm_N"] == result["cosine_N"] == 0
+    assert result["norm_G"] == result["norm_H"] > 0
+
+    problem, (case,) = problems.make(("mlp", "mse", "relu"))
+    perfect = problem._replace(batches=((problem.batches[0][0], case.logits(case.params)),))  # every residual is 0
+    assert set(alignment(perfect)(case.params, {}, problems.KEY).values()) == {0.0}
+
+
+def test_a_diverged_model_has_values_that_are_not_numbers():
+    problem, (case,) = problems.make(("mlp", "mse", "gelu"))
+    params = jax.tree.map(lambda x: x * np.nan, case.params)
+    assert np.isnan(list(alignment(problem)(params, {}, problems.KEY).values())).all()

@@ -1,0 +1,61 @@
+"""Eigenvalues and densities of H, G and N against dense eigendecompositions."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from nmepkg.measurement.spectrum import spectrum
+from tests.measurement import problems
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+def test_eigenvalues_are_the_dense_ones(batches):
+    problem, batch_cases = problems.make(("mlp", "cross_entropy", "gelu"), batches)
+    result = spectrum(problem, steps=1000, samples=1, top=6)(batch_cases[0].params, {}, problems.KEY)
+    for part in "HGN":
+        truth = np.linalg.eigvalsh(problems.dense(part, batch_cases))
+        np.testing.assert_allclose(result[f"smallest_eigenvalues_{part}"], truth[:6], atol=1e-9)
+        np.testing.assert_allclose(result[f"largest_eigenvalues_{part}"], truth[:-7:-1], atol=1e-9)
+        assert result[f"largest_eigenvalue_{part}"] == result[f"largest_eigenvalues_{part}"][0]
+        assert result[f"smallest_eigenvalue_{part}"] == result[f"smallest_eigenvalues_{part}"][0]
+        for end in ("largest", "smallest"):
+            np.testing.assert_allclose(result[f"{end}_bounds_{part}"], 0, atol=1e-9)
+
+
+def test_densities_average_to_the_moments_of_the_matrix():
+    problem, batch_cases = problems.make(("normalized", "mse", "gelu"), 2)
+    result = spectrum(problem, steps=3, samples=200, top=1)(batch_cases[0].params, {}, problems.KEY)
+    for part in "HGN":
+        matrix = problems.dense(part, batch_cases)
+        values, weights = (np.array(result[f"density_{part}"][what]) for what in ("values", "weights"))
+        assert values.shape == weights.shape == (200, 3)
+        for power in (1, 2, 3):
+            moments = np.sum(weights * values**power, axis=1)
+            truth = np.trace(np.linalg.matrix_power(matrix, power)) / len(matrix)
+            assert abs(moments.mean() - truth) < 4 * moments.std(ddof=1) / np.sqrt(200)
+
+
+def test_a_linear_model_has_no_nme():
+    problem, (case,) = problems.make(("linear", "cross_entropy", "relu"))
+    result = spectrum(problem, steps=8, samples=2, top=3)(case.params, {}, problems.KEY)
+    assert result["largest_eigenvalues_N"] == result["smallest_eigenvalues_N"] == [0.0] * 3
+    assert result["density_N"] == {"values": [[0.0]] * 2, "weights": [[1.0]] * 2}
+    assert result["largest_eigenvalue_H"] == pytest.approx(result["largest_eigenvalue_G"], rel=1e-12)
+
+
+def test_fewer_steps_than_eigenvalues_wanted():
+    problem, (case,) = problems.make(("mlp", "mse", "gelu"))
+    result = spectrum(problem, steps=2, samples=1, top=5)(case.params, {}, problems.KEY)
+    assert result["largest_eigenvalues_H"] == result["smallest_eigenvalues_H"][::-1]
+    assert len(result["largest_eigenvalues_H"]) == len(result["largest_bounds_H"]) == 2
+
+
+def test_a_diverged_model_has_eigenvalues_that_are_not_numbers():
+    problem, (case,) = problems.make(("mlp", "mse", "gelu"))
+    params = jax.tree.map(lambda x: x * np.nan, case.params)
+    result = spectrum(problem, steps=3, samples=1, top=2)(params, {}, problems.KEY)
+    assert np.isnan([result[f"{end}_eigenvalue_{part}"] for end in ("largest", "smallest") for part in "HGN"]).all()
