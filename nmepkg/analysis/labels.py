@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from nmepkg.registry import METHODS, SECOND_DERIVATIVES
+from nmepkg.registry import ACTIVATIONS, METHODS, SECOND_DERIVATIVES, Entry
 
 METHOD_NAMES = {
     "sgd": "SGD",
@@ -23,6 +23,12 @@ METHOD_NAMES = {
     "psam_gn": "PSAM, G only",
     "psam_nme": "PSAM, N only",
     "psam_fd": "PSAM, finite difference",
+    "weight_noise": "Weight noise",
+    "hessian_trace": "Hessian trace",
+    "nme_trace": "NME trace",
+    "gn_trace": "GN trace (sampled labels)",
+    "gn_trace_hutchinson": "GN trace (Hutchinson)",
+    "gn_trace_exact": "GN trace (exact)",
 }
 
 ACTIVATION_NAMES = {
@@ -46,8 +52,9 @@ SYMBOLS = {"rho": "ρ", "sigma2": "σ²", "beta": "β", "negative_slope": "slope
 
 AXIS_NAMES = {
     "rho": "Perturbation radius or penalty strength ρ",
-    "sigma2": "Noise variance or penalty strength σ²",
-    "beta": "Sharpness β of the activation",
+    "sigma2": "Penalty strength or noise variance σ²",
+    "beta": "Sharpness β of β-GELU",
+    "step": "Training step",
 }
 
 _MATHS = {
@@ -58,27 +65,29 @@ _MATHS = {
     "φ": r"\varphi",
     "φ″": r"\varphi''",
     "φ''": r"\varphi''",
+    "ĝ": r"\hat{g}",
     "η": r"\eta",
 }
 
-METRIC_NAMES = {
-    "train_loss": "Training loss",
-    "train_accuracy": "Training accuracy",
-    "validation_loss": "Validation loss",
-    "validation_accuracy": "Validation accuracy",
-    "test_loss": "Test loss",
-    "test_accuracy": "Test accuracy",
-}
+_PLACES = {"initial": "At initialisation", "final": "After training"}
+_VALUES = {"gaussian": "Gaussian", "rademacher": "Rademacher"}
 
 STRENGTHS = frozenset(method.strength for method in METHODS.values() if method.strength is not None)
 
 
 def method_label(method: Mapping[str, Any]) -> str:
-    """``PSAM``, ``Gradient penalty (p = 3)``."""
+    """``PSAM``, ``Gradient penalty (p = 3)``, ``GN trace (Hutchinson, samples = 5)``, and with a strength ``PSAM (ρ = 0.1)``.
+
+    Options that are what they are by default aren't shown.
+    """
     if method.get("label"):
         return str(method["label"])
     name = method["name"]
-    return METHOD_NAMES.get(name, name) + _options(method, {*STRENGTHS, "strength"})
+    entry = METHODS.get(name)
+    options = [*_shown_options(method, entry, {*STRENGTHS, "strength"})]
+    if "strength" in method and entry is not None and entry.strength is not None:
+        options.append(f"{SYMBOLS[entry.strength]} = {number(method['strength'])}")
+    return _with_options(METHOD_NAMES.get(name, name), options)
 
 
 def activation_label(activation: Mapping[str, Any]) -> str:
@@ -93,41 +102,52 @@ def activation_label(activation: Mapping[str, Any]) -> str:
         second = {"name": second}
     name = second["name"]
     entry = SECOND_DERIVATIVES.get(name)
-    defaults = {
-        key: schema["default"] for key, schema in (entry.options if entry else {}).items() if "default" in schema
-    }
-    return f"{base}, {SECOND_DERIVATIVE_NAMES.get(name, name)}{_options({**defaults, **second}, ())}"
+    # All of its options: none goes without saying, as it is what the figure is about.
+    options = _shown_options({**_defaults(entry), **second}, None, ())
+    return _with_options(f"{base}, {SECOND_DERIVATIVE_NAMES.get(name, name)}", options)
 
 
 def base_activation_label(activation: Mapping[str, Any]) -> str:
     """The activation's name whatever replaces its second derivative."""
     name = activation["name"]
-    return ACTIVATION_NAMES.get(name, name) + _options(activation, {"second_derivative"})
+    options = _shown_options(activation, ACTIVATIONS.get(name), {"second_derivative"})
+    return _with_options(ACTIVATION_NAMES.get(name, name), options)
 
 
-def _options(entry: Mapping[str, Any], hidden: Collection[str]) -> str:
-    shown = [
-        f"{SYMBOLS.get(key, key)} = {number(value) if _is_number(value) else value}"
-        for key, value in entry.items()
-        if key not in {"name", "label"} and key not in hidden and value is not None
-    ]
-    return f" ({', '.join(shown)})" if shown else ""
+def _shown_options(entry: Mapping[str, Any], registered: Entry | None, hidden: Collection[str]) -> list[str]:
+    """``p = 3``, and a switch as ``antithetic`` or ``no normalization``; an option at its default isn't shown."""
+    defaults = _defaults(registered)
+    shown = []
+    for key, value in entry.items():
+        if key in {"name", "label"} or key in hidden or value is None or (key in defaults and defaults[key] == value):
+            continue
+        name = SYMBOLS.get(key, key.replace("_", " "))
+        if isinstance(value, bool):
+            shown.append(name if value else f"no {name}")
+        else:
+            shown.append(f"{name} = {number(value) if _is_number(value) else _VALUES.get(value, value)}")
+    return shown
+
+
+def _defaults(registered: Entry | None) -> dict[str, Any]:
+    options = registered.options if registered is not None else {}
+    return {key: schema["default"] for key, schema in options.items() if "default" in schema}
+
+
+def _with_options(name: str, options: Sequence[str]) -> str:
+    """One pair of parentheses, also where the name ends in its own."""
+    if not options:
+        return name
+    return f"{name[:-1]}, {', '.join(options)})" if name.endswith(")") else f"{name} ({', '.join(options)})"
+
+
+def place_label(at: str | int) -> str:
+    """Where in a run something was measured: ``At initialisation``, ``After training``, ``Step 600``."""
+    return _PLACES.get(str(at), f"Step {at}")
 
 
 def axis_title(name: str) -> str:
     return AXIS_NAMES.get(name, SYMBOLS.get(name, name.replace("_", " ").capitalize()))
-
-
-def metric_title(name: str, report: str) -> str:
-    """``Test accuracy (%)``; says so where the evaluation isn't the last one."""
-    title = METRIC_NAMES.get(name, name.replace("_", " ").capitalize())
-    if report == "best_validation":
-        title += " at best validation"
-    return f"{title} (%)" if is_accuracy(name) else title
-
-
-def is_accuracy(metric: str) -> bool:
-    return metric.endswith("accuracy")
 
 
 def number(value: float) -> str:
@@ -138,18 +158,23 @@ def number(value: float) -> str:
 def tick_text(value: float) -> str:
     """A number as a figure shows it: far from 1 as a power of ten, in mathtext."""
     if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return number(value)
+        return number(value).replace("-", "−")
     exponent = math.floor(math.log10(abs(value)) + 1e-9)
     mantissa = f"{value / 10**exponent:g}"
     power = f"10^{{{exponent}}}"
-    return f"${power}$" if mantissa == "1" else f"${mantissa}{{\\times}}{power}$"
+    if mantissa in ("1", "-1"):
+        return f"${mantissa[:-1]}{power}$"
+    return f"${mantissa}{{\\times}}{power}$"
 
 
 def drawn(text: str) -> str:
-    """A label as a figure shows it: its Greek symbols as mathematics. Text with mathtext of its own stays as it is."""
+    """A label as a figure shows it: its Greek symbols, and H, G and N alone, as mathematics.
+
+    Text with mathtext of its own stays as it is.
+    """
     if "$" in text:
         return text
-    return re.sub("φ″|φ''|σ²|[ρβσφη]", lambda match: f"${_MATHS[match[0]]}$", text)
+    return re.sub(r"φ″|φ''|σ²|[ρβσφηĝ]|\b[HGNg]\b", lambda match: f"${_MATHS.get(match[0], match[0])}$", text)
 
 
 def _is_number(value: Any) -> bool:

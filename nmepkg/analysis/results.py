@@ -61,7 +61,7 @@ def _problem(result: Any, run: str, spec: Mapping[str, Any]) -> str | None:
     if result["run"] != run:
         return f"that of another run, {result['run']!r}"
     if result["spec"] != spec:
-        return f"that of another spec: {_first_difference(result['spec'], spec)}"
+        return f"that of another spec: {first_difference(result['spec'], spec)}"
     return _inconsistency(result)
 
 
@@ -84,11 +84,11 @@ def _inconsistency(result: dict[str, Any]) -> str | None:
     return None
 
 
-def _first_difference(found: Any, asked: Any, where: str = "spec") -> str:
+def first_difference(found: Any, asked: Any, where: str = "spec") -> str:
     if isinstance(found, Mapping) and isinstance(asked, Mapping):
         for key in [*asked, *(key for key in found if key not in asked)]:
             if found.get(key) != asked.get(key) or (key in found) != (key in asked):
-                return _first_difference(found.get(key), asked.get(key), f"{where}.{key}")
+                return first_difference(found.get(key), asked.get(key), f"{where}.{key}")
     return f"{where} is {found!r} where the study asks for {asked!r}"
 
 

@@ -2,7 +2,8 @@
 
 Colours are those of Okabe & Ito (2008, "Color universal design"), which stay apart under the common colour-vision
 deficiencies; every line also has a marker of its own. Methods and activations never share a colour with a different
-meaning in the same kind of figure: ReLU is always vermilion, GELU always blue, SAM always green, PSAM always purple.
+meaning in the same kind of figure: ReLU is always vermilion, GELU always blue, SAM always green, PSAM always purple, and
+so are the penalties of the same part of the Hessian: of H purple, of G blue, of N vermilion.
 """
 
 from __future__ import annotations
@@ -66,6 +67,12 @@ _METHODS = {
     "psam_gn": LineStyle(BLUE, "D"),
     "psam_nme": LineStyle(VERMILION, "P"),
     "psam_fd": LineStyle(SKY, "v"),
+    "weight_noise": LineStyle(GREEN, "^"),
+    "hessian_trace": LineStyle(PURPLE, "s"),
+    "nme_trace": LineStyle(VERMILION, "v"),
+    "gn_trace": LineStyle(BLUE, "o"),
+    "gn_trace_hutchinson": LineStyle(SKY, "D"),
+    "gn_trace_exact": LineStyle(BLACK, "p"),
 }
 
 # By activation and by what replaces its second derivative.
@@ -79,6 +86,11 @@ _ACTIVATIONS = {
     ("silu", None): LineStyle(OLIVE, "X"),
     ("softplus", None): LineStyle(BLACK, "p"),
 }
+
+# By the part of the Hessian that a quantity is of.
+_PARTS = {"H": LineStyle(BLACK, "o"), "G": LineStyle(BLUE, "s"), "N": LineStyle(VERMILION, "D")}
+
+_PLACES = {"initial": LineStyle(ORANGE, "o"), "final": LineStyle(BLUE, "s")}
 
 _REST = [
     LineStyle(color, marker)
@@ -96,6 +108,10 @@ def _meaning(axis: str | None, value: Any) -> LineStyle | None:
     if axis == "activation" and isinstance(value, Mapping):
         second = value.get("second_derivative")
         return _ACTIVATIONS.get((value["name"], second["name"] if isinstance(second, Mapping) else second))
+    if axis == "quantity":
+        return _PARTS.get(str(value).rpartition("_")[2])
+    if axis == "at":
+        return _PLACES.get(str(value))
     return None
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nmepkg.analysis.curves import Curves, collect
+from nmepkg.analysis.measurements import measurement_path, read_measurements
+from nmepkg.analysis.observations import Source
 from nmepkg.analysis.results import read_results, result_path
-from nmepkg.study.spec import Cell, Figure
+from nmepkg.study.spec import Cell, Figure, Job
 
 GELU: dict[str, Any] = {"name": "gelu"}
 RELU: dict[str, Any] = {"name": "relu"}
@@ -31,6 +33,29 @@ PROVENANCE = {
     "code": "c0de",
 }
 
+TRACES: dict[str, Any] = {
+    "kind": "traces",
+    "at": ["initial", 100, "final"],
+    "split": "train",
+    "examples": 1024,
+    "batch_size": None,
+    "batch_norm": "train",
+    "seed": 0,
+    "samples": 100,
+    "probe": "rademacher",
+}
+SECOND: dict[str, Any] = {
+    **{key: value for key, value in TRACES.items() if key not in ("samples", "probe")},
+    "kind": "second_derivative",
+    "at": ["initial", "final"],
+    "threshold": 0.01,
+    "relative": True,
+}
+STEPS = 600  # of a run that doesn't diverge
+
+# Where measured -> quantities there: a dict (null is no finite number), None where parameters aren't finite, "not_reached".
+Measured = Mapping[Any, Mapping[str, float | None] | str | None]
+
 # (setup, method name, activation, strength, seed) -> test accuracy, or None for a diverged run
 Accuracy = Callable[[str, str, Mapping[str, Any], float, int], float | None]
 
@@ -42,6 +67,7 @@ class Sample:
     store: Path
     cells: list[Cell] = field(default_factory=list)
     specs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
 
     def add(
         self,
@@ -54,27 +80,44 @@ class Sample:
         strength: float = 0.1,
         seed: int = 0,
         axes: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
+        measured: Measured | None = None,
+        measurement: Mapping[str, Any] = TRACES,
         **provenance: Any,
     ) -> str:
-        """Adds one cell, and its result unless another cell has the same run; returns the run's id."""
+        """Adds one cell, and its result unless another cell has the same run; returns the run's id.
+
+        With ``measured``, adds a measurement of the run too, called by its kind.
+        """
         second = None if strength == 0 else activation.get("second_derivative")
         name = "sgd" if strength == 0 else method
         spec = {
             "setup": setup,
             "activation": {**activation, "second_derivative": second},
-            "method": {"name": name, "strength": strength},
+            "method": {"name": name, "strength": strength, **(options or {})},
             "seed": seed,
             **(axes or {}),
         }
         digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:12]
         run = f"{setup}-{name}-{strength:g}-{activation['name']}-s{seed}-{digest}"
+        job = Job(hashlib.sha256(f"{run}{measurement}".encode()).hexdigest()[:12], dict(measurement), "c0de", run)
+        entry = {"name": method, **(options or {})}
+        measurements = {str(measurement["kind"]): job.id} if measured is not None else {}
         self.cells.append(
-            Cell(experiment, setup, {"name": method}, dict(activation), strength, seed, dict(axes or {}), run)
+            Cell(experiment, setup, entry, dict(activation), strength, seed, dict(axes or {}), run, measurements)
         )
         if run not in self.specs:
             self.specs[run] = spec
             self.write(run, result(run, spec, accuracy, **provenance))
+        if measured is not None and job.id not in self.jobs:
+            self.jobs[job.id] = job
+            self.write_measurement(job, measurement_content(job, spec, measured))
         return run
+
+    def write_measurement(self, job: Job, content: Mapping[str, Any]) -> None:
+        path = measurement_path(self.store, str(job.run), job.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content), encoding="utf-8")
 
     def write(self, run: str, content: Mapping[str, Any]) -> None:
         path = result_path(self.store, run)
@@ -84,7 +127,9 @@ class Sample:
     def collect(self, figure: Figure) -> Curves:
         cells = [cell for cell in self.cells if cell.experiment in figure.experiments]
         specs = {cell.run_id: self.specs[cell.run_id] for cell in cells}
-        return collect(figure, cells, read_results(self.store, specs), self.store)
+        jobs = [self.jobs[cell.measurements[figure.measurement]] for cell in cells] if figure.measurement else []
+        source = Source(self.store, read_results(self.store, specs), read_measurements(self.store, jobs, specs))
+        return collect(figure, cells, source)
 
 
 def result(run: str, spec: Mapping[str, Any], accuracy: float | None, **provenance: Any) -> dict[str, Any]:
@@ -111,21 +156,34 @@ def _row(epoch: int, accuracy: float) -> dict[str, Any]:
     return row
 
 
+def measurement_content(job: Job, run_spec: Mapping[str, Any], measured: Measured, **provenance: Any) -> dict[str, Any]:
+    """The content of a measurement's file. A run that isn't finite somewhere ended 7 steps after the place before."""
+    points: list[dict[str, Any]] = []
+    for at in job.spec["at"]:
+        values = measured[at]
+        step = {"initial": 0, "final": STEPS}.get(at, at)
+        status = "not_reached" if values == "not_reached" else "measured"
+        if values is None or (isinstance(values, Mapping) and None in values.values()):
+            status = "not_finite"
+            if at == "final" and points and points[-1]["status"] == "measured":
+                step = points[-1]["step"] + 7
+        given = dict(values) if isinstance(values, Mapping) else None
+        points.append({"at": at, "step": step, "status": status, "values": given})
+    return {
+        "format": 1,
+        "measurement": job.id,
+        "run": job.run,
+        "run_spec": dict(run_spec),
+        "spec": dict(job.spec),
+        "data": {"sha256": "da7a", "examples": 1000, "batch_size": 100, "batches": 10},
+        "points": points,
+        "provenance": {**PROVENANCE, "code": "c0de2", **provenance},
+    }
+
+
 def figure(**changes: Any) -> Figure:
     """A figure of one experiment: test accuracy against ρ, nothing on the other axes."""
-    defaults: dict[str, Any] = {
-        "name": "figure",
-        "experiments": ("experiment",),
-        "x": "rho",
-        "y": "test_accuracy",
-        "rows": None,
-        "columns": None,
-        "lines": None,
-        "report": "final",
-        "title": "",
-        "kind": "accuracy_curve",
-    }
-    return Figure(**{**defaults, **changes})
+    return Figure(**{"name": "figure", "experiments": ("experiment",), "x": "rho", **changes})
 
 
 def grid(

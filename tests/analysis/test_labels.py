@@ -1,6 +1,6 @@
 import pytest
 
-from nmepkg.analysis.labels import activation_label, drawn, method_label, metric_title, tick_text
+from nmepkg.analysis.labels import METHOD_NAMES, activation_label, drawn, method_label, place_label, tick_text
 from nmepkg.registry import METHODS
 
 
@@ -13,6 +13,14 @@ from nmepkg.registry import METHODS
         ({"name": "gradient_penalty", "p": 3}, "Gradient penalty (p = 3)"),
         ({"name": "psam_gn"}, "PSAM, G only"),
         ({"name": "psam_gn", "label": "GN"}, "GN"),
+        ({"name": "psam", "strength": 0.1}, "PSAM (ρ = 0.1)"),
+        ({"name": "psam", "m": 16, "strength": 0.1}, "PSAM (m = 16, ρ = 0.1)"),
+        ({"name": "hessian_trace", "samples": 1, "probe": "gaussian"}, "Hessian trace"),
+        ({"name": "hessian_trace", "samples": 5, "strength": 1e-3}, "Hessian trace (samples = 5, σ² = 0.001)"),
+        ({"name": "gn_trace_hutchinson", "samples": 5}, "GN trace (Hutchinson, samples = 5)"),
+        ({"name": "nme_trace", "probe": "rademacher"}, "NME trace (probe = Rademacher)"),
+        ({"name": "weight_noise", "antithetic": True}, "Weight noise (antithetic)"),
+        ({"name": "weight_noise", "antithetic": False, "normalization": False}, "Weight noise (no normalization)"),
         ({"name": "one_of_tomorrow"}, "one_of_tomorrow"),
     ],
 )
@@ -29,6 +37,8 @@ def test_methods(method: dict, label: str) -> None:
         ({"name": "relu", "second_derivative": "gaussian"}, "ReLU, synthetic φ″ (β = 100)"),
         ({"name": "relu", "second_derivative": {"name": "gaussian", "beta": 10}}, "ReLU, synthetic φ″ (β = 10)"),
         ({"name": "beta_gelu", "beta": 10.0}, "β-GELU (β = 10)"),
+        ({"name": "leaky_relu", "negative_slope": 0.01}, "Leaky ReLU"),
+        ({"name": "leaky_relu", "negative_slope": 0.1}, "Leaky ReLU (slope = 0.1)"),
         ({"name": "relu", "label": "ReLU, synthetic NME"}, "ReLU, synthetic NME"),
     ],
 )
@@ -41,20 +51,33 @@ def test_every_method_of_the_registry_has_a_label_of_its_own() -> None:
     assert len(set(labels)) == len(labels)
 
 
+def test_every_method_of_the_registry_has_a_name_for_figures() -> None:
+    assert set(METHOD_NAMES) == set(METHODS)
+
+
+def test_places_of_a_measurement() -> None:
+    assert [place_label(at) for at in ("initial", 600, "final")] == ["At initialisation", "Step 600", "After training"]
+
+
 def test_greek_symbols_are_drawn_as_mathematics_unless_the_label_has_its_own() -> None:
     assert drawn("SGD (ρ = 0)") == r"SGD ($\rho$ = 0)"
     assert drawn("GELU, φ″ := 0, σ²") == r"GELU, $\varphi''$ := 0, $\sigma^2$"
+    assert drawn("PSAM, G only") == "PSAM, $G$ only"
+    assert drawn("Norm of N ĝ, GELU") == r"Norm of $N$ $\hat{g}$, GELU"
     assert drawn(r"$\rho$ and ρ") == r"$\rho$ and ρ"
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.001, "0.001"), (100.0, "100"), (1e6, "$10^{6}$"), (1e-4, "$10^{-4}$"), (2e-5, r"$2{\times}10^{-5}$")],
+    [
+        (0.001, "0.001"),
+        (100.0, "100"),
+        (1e6, "$10^{6}$"),
+        (1e-4, "$10^{-4}$"),
+        (2e-5, r"$2{\times}10^{-5}$"),
+        (-100.0, "−100"),
+        (-1e6, "$-10^{6}$"),
+    ],
 )
 def test_numbers_on_an_axis(value: float, text: str) -> None:
     assert tick_text(value) == text
-
-
-def test_an_axis_says_which_evaluation_it_shows() -> None:
-    assert metric_title("test_accuracy", "final") == "Test accuracy (%)"
-    assert metric_title("test_loss", "best_validation") == "Test loss at best validation"

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from nmepkg.analysis.figures.accuracy_curve import draw
+from nmepkg.analysis.figures.curve import draw
 from nmepkg.analysis.render import mixed_versions, write_tables
 from nmepkg.analysis.save import FORMATS, Origin, save
 from nmepkg.analysis.style import RC

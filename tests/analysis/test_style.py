@@ -26,6 +26,9 @@ def test_a_replaced_second_derivative_is_the_same_by_name_or_in_full() -> None:
         ("activation", [RELU, GELU, ABLATED, SYNTHETIC, {"name": "tanh"}]),
         ("setup", ["a", "b", "c", "d", "e", "f", "g", "h"]),
         ("beta", [1.0, 10.0]),
+        ("quantity", ["tr_H", "tr_G", "tr_N"]),
+        ("quantity", ["largest_eigenvalue_H", "smallest_eigenvalue_H", "largest_eigenvalue_N"]),
+        ("at", ["initial", 100, 200, "final"]),
     ],
 )
 def test_no_two_lines_look_the_same(axis: str, values: list) -> None:
@@ -33,6 +36,17 @@ def test_no_two_lines_look_the_same(axis: str, values: list) -> None:
     assert len(styles) == len(values)
     for one, other in itertools.combinations(styles, 2):
         assert one != other
+
+
+def test_a_part_of_the_hessian_looks_the_same_in_every_quantity() -> None:
+    assert line_styles("quantity", ["tr_N"]) == line_styles("quantity", ["cosine_N"])
+    assert line_styles("at", ["initial", "final"])[1] == line_styles("at", ["final"])[0]
+
+
+def test_penalties_of_one_figure_have_colours_of_their_own() -> None:
+    names = ("weight_noise", "hessian_trace", "nme_trace", "gn_trace", "gn_trace_hutchinson", "gn_trace_exact")
+    colours = {style.color for style in line_styles("method", [{"name": name} for name in names])}
+    assert len(colours) == len(names)
 
 
 def _luminance(color: str) -> float:

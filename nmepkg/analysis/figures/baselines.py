@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from nmepkg.analysis.curves import Curves, axis_label
+from nmepkg.analysis.axes import axis_label
+from nmepkg.analysis.curves import Curves
 from nmepkg.analysis.labels import SYMBOLS, base_activation_label
 from nmepkg.analysis.style import NEUTRAL, LineStyle
 
@@ -26,7 +27,7 @@ class Baseline:
 
 
 def find_baselines(curves: Curves, styles: list[LineStyle]) -> list[Baseline]:
-    """The distinct baselines of a figure. Curves share one where their runs at strength 0 are the same runs.
+    """The distinct baselines of a figure. Curves share one where they show the same number of the same runs at strength 0.
 
     A figure's only baseline is neutral grey; one of several has the colour of a curve that starts from it.
     """
@@ -39,7 +40,7 @@ def find_baselines(curves: Curves, styles: list[LineStyle]) -> list[Baseline]:
         mine = {(int(p["row"]), int(p["column"])): p for _, p in points.iterrows()}
         for members, shared in groups:
             common = mine.keys() & shared.keys()
-            if common and all(mine[panel]["runs"] == shared[panel]["runs"] for panel in common):
+            if common and all(_content(mine[panel]) == _content(shared[panel]) for panel in common):
                 members.append(line)
                 shared.update(mine)
                 break
@@ -61,6 +62,10 @@ def find_baselines(curves: Curves, styles: list[LineStyle]) -> list[Baseline]:
     ]
 
 
+def _content(point: pd.Series) -> tuple[Any, ...]:
+    return point["runs"], point["y_name"], point.get("at")
+
+
 def _plainest(curves: Curves, lines: list[int]) -> int:
     """The line that is the baseline's own: the one that replaces no second derivative, if any."""
     return min(lines, key=lambda line: (_replaces(curves.lines[line]), line))
@@ -74,4 +79,4 @@ def _variant(curves: Curves, lines: list[int]) -> str:
     value = curves.lines[_plainest(curves, lines)]
     if _replaces(value):
         return base_activation_label(value)
-    return axis_label(curves.line_axis, value, {})
+    return axis_label(curves.line_axis, value, {}, curves.measured)

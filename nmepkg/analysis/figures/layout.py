@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,15 +13,17 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter, NullLocator
 
+from nmepkg.analysis.figures.scales import ValueScale, axis_length, set_value_ticks
 from nmepkg.analysis.labels import drawn, tick_text
 from nmepkg.analysis.style import NORMAL, ONE_COLUMN, SMALLEST, TWO_COLUMNS
 from nmepkg.errors import UserError
 
 PANEL_HEIGHT = 1.75  # inches
 _HANDLE, _SPACING = 2.0, 1.4  # of a legend, in font sizes
-_MIN_SPAN = 0.02  # smallest range of values: differences far below it aren't worth a full panel
+MIN_SPAN = 0.02  # smallest range of an accuracy
+LINEAR = ValueScale("linear")
 
 
 Panels = dict[tuple[int, int], Axes]
@@ -92,55 +94,94 @@ def wrap(text: str, size: float, width: float) -> str:
 
 
 def value_limits(
-    values: np.ndarray, intervals: np.ndarray, bounds: tuple[float, float], foot: float = 0.0
+    values: np.ndarray,
+    intervals: np.ndarray,
+    bounds: tuple[float, float],
+    foot: float = 0.0,
+    scale: ValueScale = LINEAR,
+    min_span: float = MIN_SPAN,
 ) -> tuple[float, float]:
     """Range of a value axis: all values, their intervals as far as these don't dwarf the values, and some air.
 
     Args:
       values: single runs, NaN where there is none.
-      intervals: (n, 2) bounds of intervals, NaN where there is none. With two seeds an interval may be far wider
+      intervals: bounds of intervals, NaN where there is none. With two seeds an interval may be far wider
         than everything measured: at most 60 % of the values' range is added on either side.
       bounds: what a value can be; the range goes no further than the air around it.
       foot: fraction of the panel to leave free at its foot, for marks.
+      scale: of the axis; spans and air are measured on it.
+      min_span: smallest range: differences far below it aren't worth a full panel.
     """
-    finite = values[np.isfinite(values)]
+    finite = scale.forward(values[np.isfinite(values)])
     if not finite.size:
-        return (0.0, 1.0)
+        low, high = scale.inverse(np.array([0.0, 1.0]))
+        return (float(low), float(high))
     low, high = float(finite.min()), float(finite.max())
-    span = max(high - low, _MIN_SPAN)
-    ends = intervals[np.isfinite(intervals)]
+    span = max(high - low, min_span)
+    ends = scale.forward(intervals[np.isfinite(intervals)])
+    ends = ends[np.isfinite(ends)]  # on a logarithmic axis, an interval may leave the panel
+    floor, ceiling = scale.forward(np.array(bounds))
     if ends.size:
-        low = max(min(low, float(ends.min())), low - 0.6 * span, bounds[0])
-        high = min(max(high, float(ends.max())), high + 0.6 * span, bounds[1])
-    if high - low < _MIN_SPAN:
+        low = max(min(low, float(ends.min())), low - 0.6 * span, floor)
+        high = min(max(high, float(ends.max())), high + 0.6 * span, ceiling)
+    if high - low < min_span:
         middle = (low + high) / 2
-        low, high = middle - _MIN_SPAN / 2, middle + _MIN_SPAN / 2
+        low, high = middle - min_span / 2, middle + min_span / 2
     span = high - low
-    return low - (0.06 + 1.06 * foot) / (1 - foot) * span, high + 0.06 * span
+    ends = scale.inverse(np.array([low - (0.06 + 1.06 * foot) / (1 - foot) * span, high + 0.06 * span]))
+    return float(ends[0]), float(ends[1])
 
 
-def label_grid_values(canvas: Canvas, panels: Panels, values: Sequence[float]) -> None:
-    """Ticks at the values of the grid, each with its label where the labels have room, else the rounder ones."""
+def set_ticks(
+    canvas: Canvas,
+    panels: Panels,
+    values: Mapping[tuple[int, int], Sequence[float]],
+    x_scale: str,
+    scales: Mapping[tuple[int, int], ValueScale],
+) -> None:
+    """Ticks that have room: on a logarithmic x at the values of the grid, each with its label or else the rounder ones.
+
+    Args:
+      values: those of x, by panel.
+      scales: of the value axes, by panel.
+    """
     canvas.draw_without_rendering()
-    for ax in panels.values():
-        ax.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
-        ax.xaxis.set_major_locator(FixedLocator(list(values)))
+    for place, ax in panels.items():
+        set_value_ticks(ax, scales[place])
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_minor_formatter(NullFormatter())
-        shown = _labelled(ax, values)
-        labels = [tick_text(value) if value in shown else "" for value in values]
-        ax.set_xticks(list(values), labels=labels, verticalalignment="baseline")
         ax.tick_params(axis="x", pad=SMALLEST + 1.5)  # from the axis to the baseline: exponents don't push labels down
+        if x_scale == "log":
+            ticks = list(values[place])
+            shown = _labelled(ax, ticks)
+        else:
+            ticks = _round_values(ax)
+            shown = set(ticks)
+        labels = [tick_text(value) if value in shown else "" for value in ticks]
+        ax.set_xticks(ticks, labels=labels, verticalalignment="baseline")
     canvas.draw_without_rendering()
     canvas.set_layout_engine("none")  # the layout is found: every format gets this one, without finding it again
+
+
+def _round_values(ax: Axes) -> list[float]:
+    """Round numbers on a linear x axis, as many as have room for their labels."""
+    low, high = ax.get_xlim()
+    points = axis_length(ax, "width")
+    for most in (7, 6, 5, 4, 3, 2):
+        ticks = [
+            float(t) for t in MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) if low <= t <= high
+        ]
+        halves = [text_width(tick_text(tick), SMALLEST) / 2 + 3 for tick in ticks]
+        gaps = np.diff(ticks) / (high - low) * points
+        if all(gap >= one + other for gap, one, other in zip(gaps, halves, halves[1:], strict=False)):
+            break
+    return ticks
 
 
 def _labelled(ax: Axes, values: Sequence[float]) -> set[float]:
     """Values whose labels fit beside each other, the roundest chosen first."""
     low, high = np.log10(ax.get_xlim())
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    points = ax.get_position().width * figure.get_figwidth() * 72
+    points = axis_length(ax, "width")
     chosen: dict[float, tuple[float, float]] = {}
     for value in sorted(values, key=_roundness):
         centre = (np.log10(value) - low) / (high - low) * points

@@ -2,6 +2,7 @@ from pathlib import Path
 
 from nmepkg.analysis.figures.baselines import find_baselines
 from nmepkg.analysis.style import NEUTRAL, line_styles
+from tests.analysis.figures.forms import at_strengths
 from tests.analysis.samples import ABLATED, GELU, RELU, SYNTHETIC, Sample, figure, grid
 
 
@@ -32,3 +33,10 @@ def test_an_activation_shares_its_baseline_with_its_ablation(tmp_path: Path) -> 
 
 def test_without_a_run_at_zero_there_is_no_baseline(tmp_path: Path) -> None:
     assert _baselines(grid(tmp_path, _accuracy, rho=(0.1, 0.2)), columns="activation", lines="method")[0] == []
+
+
+def test_quantities_of_one_run_have_a_baseline_each(tmp_path: Path) -> None:
+    curves = at_strengths(tmp_path)
+    found = find_baselines(curves, line_styles(curves.line_axis, curves.lines))
+    assert [b.label for b in found] == [f"SGD (σ² = 0), tr {part}" for part in "HGN"]
+    assert [b.points[0, 0]["mean"] for b in found] == [21.0, 23.0, -2.0]

@@ -1,19 +1,22 @@
 """What can be checked without eyes: nothing overlaps, nothing is too small, everything is drawn."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import matplotlib
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 
-from nmepkg.analysis.figures.accuracy_curve import draw
+from nmepkg.analysis.figures.curve import draw
 from nmepkg.analysis.style import ONE_COLUMN, RC, SMALLEST, TWO_COLUMNS
+from tests.analysis.figures import forms
 from tests.analysis.samples import ABLATED, GELU, RELU, SYNTHETIC, Sample, figure, grid
 
-TITLES = {"mlp": "MLP on MNIST-1D", "resnet": "Residual network on MNIST-1D"}
+TITLES = forms.TITLES
 RHO = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
 DENSE = (0.0, 1e-4, 0.001, 0.002, 0.003, 0.004, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -63,7 +66,7 @@ def _diverged(store: Path) -> Canvas:
 def _dense(store: Path) -> Canvas:
     methods = ("sam", "usam", "psam", "psam_gn", "psam_nme", "psam_fd")
     sample = grid(store, _collapsing, setups=("mlp", "resnet"), methods=methods, activations=(RELU,), rho=DENSE)
-    return draw(sample.collect(figure(rows="setup", lines="method", y="train_accuracy")), TITLES)
+    return draw(sample.collect(figure(rows="setup", lines="method", y=("train_accuracy",))), TITLES)
 
 
 def _beta(store: Path) -> Canvas:
@@ -77,10 +80,48 @@ def _beta(store: Path) -> Canvas:
     return draw(sample.collect(figure(x="beta", lines="method")), TITLES)
 
 
-@pytest.fixture(scope="module", params=[_figure_1, _figure_2, _single, _diverged, _dense, _beta])
-def canvas(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Canvas:
-    with matplotlib.rc_context(RC):
-        return _drawn(request.param(tmp_path_factory.mktemp("store")))
+FORMS = {
+    "4": forms.penalties,
+    "5": lambda store: forms.penalties(store, forms.HUTCHINSON, 2, samples=5),
+    "6": forms.trajectories,
+    "6 linear": lambda store: forms.trajectories(store, "linear"),
+    "6 logarithmic steps": lambda store: forms.trajectories(store, at=(1, 3, 10, 30, 100, 300, "final"), x_scale="log"),
+    "8": forms.sharpness,
+    "9": forms.fractions,
+    "9 logarithmic": lambda store: forms.fractions(store, y_scale="log"),
+    "9 both": forms.both_fractions,
+    "columns of metrics": forms.accuracies,
+    "huge values": forms.explosion,
+    "huge values, linear": lambda store: forms.explosion(store, "linear"),
+    "baselines of quantities": forms.at_strengths,
+    "all lost": forms.lost,
+}
+ALL: dict[str, Callable[[Path], Canvas]] = {
+    "1": _figure_1,
+    "2": _figure_2,
+    "single": _single,
+    "diverged": _diverged,
+    "dense": _dense,
+    "beta": _beta,
+    **{name: lambda store, form=form: draw(form(store), TITLES) for name, form in FORMS.items()},
+}
+
+
+@pytest.fixture(scope="module")
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Canvas]:
+    """Figures by their names in ALL, each drawn once."""
+
+    @cache
+    def draw_once(name: str) -> Canvas:
+        with matplotlib.rc_context(RC):
+            return _drawn(ALL[name](tmp_path_factory.mktemp("store")))
+
+    return draw_once
+
+
+@pytest.fixture(params=["1", "2", "single", "diverged", "dense", "beta", *FORMS])
+def canvas(request: pytest.FixtureRequest, drawing: Callable[[str], Canvas]) -> Canvas:
+    return drawing(request.param)
 
 
 def _texts(canvas: Canvas) -> list[Text]:
@@ -190,3 +231,89 @@ def test_all_runs_may_diverge(tmp_path: Path) -> None:
     sample = grid(tmp_path, lambda *_: None, methods=("psam",), activations=(RELU,))
     (ax,) = _drawn(draw(sample.collect(figure()), TITLES)).axes
     assert [text.get_text() for text in ax.texts] == ["3", "3", "3"]  # at 0.01, at 0.1 and for the baseline
+
+
+def _crosses(ax: Axes) -> list[float]:
+    return sorted(float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "x")
+
+
+def _legend(canvas: Canvas) -> list[str]:
+    return [text.get_text() for text in canvas.legends[0].get_texts()]
+
+
+def test_training_is_drawn_seed_by_seed_with_its_mean(drawing: Callable[[str], Canvas]) -> None:
+    canvas = drawing("6")
+    plain = canvas.axes[0]
+    thin = [line for line in plain.lines if line.get_linewidth() == 0.6 and len(line.get_xdata()) > 2]
+    thick = [line for line in plain.lines if line.get_linewidth() > 1]
+    assert (len(thin), len(thick)) == (3 * 5, 3)
+    assert thick[0].get_xdata().tolist() == [0, 50, 100, 200, 300, 400, 500, 600]
+    assert _legend(canvas) == [
+        "tr $H$", "tr $G$", "tr $N$", "One seed", "Mean of the runs left", "Diverged by this step"
+    ]  # fmt: skip
+
+
+def test_a_run_that_diverges_in_training_has_one_cross(drawing: Callable[[str], Canvas]) -> None:
+    canvas = drawing("6")
+    ax = canvas.axes[4]  # the Hessian's trace, GELU
+    # Seeds 1 to 4 are last measured at 200, 200, 300, 300, seed 0 at 500; its parameters are lost at 507, by 600.
+    assert _crosses(ax) == [300, 400, 600]
+    assert [text.get_text() for text in ax.texts] == ["2", "2"]
+    assert not _crosses(canvas.axes[5])
+    means = [line for line in ax.lines if line.get_linewidth() > 1 and line.get_marker() != "x"]
+    assert len(means) == 3 * 2
+    assert {(max(line.get_xdata()), line.get_linestyle()) for line in means} == {(500, "--"), (200, "-")}
+
+
+def test_panels_of_one_setup_share_their_steps(drawing: Callable[[str], Canvas]) -> None:
+    assert len({ax.get_xlim() for ax in drawing("6").axes}) == 1
+
+
+def test_zero_is_drawn_where_values_have_both_signs(drawing: Callable[[str], Canvas]) -> None:
+    def zeros(canvas: Canvas) -> list[int]:
+        return [sum(list(line.get_ydata()) == [0, 0] for line in ax.lines) for ax in canvas.axes]
+
+    assert zeros(drawing("6")) == [1, 0] * 4  # ReLU's tr N is zero
+    assert zeros(drawing("4")) == [0] * 4
+
+
+def test_a_symmetric_logarithmic_axis_says_so(drawing: Callable[[str], Canvas]) -> None:
+    canvas = drawing("6")
+    assert "(symlog beyond ±1)" in canvas.axes[0].get_ylabel()
+    assert canvas.axes[0].get_yscale() == "symlog"
+
+
+def test_a_line_without_a_number_is_crosses_and_in_the_legend(drawing: Callable[[str], Canvas]) -> None:
+    canvas = drawing("all lost")
+    assert _crosses(canvas.axes[0]) == [
+        0.001,
+        0.01,
+        0.02,
+        0.1,
+    ]  # 0.02: beside the axis, of strength 0
+    assert _legend(canvas) == ["NME trace", "Diverged runs"]
+
+
+def test_huge_values_stay_in_their_panel(drawing: Callable[[str], Canvas]) -> None:
+    for ax in drawing("huge values").axes:
+        low, high = ax.get_ylim()
+        assert low < -3e12 < 1e2 < high
+
+
+def test_the_texts_of_figures_8_and_9(drawing: Callable[[str], Canvas]) -> None:
+    eight, nine = drawing("8"), drawing("9")
+    assert _legend(eight)[:2] == ["SGD", r"PSAM ($\rho$ = 0.1)"]
+    assert _legend(nine)[:2] == ["At initialisation", "After training"]
+    assert (
+        nine.axes[0].get_ylabel().replace("\n", " ") == r"Fraction of units with |$\varphi''$| above 1 % of its maximum"
+    )
+    for canvas in (eight, nine):
+        assert canvas.axes[0].get_xlabel() == r"Sharpness $\beta$ of $\beta$-GELU"
+        assert [text.get_text() for text in canvas.axes[0].get_xticklabels()][::6] == ["1", "$10^{6}$"]
+
+
+def test_the_texts_of_figures_4_and_5(drawing: Callable[[str], Canvas]) -> None:
+    four, five = drawing("4"), drawing("5")
+    assert _legend(four)[:4] == ["GN trace (sampled labels)", "Hessian trace", "Weight noise", r"SGD ($\sigma^2$ = 0)"]
+    assert _legend(five)[:2] == ["GN trace (Hutchinson, samples = 5)", "Hessian trace (samples = 5)"]
+    assert four.axes[2].get_xlabel() == r"Penalty strength or noise variance $\sigma^2$"

@@ -1,0 +1,88 @@
+"""The numbers of a run that a figure draws, and what its tables say about them besides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nmepkg.analysis.axes import Observation
+from nmepkg.analysis.measurements import measurement_path, quantity, standard_error
+from nmepkg.analysis.results import metric, result_path
+from nmepkg.study.spec import Cell, Figure
+
+Content = Mapping[str, Any]  # of a file
+
+VERSIONS = ("nmepkg", "python", "jax", "flax", "optax", "numpy", "device", "platform")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files behind a figure, as read.
+
+    Attributes:
+      results: run id -> content of its ``result.json``.
+      measurements: (run id, measurement id) -> content of its file; empty where the figure draws evaluations.
+    """
+
+    store: Path
+    results: Mapping[str, Content]
+    measurements: Mapping[tuple[str, str], Content] = field(default_factory=dict)
+
+    def measurement(self, figure: Figure, cell: Cell) -> Content | None:
+        """The measurement of a cell's run that a figure draws, or None where it draws evaluations."""
+        if figure.measurement is None:
+            return None
+        return self.measurements[cell.run_id, cell.measurements[figure.measurement]]
+
+    def observe(self, figure: Figure, cell: Cell) -> list[Observation]:
+        """Everything that the figure draws of a cell: every quantity, at every point of its measurement.
+
+        Raises:
+          UserError: the run lacks a metric, or its measurement a quantity.
+        """
+        content = self.measurement(figure, cell)
+        if content is None:
+            result, path = self.results[cell.run_id], result_path(self.store, cell.run_id)
+            completed = result["status"] == "completed"
+            return [
+                Observation(y, metric(result, figure.report, y, path) if completed else None, result["status"])
+                for y in figure.y
+            ]
+        path = measurement_path(self.store, content["run"], content["measurement"])
+        seen = []
+        for point in content["points"]:
+            for y in figure.y:
+                value = quantity(content, point, y, path)
+                # Of a point that is not finite, single quantities may be: those count.
+                status = point["status"] if value is None else "measured"
+                status = "not_finite" if value is None and status == "measured" else status
+                se = standard_error(point, y, path)
+                seen.append(Observation(y, value, status, point["at"], point["step"], se))
+        return seen
+
+    def describe(self, figure: Figure, cell: Cell, seen: Observation) -> dict[str, Any]:
+        """The columns of a run's table that say what was found, and by which code and versions.
+
+        Those of an accuracy figure are all metrics of both evaluations; those of a measurement the number drawn. Columns
+        that start with ``_`` are internal.
+        """
+        result = self.results[cell.run_id]
+        provenance = result["provenance"]
+        versions = {name: provenance.get(name) for name in ("code", *VERSIONS)}
+        columns: dict[str, Any] = {"seed": cell.seed, "run": cell.run_id}
+        content = self.measurement(figure, cell)
+        if content is not None:
+            columns |= {"run_status": result["status"], "measurement": content["measurement"], "status": seen.status}
+            columns |= {"value": seen.value, "se": seen.se, "_y": seen.value, "_train": None}
+            provenance = content["provenance"]
+            return columns | versions | {f"measurement_{name}": provenance.get(name) for name in ("code", *VERSIONS)}
+        path = result_path(self.store, cell.run_id)
+        completed = result["status"] == "completed"
+        columns |= {"status": seen.status, "_y": seen.value}
+        columns["_train"] = metric(result, figure.report, "train_accuracy", path) if completed else None
+        for report in ("final", "best_validation"):
+            row = result[report] or {}
+            columns |= {f"{report}_{name}": row.get(name) for name in result["history"][0] if name != "step"}
+        return columns | versions
