@@ -9,12 +9,12 @@ import matplotlib
 import pandas as pd
 
 from nmepkg.analysis.curves import PLACE, Curves, collect
-from nmepkg.analysis.files import write_atomically
 from nmepkg.analysis.measurements import read_measurements
 from nmepkg.analysis.observations import VERSIONS, Source
 from nmepkg.analysis.results import read_results
 from nmepkg.analysis.save import Origin, save
 from nmepkg.analysis.style import RC
+from nmepkg.files import written_whole
 from nmepkg.registry import FIGURES
 from nmepkg.study.spec import Expansion, Figure, Study
 
@@ -49,7 +49,8 @@ def write_tables(curves: Curves, stem: Path, note: str) -> None:
     runs = curves.runs.drop(columns=[*PLACE, *(name for name in curves.runs if str(name).startswith("_"))])
     for suffix, frame in ((".csv", points), (".runs.csv", runs)):
         text = frame.to_csv(index=False, lineterminator="\n")
-        write_atomically(stem.with_name(f"{stem.name}{suffix}"), text.encode())
+        with written_whole(stem.with_name(f"{stem.name}{suffix}")) as file:
+            file.write(text.encode())
 
 
 def mixed_versions(runs: pd.DataFrame) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure as Canvas
 
-from nmepkg.analysis.files import write_atomically
+from nmepkg.files import written_whole
 
 FORMATS = ("pdf", "svg", "png")
 _DPI = 300
@@ -49,7 +49,8 @@ def save(canvas: Canvas, stem: Path, origin: Origin) -> None:
     for kind in FORMATS:
         buffer = io.BytesIO()
         canvas.savefig(buffer, format=kind, dpi=_DPI, metadata=_metadata(kind, origin))
-        write_atomically(stem.with_name(f"{stem.name}.{kind}"), buffer.getvalue())
+        with written_whole(stem.with_name(f"{stem.name}.{kind}")) as file:
+            file.write(buffer.getvalue())
 
 
 def _metadata(kind: str, origin: Origin) -> Mapping[str, Any]:

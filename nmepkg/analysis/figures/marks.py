@@ -49,10 +49,9 @@ def draw_mean(ax: Axes, points: pd.DataFrame, style: LineStyle, line: int, **mor
 
 def draw_mean_trajectory(ax: Axes, points: pd.DataFrame, style: LineStyle, line: int) -> None:
     """The means over seeds along training, dashed where they are those of the runs that have not diverged."""
-    whole = points[points["n_diverged"] == 0]
-    if len(whole) < len(points):
+    if (points["n_diverged"] > 0).any():
         draw_mean(ax, points, style, line, linestyle=LEFT)
-    draw_mean(ax, whole, style, line)
+    draw_mean(ax, points.assign(mean=points["mean"].where(points["n_diverged"] == 0)), style, line)
 
 
 def has_survivors(points: pd.DataFrame) -> bool:
@@ -138,7 +137,6 @@ class Diverged:
     crosses: pd.DataFrame
     foot: Mapping[int, int]
     colors: list[str]
-
     beside: bool
 
     @property
