@@ -7,9 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmepkg import curvature
 from nmepkg.curvature import dense
-from tests import cases
 
 pytestmark = pytest.mark.usefixtures("x64")
 LIKE = {"a": jnp.zeros((2, 3)), "b": jnp.zeros(1)}  # 7 entries
@@ -59,11 +57,3 @@ def test_a_value_that_is_not_finite_shows():
     assert np.isnan(dense.frobenius_norm(as_map(A), like(), 3))
     A[3, 2] = np.inf
     assert not np.isfinite(dense.frobenius_norm(as_map(A), like(), 3))
-
-
-def test_dense_products_are_the_dense_matrices():
-    case = cases.make(("mlp", "cross_entropy", "gelu"))
-    products = curvature.linearize(case.logits, case.loss, case.params)
-    close = {"rtol": 1e-10, "atol": 1e-12}
-    np.testing.assert_allclose(dense.dense(products.hvp, case.params, 16), cases.dense_hessian(case), **close)
-    np.testing.assert_allclose(dense.dense(products.nmevp, case.params, 16), cases.dense_nme(case), **close)

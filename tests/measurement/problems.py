@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,9 +33,14 @@ def make(name, batches=1):
     return problem, [case._replace(batch=batch) for batch in datasets]
 
 
-def dense(part, batch_cases):
-    """The mean over batches of the dense H, G or N."""
-    return np.mean([ORACLES[part](case) for case in batch_cases], axis=0)
+@functools.cache
+def dense(part, name, batches=1):
+    """The mean over batches of the dense H, G or N; in double precision, as every test that asks for it."""
+    _, batch_cases = make(name, batches)
+    matrix = np.mean([ORACLES[part](case) for case in batch_cases], axis=0)
+    assert matrix.dtype == np.float64
+    matrix.setflags(write=False)
+    return matrix
 
 
 def slices(params):

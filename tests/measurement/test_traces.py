@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 
@@ -19,11 +20,12 @@ def measured(name, batches=1, samples=SAMPLES, probe="rademacher"):
 
 @pytest.mark.parametrize("probe", ["gaussian", "rademacher"])
 def test_traces_and_their_errors(probe):
-    result, batch_cases = measured(("mlp", "cross_entropy", "gelu"), batches=2, probe=probe)
+    name = ("mlp", "cross_entropy", "gelu")
+    result, batch_cases = measured(name, batches=2, probe=probe)
     blocks = problems.slices(batch_cases[0].params)
     assert set(result["layers"]) == set(blocks)
     for part in "HGN":
-        matrix = problems.dense(part, batch_cases)
+        matrix = problems.dense(part, name, 2)
         for values, entries in [(result, range(len(matrix))), *((result["layers"][n], e) for n, e in blocks.items())]:
             block, rows = matrix[np.ix_(entries, entries)], matrix[entries]
             error = values[f"tr_{part}_se"]
@@ -66,10 +68,10 @@ def test_probes_are_the_keys():
     measure = traces(problem, samples=2, probe="gaussian")
     first = measure(case.params, {}, problems.KEY)
     assert measure(case.params, {}, problems.KEY) == first
-    assert measure(case.params, {}, problems.jax.random.key(4)) != first
+    assert measure(case.params, {}, jax.random.key(4)) != first
 
 
 def test_a_diverged_model_has_traces_that_are_not_numbers():
     problem, (case,) = problems.make(("mlp", "mse", "gelu"))
-    params = problems.jax.tree.map(lambda x: x * np.nan, case.params)
+    params = jax.tree.map(lambda x: x * np.nan, case.params)
     assert np.isnan(traces(problem, samples=2, probe="gaussian")(params, {}, problems.KEY)["tr_H"])
