@@ -45,6 +45,8 @@ class Update(NamedTuple):
 
 Method = Callable[..., Update]
 
+_WRITTEN_OUT = 1  # most draws that a compiled step repeats in full
+
 
 def loss_and_gradient(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch) -> tuple[Array, Any, Params]:
     """The clean pass: (loss, state, ∇L) at θ on the batch."""
@@ -79,6 +81,38 @@ def normalize(tree: Params) -> tuple[Params, Array]:
 def add_scaled(tree: Params, scale: Any, other: Params) -> Params:
     """tree + scale · other."""
     return jax.tree.map(lambda x, y: x + scale * y, tree, other)
+
+
+def mean_of_draws(draw: Callable[[Array], Params], key: Array, samples: int) -> Params:
+    """The mean of ``draw(key)`` over ``samples`` keys split from ``key``, one draw after another, for memory's sake.
+
+    On a CPU the draws are written out, as convolutions inside a loop are slow there, by a factor of ten and more. What does not
+    depend on the key is computed once for all of them.
+
+    Raises:
+      ValueError: samples < 1.
+    """
+    if samples < 1:
+        raise ValueError(f"the number of samples must be at least 1, not {samples}")
+
+    def add(total: Params, key: Array) -> tuple[Params, None]:
+        return jax.tree.map(jnp.add, total, draw(_after(total, key))), None
+
+    keys = jax.random.split(key, samples)
+    total = draw(keys[0])
+    if jax.default_backend() == "cpu":
+        for key in keys[1:]:
+            total, _ = add(total, key)
+    else:
+        total, _ = jax.lax.scan(add, total, keys[1:])
+    return jax.tree.map(lambda leaf: leaf / samples, total)
+
+
+def _after(total: Params, key: Array) -> Array:
+    """``key``, not to be used before ``total`` is known. Of a barrier XLA makes nothing on a CPU before it schedules."""
+    x = jax.tree.leaves(total)[0].ravel()[0]
+    zero = jnp.isnan(x) & jnp.isinf(x)  # which the compiler cannot know
+    return jax.random.wrap_key_data(jax.random.key_data(key) | zero.astype(jnp.uint32), impl=jax.random.key_impl(key))
 
 
 def with_groups(method: Method) -> Method:
