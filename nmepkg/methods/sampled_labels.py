@@ -54,8 +54,8 @@ def gn_trace(
     Args:
       samples: k ≥ 1 draws of all labels, taken one after another: memory does not grow with k.
       scale_by_batch: the factor B. Without it the penalty estimates tr(G)/B.
-      straight_through: differentiates through the labels as if they were p, ŷ + p − (p held constant). The residual p − ŷ is then a
-        constant, and H_ŷ becomes N_ŷ: direction = ∇L + σ² mean 2B N_ŷ g_ŷ.
+      straight_through: differentiates through the labels as if they were p: ŷ + p − (p held constant). The residual p − ŷ is
+        then a constant, and H_ŷ becomes N_ŷ: direction = ∇L + σ² mean 2B N_ŷ g_ŷ.
     """
     inputs, labels = batch
     loss, state, clean = loss_and_gradient(logits_fn, loss_fn, params, batch)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from nmepkg.analysis.axes import axis_label
-from nmepkg.analysis.render import mixed_versions, write_tables
+from nmepkg.analysis.render import mixed_versions, tables, write_tables
 from nmepkg.analysis.statistics import mean_interval
 from nmepkg.errors import UserError
 from tests.analysis.figures.forms import trajectories
@@ -175,7 +175,8 @@ def test_zero_has_a_place_on_a_linear_axis(tmp_path: Path) -> None:
 
 def test_tables_can_be_read_back(tmp_path: Path) -> None:
     curves = _sample(tmp_path).collect(_figure())
-    write_tables(curves, tmp_path / "out" / "figure", "a note")
+    points, runs = tables(curves)
+    write_tables(points.assign(note="a note"), runs, tmp_path / "out" / "figure")
     points, runs = (pd.read_csv(tmp_path / "out" / f"figure{end}") for end in (".csv", ".runs.csv"))
     assert not [name for name in (*points, *runs) if name.startswith("_")]
     assert {"quantity", "at", "step", "value", "se", "run", "seed", "status", "measurement", "jax"} <= set(runs)

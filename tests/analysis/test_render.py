@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from nmepkg.analysis.figures.curve import draw
-from nmepkg.analysis.render import mixed_versions, write_tables
+from nmepkg.analysis.render import mixed_versions, tables, write_tables
 from nmepkg.analysis.save import FORMATS, Origin, save
 from nmepkg.analysis.style import RC
 from tests.analysis.samples import Sample, figure, grid
@@ -29,7 +29,8 @@ def _save(sample: Sample, stem: Path, origin: Origin = ORIGIN) -> dict[str, byte
     curves = sample.collect(figure(columns="activation", lines="method", title="SAM and PSAM, ρ"))
     with matplotlib.rc_context(RC):
         save(draw(curves, {}), stem, origin)
-    write_tables(curves, stem, origin.note)
+    points, runs = tables(curves)
+    write_tables(points.assign(note=origin.note), runs, stem)
     return {path.name: path.read_bytes() for path in sorted(stem.parent.iterdir())}
 
 

@@ -1,13 +1,3 @@
-def figure_inputs(wildcards):
-    figure = STUDY.figures[wildcards.figure]
-    if figure.landscape is not None:
-        return [f"{STORE}/landscapes/{job.id}.npz" for _, job in EXPANSION.landscapes[figure.landscape]]
-    if figure.measurement is not None:
-        jobs = [EXPANSION.measurements[id] for id in EXPANSION.measurements_of(figure)]
-        return [f"{STORE}/measurements/{job.run}/{job.id}.json" for job in jobs]
-    return [f"{STORE}/runs/{run}/result.json" for run in EXPANSION.runs_of(figure)]
-
-
 rule figure:
     input:
         figure_inputs,
@@ -17,13 +7,19 @@ rule figure:
             f"{FIGURES}/{{figure}}.svg",
             caption="../report/figure.rst",
             category="Figures",
-            labels=lambda wildcards: {"figure": STUDY.figures[wildcards.figure].title or wildcards.figure, "as": "plot"},
+            labels=lambda wildcards: {
+                "figure": STUDY.figures[wildcards.figure].title or wildcards.figure,
+                "as": "plot",
+            },
         ),
         csv=report(
             f"{FIGURES}/{{figure}}.csv",
             caption="../report/table.rst",
             category="Figures",
-            labels=lambda wildcards: {"figure": STUDY.figures[wildcards.figure].title or wildcards.figure, "as": "table"},
+            labels=lambda wildcards: {
+                "figure": STUDY.figures[wildcards.figure].title or wildcards.figure,
+                "as": "table",
+            },
         ),
     log:
         f"{STORE}/logs/figure/{STUDY.name}/{{figure}}.log",

@@ -1,0 +1,1 @@
+"""Loss and curvature over two weights of a small network."""

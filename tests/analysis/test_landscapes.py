@@ -1,0 +1,94 @@
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nmepkg.analysis.landscapes import landscape_path, read_landscape, table
+from nmepkg.errors import UserError
+from tests.analysis import planes
+
+
+def _refusal(path: Path, spec: dict[str, Any] = planes.SPEC) -> str:
+    with pytest.raises(UserError) as caught:
+        read_landscape(path, spec)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    return message
+
+
+def test_a_landscape_is_read_as_written(tmp_path: Path) -> None:
+    read = read_landscape(planes.write(tmp_path / "plane.npz"), planes.SPEC)
+    assert read.provenance == {"code": "c0de"}
+    assert set(read.arrays) == set(planes.arrays())
+    np.testing.assert_array_equal(read.arrays["loss"], planes.arrays()["loss"])
+
+
+def test_its_path_is_that_of_the_workflow() -> None:
+    assert landscape_path(Path("results"), "plane-0123") == Path("results/landscapes/plane-0123.npz")
+
+
+def test_a_missing_one_is_named(tmp_path: Path) -> None:
+    assert "missing; compute it first" in _refusal(tmp_path / "plane.npz")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"description_format": 2}, "of format 2, this version reads format 1"),
+        ({"description_spec": {**planes.SPEC, "seed": 7}}, "spec.seed is 7 where the study asks for 0"),
+        ({"description_provenance": None}, "without a provenance"),
+        ({"loss": np.zeros((31, 30))}, r"'loss' is of shape (31, 30) where its spec asks for (31, 31)"),
+        ({"norm_N": np.full((31, 31), np.nan)}, "without finite numbers in 'norm_N'"),
+        ({"norm_N": np.full((31, 31), "x")}, "without finite numbers in 'norm_N'"),
+        ({"description": np.array("{")}, "not readable"),
+        ({"description": np.array("[]")}, "without a description"),
+    ],
+)
+def test_another_or_an_edited_one_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    refusal = _refusal(planes.write(tmp_path / "plane.npz", **changes))
+    assert message in refusal
+    assert "delete the file and compute it again" in refusal
+
+
+@pytest.mark.parametrize("absent", ["description", "preactivations", "norm_N_layer"])
+def test_an_incomplete_one_is_refused(absent: str, tmp_path: Path) -> None:
+    path = tmp_path / "plane.npz"
+    np.savez(path, **{key: value for key, value in planes.content().items() if key != absent})
+    assert "without" in _refusal(path)
+    assert absent in _refusal(path)
+
+
+def test_half_a_file_a_damaged_or_a_foreign_one_is_refused(tmp_path: Path) -> None:
+    whole = planes.write(tmp_path / "plane.npz").read_bytes()
+    middle = len(whole) // 3
+    damaged = whole[:middle] + bytes(255 - byte for byte in whole[middle : middle + 40]) + whole[middle + 40 :]
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    foreign = (tmp_path / "array.npy").read_bytes()
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    pickled = (tmp_path / "objects.npy").read_bytes()
+    for number, data in enumerate((whole[: len(whole) // 2], damaged, foreign, pickled, b"", b"text")):
+        path = tmp_path / f"{number}.npz"
+        path.write_bytes(data)
+        assert "not readable" in _refusal(path)
+
+
+def test_a_table_has_a_row_a_point() -> None:
+    frame = table([("ReLU", planes.arrays()), ("β-GELU (β = 3)", planes.arrays(2.0))])
+    assert list(frame) == ["w1", "w2", "activation", "loss", "norm_N", "norm_N_layer", "norm_G"]
+    assert len(frame) == 2 * 31 * 31
+    assert frame["activation"].unique().tolist() == ["ReLU", "β-GELU (β = 3)"]
+    landscape = planes.arrays()
+    (point,) = frame[
+        (frame.activation == "ReLU") & (frame.w1 == landscape["w1"][4]) & (frame.w2 == landscape["w2"][9])
+    ].itertuples()
+    assert point.loss == landscape["loss"][9, 4]
+    assert point.norm_G == landscape["norm_G"][9, 4]
+
+
+def test_reading_and_drawing_import_no_jax() -> None:
+    code = "import sys, nmepkg.analysis.landscapes, nmepkg.analysis.figures.landscape; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
