@@ -44,7 +44,7 @@ class Ritz(NamedTuple):
     Attributes:
       values: (j,) θ, ascending.
       weights: (j,) s_1i², of sum 1.
-      bounds: (j,) |β_j s_ji|: an eigenvalue of A lies within.
+      bounds: (j,) |β_j s_ji|: an eigenvalue of A lies within, but for the rounding error of the products with A.
       exhausted: whether β_j is 0 but for rounding, so that every θ is an eigenvalue.
     """
 

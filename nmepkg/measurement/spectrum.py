@@ -29,10 +29,10 @@ def spectrum(problem: Problem, *, steps: int, samples: int, top: int) -> Measure
     Returns:
       measure(params, context, key) -> for A = H, G, N:
 
-      - ``largest_eigenvalue_A`` and ``smallest_eigenvalue_A`` (the most negative one);
+      - ``largest_eigenvalue_A`` and ``smallest_eigenvalue_A`` (the leftmost on the real line);
       - ``largest_eigenvalues_A`` and ``smallest_eigenvalues_A``, lists from the end inwards, and their residual bounds
-        ``largest_bounds_A`` and ``smallest_bounds_A``: an eigenvalue of A lies that near, so one has converged where its
-        bound is small;
+        ``largest_bounds_A`` and ``smallest_bounds_A``: an eigenvalue of A lies that near (but for rounding), so one
+        has converged where its bound is small;
       - ``density_A``: ``values`` and ``weights``, a list for each start vector, with Σ w f(θ) averaged over them an
         estimate of tr f(A) / P: broaden them to draw the density.
     """

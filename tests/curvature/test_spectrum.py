@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,12 +30,16 @@ def run(matrix, steps, start=None, found=None, number=0):
     matrix = jnp.asarray(matrix)
     like = {"a": jnp.zeros(2, matrix.dtype), "b": jnp.zeros(len(matrix) - 2, matrix.dtype)}
     start = probes.draw(jax.random.fold_in(KEY, number), like, "gaussian") if start is None else start
+    return compiled(matrix, start, found, steps)
 
+
+@partial(jax.jit, static_argnames="steps")
+def compiled(matrix, start, found, steps):
     def matvec(v):
         y = matrix @ jnp.concatenate([v["a"], v["b"]])
         return {"a": y[:2], "b": y[2:]}
 
-    return jax.jit(lambda start, found: lanczos(matvec, start, steps, found))(start, found)
+    return lanczos(matvec, start, steps, found)
 
 
 def all_eigenvalues(matrix, steps, copies):

@@ -29,15 +29,15 @@ def test_eigenvalues_are_the_dense_ones():
 def test_densities_average_to_the_moments_of_the_matrix():
     name = ("normalized", "mse", "gelu")
     problem, batch_cases = problems.make(name, 2)
-    result = spectrum(problem, steps=3, samples=200, top=1)(batch_cases[0].params, {}, problems.KEY)
+    result = spectrum(problem, steps=3, samples=100, top=1)(batch_cases[0].params, {}, problems.KEY)
     for part in "HGN":
         matrix = problems.dense(part, name, 2)
         values, weights = (np.array(result[f"density_{part}"][what]) for what in ("values", "weights"))
-        assert values.shape == weights.shape == (200, 3)
+        assert values.shape == weights.shape == (100, 3)
         for power in (1, 2, 3):
             moments = np.sum(weights * values**power, axis=1)
             truth = np.trace(np.linalg.matrix_power(matrix, power)) / len(matrix)
-            assert abs(moments.mean() - truth) < 4 * moments.std(ddof=1) / np.sqrt(200)
+            assert abs(moments.mean() - truth) < 4 * moments.std(ddof=1) / np.sqrt(100)
 
 
 def test_a_linear_model_has_no_nme():
@@ -48,15 +48,12 @@ def test_a_linear_model_has_no_nme():
     assert result["largest_eigenvalue_H"] == pytest.approx(result["largest_eigenvalue_G"], rel=1e-12)
 
 
-def test_fewer_steps_than_eigenvalues_wanted():
+def test_fewer_steps_than_eigenvalues_wanted_and_a_diverged_model():
     problem, (case,) = problems.make(("mlp", "mse", "gelu"))
-    result = spectrum(problem, steps=2, samples=1, top=5)(case.params, {}, problems.KEY)
+    measure = spectrum(problem, steps=2, samples=1, top=5)
+    result = measure(case.params, {}, problems.KEY)
     assert result["largest_eigenvalues_H"] == result["smallest_eigenvalues_H"][::-1]
     assert len(result["largest_eigenvalues_H"]) == len(result["largest_bounds_H"]) == 2
 
-
-def test_a_diverged_model_has_eigenvalues_that_are_not_numbers():
-    problem, (case,) = problems.make(("mlp", "mse", "gelu"))
-    params = jax.tree.map(lambda x: x * np.nan, case.params)
-    result = spectrum(problem, steps=3, samples=1, top=2)(params, {}, problems.KEY)
+    result = measure(jax.tree.map(lambda x: x * np.nan, case.params), {}, problems.KEY)
     assert np.isnan([result[f"{end}_eigenvalue_{part}"] for end in ("largest", "smallest") for part in "HGN"]).all()
