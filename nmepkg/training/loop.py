@@ -84,7 +84,9 @@ def train(
     epochs, steps = training["epochs"], examples // training["batch_size"]
     wanted = frozenset(training["snapshots"])
     if wanted and max(wanted) > epochs * steps:
-        raise UserError(f"training.snapshots: step {max(wanted)} lies beyond the {epochs * steps} steps of the training")
+        raise UserError(
+            f"training.snapshots: step {max(wanted)} lies beyond the {epochs * steps} steps of the training"
+        )
     hyper = jax.device_put(hyperparameters(spec, examples))
     data = jax.device_put(dataset.train)
     program = make_program(spec, dataset.classes)
