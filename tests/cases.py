@@ -145,6 +145,11 @@ def flat(tree) -> np.ndarray:
     return np.asarray(ravel_pytree(tree)[0])
 
 
+def raveled(tree) -> jax.Array:
+    """A pytree as one vector, for ``jax.vmap``."""
+    return ravel_pytree(tree)[0]
+
+
 def dense_hessian(case: Case) -> np.ndarray:
     """H, by reverse over reverse mode."""
     theta, unravel = ravel_pytree(case.params)
@@ -163,3 +168,46 @@ def dense_nme(case: Case) -> np.ndarray:
     theta, unravel = ravel_pytree(case.params)
     residual = jax.grad(case.loss)(case.logits(case.params))
     return np.asarray(jnp.einsum("bc,bcij->ij", residual, jax.hessian(lambda t: case.logits(unravel(t)))(theta)))
+
+
+def quadratic_form(case: Case, part: str) -> Callable:
+    """(flat θ, flat v) -> vᵀA(θ) v with dense A = H, G or N, as a function that can be differentiated in θ."""
+    _, unravel = ravel_pytree(case.params)
+
+    def logits(theta):
+        return case.logits(unravel(theta))
+
+    def form(theta, v):
+        residual, loss_hessian = (transform(case.loss)(logits(theta)) for transform in (jax.grad, jax.hessian))
+        if part == "N":
+            return jnp.einsum("bc,bcij,i,j", residual, jax.hessian(logits)(theta), v, v)
+        if part == "G":
+            along = jax.jacrev(logits)(theta) @ v
+            return jnp.einsum("bcde,bc,de", loss_hessian, along, along)
+        return v @ jax.hessian(lambda t: case.loss(logits(t)))(theta) @ v
+
+    return form
+
+
+def gradient_of_form(case: Case, part: str, v) -> np.ndarray:
+    """∇_θ vᵀA(θ) v of a pytree v that is held constant."""
+    theta = ravel_pytree(case.params)[0]
+    return np.asarray(jax.jit(jax.grad(quadratic_form(case, part)))(theta, ravel_pytree(v)[0]))
+
+
+def gradient_of_trace(case: Case, part: str) -> np.ndarray:
+    """∇_θ tr A(θ)."""
+    theta, unravel = ravel_pytree(case.params)
+
+    def logits(theta):
+        return case.logits(unravel(theta))
+
+    def trace(theta):
+        if part == "G":
+            jacobian = jax.jacrev(logits)(theta)
+            return jnp.einsum("bcde,bci,dei", jax.hessian(case.loss)(logits(theta)), jacobian, jacobian)
+        if part == "N":
+            return jnp.einsum("bc,bcii", jax.grad(case.loss)(logits(theta)), jax.hessian(logits)(theta))
+        return jnp.trace(jax.hessian(lambda t: case.loss(logits(t)))(theta))
+
+    return np.asarray(jax.jit(jax.grad(trace))(theta))

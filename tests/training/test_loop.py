@@ -150,7 +150,9 @@ def test_loss_of_another_set_may_diverge_first() -> None:
     first = program.init(np.uint32(0), loop.hyperparameters(spec, 27), data.train[0])
     logits = huge[0].astype(np.float64) @ np.asarray(first.params["Dense_0"]["kernel"], np.float64)
     scale = 1e38 / np.abs(logits).max()  # the first evaluation is just finite
-    outcome = loop.train(spec, data._replace(validation=(huge[0] * np.float32(min(1, scale)), huge[1])), silent, no_snapshot)
+    outcome = loop.train(
+        spec, data._replace(validation=(huge[0] * np.float32(min(1, scale)), huge[1])), silent, no_snapshot
+    )
     assert outcome.diverged == {"epoch": 2, "step": 6}
     assert np.isfinite(float(outcome.state.loss))
     assert [row["epoch"] for row in outcome.history] == [0]

@@ -1,0 +1,100 @@
+"""Penalties on tr H, tr G and tr N by Hutchinson's estimate, against dense matrices as functions of the parameters."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nmepkg import activations, losses
+from nmepkg.curvature import probes
+from nmepkg.methods.base import mean_of_draws
+from nmepkg.methods.trace_penalty import hessian_trace
+from tests import cases
+from tests.methods.test_methods import KEY, close, each_case, gradient, step
+
+pytestmark = pytest.mark.usefixtures("x64")
+PARTS = {"hessian_trace": "H", "gn_trace_hutchinson": "G", "nme_trace": "N"}
+
+
+def penalty(method, case, **options):
+    """∇ of the estimated trace, alone."""
+    return (cases.flat(step(method, case, 0.5, **options).direction) - gradient(case)) / 0.5
+
+
+@each_case
+def test_direction_is_the_gradient_of_the_dense_form(name):
+    """With the probe that the method draws; H, G and N are differentiated as whole functions of θ, residual included."""
+    case = cases.make(name)
+    v = probes.draw(jax.random.split(KEY, 1)[0], case.params, "gaussian")
+    for method, part in PARTS.items():
+        expected = cases.gradient_of_form(case, part, v)
+        np.testing.assert_allclose(penalty(method, case), expected, rtol=1e-7, atol=1e-9, err_msg=method)
+
+
+@each_case
+def test_the_penalty_on_h_is_that_on_g_and_that_on_n(name):
+    case = cases.make(name)
+    h, g, n = (penalty(method, case, samples=2, probe="rademacher") for method in PARTS)
+    np.testing.assert_allclose(h, g + n, rtol=1e-8, atol=1e-10)
+    if name[0] == "linear":
+        np.testing.assert_array_equal(n, 0)
+    else:
+        assert np.abs(n).max() > 1e-4
+
+
+@pytest.mark.parametrize("method", PARTS)
+@pytest.mark.parametrize("probe", ["gaussian", "rademacher"])
+def test_samples_are_single_probes_averaged(method, probe):
+    case = cases.make(("normalized", "cross_entropy", "gelu"))
+    keys = jax.random.split(KEY, 3)
+    expected = np.mean(
+        [cases.gradient_of_form(case, PARTS[method], probes.draw(key, case.params, probe)) for key in keys], axis=0
+    )
+    np.testing.assert_allclose(penalty(method, case, samples=3, probe=probe), expected, **close)
+
+
+@pytest.mark.parametrize("method", PARTS)
+def test_the_mean_direction_is_the_gradient_of_the_trace(method):
+    """Within 4 standard errors, in every entry, over 4,000 probes."""
+    case = cases.make(("mlp", "cross_entropy", "gelu"))
+    draw = jax.jit(jax.vmap(lambda key: step(method, case, 1.0, key).direction))
+    directions = jax.vmap(cases.raveled)(draw(jax.random.split(KEY, 4_000)))
+    expected = gradient(case) + cases.gradient_of_trace(case, PARTS[method])
+    error = directions.std(axis=0, ddof=1) / np.sqrt(len(directions))
+    assert np.abs((directions.mean(axis=0) - expected) / error).max() < 4.5  # the largest of 51
+
+
+def test_relu_has_no_diagonal_nme_so_the_traces_of_h_and_g_are_one():
+    case = cases.make(("mlp", "cross_entropy", "relu"))
+    np.testing.assert_allclose(cases.gradient_of_trace(case, "N"), 0, atol=1e-12)
+    np.testing.assert_allclose(cases.gradient_of_trace(case, "H"), cases.gradient_of_trace(case, "G"), **close)
+    assert np.abs(penalty("nme_trace", case)).max() > 1e-3  # of one probe: N is not zero, only its diagonal is
+
+
+@pytest.mark.parametrize("samples", [0, -1])
+def test_fewer_than_one_sample_is_refused(samples):
+    with pytest.raises(ValueError, match=f"number of samples must be at least 1, not {samples}"):
+        mean_of_draws(lambda key: {"a": jnp.zeros(1)}, KEY, samples)
+
+
+def temporary(samples):
+    """Bytes of intermediate values of a compiled step."""
+    model = nn.Sequential([nn.Dense(64), activations.gelu, nn.Dense(64), activations.gelu, nn.Dense(10)])
+    x, y = jnp.ones((256, 32)), jnp.zeros(256, jnp.int32)
+    params = model.init(KEY, x)
+
+    def direction(params):
+        return hessian_trace(
+            lambda p, x: (model.apply(p, x), {}), losses.cross_entropy, params, (x, y), KEY, 0.1, samples=samples
+        ).direction
+
+    return jax.jit(direction).lower(params).compile().memory_analysis().temp_size_in_bytes
+
+
+def test_memory_does_not_grow_with_the_number_of_probes():
+    """Beyond the second, whose sum with the first is one vector more."""
+    two, sixteen = temporary(2), temporary(16)
+    assert sixteen < 1.25 * two
