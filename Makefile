@@ -33,6 +33,7 @@ format: $(VENV)/dev.stamp
 
 benchmark: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/step_cost.py
+	$(BIN)/python benchmarks/products.py
 	$(BIN)/python benchmarks/training_loop.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/workflow_dryrun.py

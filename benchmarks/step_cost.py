@@ -1,9 +1,10 @@
-"""What a step of each method costs, in units of one SGD gradient: time (median of interleaved rounds) and FLOPs.
+"""What a step of each method costs, in units of one SGD gradient: time (median of interleaved rounds), FLOPs and memory.
 
     python benchmarks/step_cost.py [--rounds 15]
 
 Models: a small CNN on 28×28 images and the default study's two, batch 128, float32. FLOPs are XLA's own count of the compiled
-step (`cost_analysis`). Times of one round are taken back to back, so that a busy machine slows them all alike.
+step (`cost_analysis`), memory is that of its intermediate values. Times of one round are taken back to back, so that a busy
+machine slows them all alike.
 """
 
 from __future__ import annotations
@@ -24,13 +25,23 @@ from nmepkg.models.resnet1d import ResNet1D
 from nmepkg.registry import METHODS
 
 BATCH, CLASSES = 128, 10
-STEPS = {
-    "sgd": {},
-    "sam": {},
-    "psam": {},
-    "psam_gn": {},
-    "psam_nme": {},
-    "psam_fd": {"step": 1e-2},
+STEPS: dict[str, tuple[str, dict[str, Any]]] = {
+    "sgd": ("sgd", {}),
+    "sam": ("sam", {}),
+    "psam": ("psam", {}),
+    "psam_gn": ("psam_gn", {}),
+    "psam_nme": ("psam_nme", {}),
+    "psam_fd": ("psam_fd", {"step": 1e-2}),
+    "weight_noise": ("weight_noise", {}),
+    "hessian_trace": ("hessian_trace", {}),
+    "hessian_trace ×2": ("hessian_trace", {"samples": 2}),
+    "hessian_trace ×5": ("hessian_trace", {"samples": 5}),
+    "hessian_trace ×10": ("hessian_trace", {"samples": 10}),
+    "gn_trace": ("gn_trace", {}),
+    "gn_trace ×5": ("gn_trace", {"samples": 5}),
+    "gn_trace_hutchinson": ("gn_trace_hutchinson", {}),
+    "gn_trace_hutchinson ×5": ("gn_trace_hutchinson", {"samples": 5}),
+    "nme_trace": ("nme_trace", {}),
 }
 
 
@@ -66,8 +77,8 @@ def compile_steps(model: nn.Module, shape: tuple[int, ...]) -> dict[str, tuple[A
 
     arguments = (variables["params"], (inputs, labels), jnp.asarray(0.1))
     steps = {}
-    for name, options in STEPS.items():
-        method = partial(METHODS[name].load(), **options)
+    for name, (entry, options) in STEPS.items():
+        method = partial(METHODS[entry].load(), **options)
 
         def direction(params: Any, batch: Any, strength: Any, method: Any = method) -> Any:
             return method(logits_fn, losses.cross_entropy, params, batch, key, strength)
@@ -93,10 +104,11 @@ def main() -> None:
                 seconds[name].append((time.perf_counter() - start) / 10)
         flops = {name: step.cost_analysis()["flops"] for name, (step, _) in steps.items()}
         print(f"\n{title}: one SGD gradient takes {1e3 * statistics.median(seconds['sgd'][1:]):.2f} ms")
-        print(f"{'':10}{'time':>7}{'FLOPs':>7}")
-        for name in steps:
+        print(f"{'':24}{'time':>7}{'FLOPs':>7}{'memory':>10}")
+        for name, (step, _) in steps.items():
             ratios = [a / b for a, b in zip(seconds[name][1:], seconds["sgd"][1:], strict=True)]
-            print(f"{name:10}{statistics.median(ratios):7.2f}{flops[name] / flops['sgd']:7.2f}")
+            megabytes = step.memory_analysis().temp_size_in_bytes / 1e6
+            print(f"{name:24}{statistics.median(ratios):7.2f}{flops[name] / flops['sgd']:7.2f}{megabytes:7.1f} MB")
 
 
 if __name__ == "__main__":

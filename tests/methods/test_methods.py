@@ -166,7 +166,8 @@ def test_finite_difference_sees_a_bend_that_the_hessian_product_does_not():
     np.testing.assert_allclose(step("psam_fd", over, 1.0, step=0.05).direction["w"], -2.0 + 1.0 / 0.05)
 
 
-@pytest.mark.parametrize("method", METHODS)
+# Cross-entropy alone has no point where the gradient is exactly 0.
+@pytest.mark.parametrize("method", [name for name, entry in METHODS.items() if entry.loss is None])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_a_zero_gradient_gives_a_finite_step(method, dtype):
     case = cases.make(("mlp", "mse", "gelu"))
@@ -174,8 +175,6 @@ def test_a_zero_gradient_gives_a_finite_step(method, dtype):
     params = [*hidden, jax.tree.map(jnp.zeros_like, last)]  # logits are 0, and so are the targets: the gradient is 0
     batch = (case.batch[0].astype(dtype), jnp.zeros((cases.BATCH, cases.CLASSES), dtype))
     case = case._replace(params=params, batch=batch)
-    if METHODS[method].loss == "cross_entropy":
-        pytest.skip("another loss, whose gradient is nowhere exactly 0")
     update = jax.jit(lambda rho: step(method, case, rho))(0.1)
     if METHODS[method].strength == "sigma2":  # the trace of G and the noise are there all the same
         assert np.isfinite(cases.flat(update.direction)).all()
