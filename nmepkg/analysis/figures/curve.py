@@ -1,8 +1,9 @@
 """Numbers of runs against a strength, another number or the training step, one panel a row and column.
 
-A curve is the mean over seeds, its band the mean's 95 % interval, its dots are the seeds. Diverged runs have no number: they
-are crosses at the foot of the panel, with their number where there are several. Over training steps, seeds are thin lines in
-place of band and dots, a cross is where a run is first found to have diverged, and from there the mean is dashed.
+A curve is the mean over seeds, its band the mean's 95 % interval from three seeds on, its dots are the seeds. Diverged runs
+have no number: they are crosses at the foot of the panel, with their number where there are several. Over training steps, seeds
+are thin lines in place of band and dots, a cross is where a run is first found to have diverged, and from there the mean is
+dashed.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ def _limits(curves: Curves, row: int, column: int, scale: ValueScale, foot: floa
     runs = curves.runs[curves.runs["setup"].isin(here) & curves.runs["_quantity"].isin(names)]
     points = curves.points[curves.points["setup"].isin(here) & curves.points["y_name"].isin(names)]
     values = runs["_y"].to_numpy(float)
-    intervals = np.empty(0) if curves.has_trajectories else points[["ci_low", "ci_high"]].to_numpy(float)
+    intervals = np.empty(0) if curves.has_trajectories else marks.intervals(points).to_numpy(float)
     return value_limits(
         values,
         intervals,
@@ -207,6 +208,7 @@ def _legend(curves: Curves, styles: list[LineStyle], baselines: list[Baseline]) 
                     label="One seed (beside its mean)",
                 )
             )  # fmt: skip
+        if not curves.has_trajectories and marks.intervals(curves.points).notna().any(axis=None):
             entries.append(Patch(color=NEUTRAL, alpha=0.2, linewidth=0, label="95 % interval of the mean"))
     if curves.has_trajectories and marks.has_survivors(curves.points):
         entries.append(
