@@ -209,6 +209,10 @@ def test_the_legend_names_lines_baselines_and_how_seeds_are_shown(tmp_path: Path
         r"ReLU, synthetic $\varphi''$ ($\beta$ = 100)",
         r"SGD ($\rho$ = 0), ReLU",
         r"SGD ($\rho$ = 0), GELU",
+        "One seed (beside its mean)",  # there are two: their interval is left to the table
+    ]
+    (legend,) = _figure_1(tmp_path / "three").legends
+    assert [text.get_text() for text in legend.get_texts()][-2:] == [
         "One seed (beside its mean)",
         "95 % interval of the mean",
     ]
