@@ -110,7 +110,7 @@ def mean_of_draws(draw: Callable[[Array], Params], key: Array, samples: int) -> 
 
 def _after(total: Params, key: Array) -> Array:
     """``key``, not to be used before ``total`` is known. Of a barrier XLA makes nothing on a CPU before it schedules."""
-    x = jax.tree.leaves(total)[0].ravel()[0]
+    x = sum(leaf.ravel()[0] for leaf in jax.tree.leaves(total))
     zero = jnp.isnan(x) & jnp.isinf(x)  # which the compiler cannot know
     return jax.random.wrap_key_data(jax.random.key_data(key) | zero.astype(jnp.uint32), impl=jax.random.key_impl(key))
 

@@ -65,7 +65,8 @@ def figure_digest(study: Study, expansion: Expansion, figure: Figure) -> str:
             figure_code(figure.kind),
             vars(figure),
             {cell.setup: study.setups[cell.setup].title for cell in cells},
-            [vars(cell) for cell in cells],
+            # Of what is measured of a run, only what this figure shows.
+            [{**vars(cell), "measurements": cell.measurements.get(figure.measurement or "")} for cell in cells],
             [(entry, job.id) for entry, job in expansion.landscapes.get(figure.landscape or "", ())],
         ]
     )

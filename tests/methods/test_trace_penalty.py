@@ -95,6 +95,5 @@ def temporary(samples):
 
 
 def test_memory_does_not_grow_with_the_number_of_probes():
-    """Beyond the second, whose sum with the first is one vector more."""
-    two, sixteen = temporary(2), temporary(16)
-    assert sixteen < 1.25 * two
+    """Beyond the second, whose sum with the first is one vector more: without the order that is imposed, 20 % more at eight."""
+    assert temporary(8) < 1.05 * temporary(2)

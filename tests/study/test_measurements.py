@@ -134,7 +134,7 @@ def test_a_figure_changes_with_what_it_draws(tmp_path: Path) -> None:
 
     before = digests()
     for edits, changed in (
-        ([("samples: 3", "samples: 4")], {"traces", "after"}),  # the cells of one experiment are drawn by both
+        ([("samples: 3", "samples: 4")], {"traces"}),
         ([("range: [-2, 2]", "range: [-2, 3]")], {"plane"}),
         ([("[tr_H, tr_G]", "[tr_H, tr_N]")], {"traces"}),
     ):
