@@ -59,7 +59,7 @@ def add_legend(canvas: Canvas, entries: Sequence[Line2D | Patch], title: str | N
     )
     extra = 0.155 * -(-len(entries) // columns) + 0.06
     if title:
-        text = wrap(drawn(title), NORMAL + 1, width - 10)
+        text = wrap(drawn(title), NORMAL + 1, 0.97 * width - 10)  # the renderer makes them up to 2 % wider
         canvas.suptitle(text)
         extra += 0.17 * (text.count("\n") + 1)
     canvas.set_figheight(canvas.get_figheight() + extra)
