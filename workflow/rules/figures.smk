@@ -7,19 +7,13 @@ rule figure:
             f"{FIGURES}/{{figure}}.svg",
             caption="../report/figure.rst",
             category="Figures",
-            labels=lambda wildcards: {
-                "figure": STUDY.figures[wildcards.figure].title or wildcards.figure,
-                "as": "plot",
-            },
+            labels=lambda wildcards: {"figure": figure_label(wildcards), "as": "plot"},
         ),
         csv=report(
             f"{FIGURES}/{{figure}}.csv",
             caption="../report/table.rst",
             category="Figures",
-            labels=lambda wildcards: {
-                "figure": STUDY.figures[wildcards.figure].title or wildcards.figure,
-                "as": "table",
-            },
+            labels=lambda wildcards: {"figure": figure_label(wildcards), "as": "table"},
         ),
     log:
         f"{STORE}/logs/figure/{STUDY.name}/{{figure}}.log",

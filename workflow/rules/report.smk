@@ -6,13 +6,13 @@ rule origin:
             f"{FIGURES}/study.yaml",
             caption="../report/study.rst",
             category="Origin",
-            labels={"figure": "Study", "as": "YAML"},
+            labels={"file": "Study (YAML)"},
         ),
         versions=report(
             f"{FIGURES}/versions.csv",
             caption="../report/versions.rst",
             category="Origin",
-            labels={"figure": "Software and devices", "as": "table"},
+            labels={"file": "Software and devices (table)"},
         ),
     log:
         f"{STORE}/logs/origin/{STUDY.name}.log",
