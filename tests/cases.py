@@ -153,21 +153,22 @@ def raveled(tree) -> jax.Array:
 def dense_hessian(case: Case) -> np.ndarray:
     """H, by reverse over reverse mode."""
     theta, unravel = ravel_pytree(case.params)
-    return np.asarray(jax.jacrev(jax.grad(lambda t: case.loss(case.logits(unravel(t)))))(theta))
+    return np.asarray(jax.jit(jax.jacrev(jax.grad(lambda t: case.loss(case.logits(unravel(t))))))(theta))
 
 
 def dense_gauss_newton(case: Case) -> np.ndarray:
     """G, as the Hessian of the loss of the model linearised at θ."""
     theta, unravel = ravel_pytree(case.params)
-    z, jacobian = case.logits(case.params), jax.jacfwd(lambda t: case.logits(unravel(t)))(theta)
-    return np.asarray(jax.hessian(lambda t: case.loss(z + jacobian @ (t - theta)))(theta))
+    z, jacobian = case.logits(case.params), jax.jit(jax.jacfwd(lambda t: case.logits(unravel(t))))(theta)
+    return np.asarray(jax.jit(jax.hessian(lambda t: case.loss(z + jacobian @ (t - theta))))(theta))
 
 
 def dense_nme(case: Case) -> np.ndarray:
     """N = Σ r_i ∇² z_i, from the Hessian of every logit."""
     theta, unravel = ravel_pytree(case.params)
     residual = jax.grad(case.loss)(case.logits(case.params))
-    return np.asarray(jnp.einsum("bc,bcij->ij", residual, jax.hessian(lambda t: case.logits(unravel(t)))(theta)))
+    hessians = jax.jit(jax.hessian(lambda t: case.logits(unravel(t))))(theta)
+    return np.asarray(jnp.einsum("bc,bcij->ij", residual, hessians))
 
 
 def quadratic_form(case: Case, part: str) -> Callable:

@@ -45,8 +45,6 @@ class Update(NamedTuple):
 
 Method = Callable[..., Update]
 
-_WRITTEN_OUT = 1  # most draws that a compiled step repeats in full
-
 
 def loss_and_gradient(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch) -> tuple[Array, Any, Params]:
     """The clean pass: (loss, state, ∇L) at θ on the batch."""
