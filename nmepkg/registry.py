@@ -72,7 +72,7 @@ class Model(Entry):
 
 @dataclass(frozen=True)
 class Measurement(Entry):
-    """What can be measured of a trained model. Its options are those below and these of every measurement: see schema.
+    """What can be measured of a trained model. Besides its own options it has those of every measurement, schema.MEASUREMENT.
 
     Attributes:
       quantities: the numbers that a figure may draw.

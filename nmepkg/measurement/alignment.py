@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nmepkg import curvature
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
 from nmepkg.methods.base import normalize
 
@@ -27,10 +26,7 @@ def alignment(problem: Problem) -> Measure:
 
     @jax.jit
     def of_batch(params: Params, context: Context, batch: Batch) -> dict[str, Array]:
-        inputs, labels = batch
-        products = curvature.linearize(
-            lambda p: problem.logits_fn(p, context, inputs), lambda z: problem.loss_fn(z, labels), params
-        )
+        products = problem.linearize(params, context, batch)
         unit, length = normalize(products.gradient)
         g, n = products.parts(unit)
         values = {"gradient_norm": length}

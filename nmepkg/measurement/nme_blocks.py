@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from jax import Array
 
-from nmepkg import curvature
 from nmepkg.curvature import dense, layers
 from nmepkg.errors import UserError
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
@@ -33,11 +32,7 @@ def nme_blocks(problem: Problem, *, max_parameters: int, chunk: int) -> Measure:
 
     @jax.jit
     def columns(params: Params, context: Context, batch: Batch, start: int) -> Array:
-        inputs, labels = batch
-        products = curvature.linearize(
-            lambda p: problem.logits_fn(p, context, inputs), lambda z: problem.loss_fn(z, labels), params
-        )
-        return dense.columns(products.nmevp, params, start, chunk)
+        return dense.columns(problem.linearize(params, context, batch).nmevp, params, start, chunk)
 
     def measure(params: Params, context: Context, key: Array) -> dict[str, Any]:
         layer = layers.of_entries(params)

@@ -23,8 +23,6 @@ At = str | int  # "initial", "final", or a number of steps taken
 Variables = tuple[Any, Any]  # parameters, running averages
 Point = dict[str, Any]
 
-_COMMON = ("kind", "at", "split", "examples", "batch_size", "batch_norm", "seed")
-
 
 def measure_points(
     run_spec: Mapping[str, Any],
@@ -55,7 +53,7 @@ def measure_points(
     batches, data = _batches(run_spec, spec, dataset)
     problem = make_problem(run_spec, spec, dataset.classes, batches)
     entry = MEASUREMENTS[spec["kind"]]
-    measure = entry.load()(problem, **{key: value for key, value in spec.items() if key not in _COMMON})
+    measure = entry.load()(problem, **{option: spec[option] for option in entry.options})
     beta = jnp.float32(run_spec["activation"].get("beta", 1.0))
     points: list[Point] = []
     with jax.default_matmul_precision("highest"):

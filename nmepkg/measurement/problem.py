@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
+from nmepkg.curvature import Products, linearize
+
 Params = Any  # a pytree of arrays
 Context = Any  # what else the model depends on and is held constant: running averages, β
 Batch = tuple[Array, Array]
@@ -36,6 +38,11 @@ class Problem(NamedTuple):
     activation: Callable[[Context, Array], Array]
     loss_fn: Callable[[Array, Array], Array]
     batches: tuple[Batch, ...]
+
+    def linearize(self, params: Params, context: Context, batch: Batch) -> Products:
+        """Products with the curvature of one batch's loss at θ; call it inside ``jax.jit`` and return only what is used."""
+        inputs, labels = batch
+        return linearize(lambda p: self.logits_fn(p, context, inputs), lambda z: self.loss_fn(z, labels), params)
 
 
 Measure = Callable[[Params, Context, Array], dict[str, Any]]

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 from jax import Array
 
-from nmepkg import curvature
 from nmepkg.curvature import layers
 from nmepkg.curvature.traces import estimate, quadratic_forms
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
@@ -33,10 +32,7 @@ def traces(problem: Problem, *, samples: int, probe: str) -> Measure:
 
     @jax.jit
     def parts(params: Params, context: Context, batch: Batch) -> Any:
-        inputs, labels = batch
-        return curvature.linearize(
-            lambda p: problem.logits_fn(p, context, inputs), lambda z: problem.loss_fn(z, labels), params
-        ).parts
+        return problem.linearize(params, context, batch).parts
 
     @jax.jit
     def forms(linear_map: Any, params: Params, key: Array, sample: int) -> Array:
