@@ -5,9 +5,12 @@ import sys
 from pathlib import Path
 
 from nmepkg.errors import UserError
+from nmepkg.storage import Store, figure_record
+from nmepkg.study.environment import check_versions, check_writable, working_alone
 from nmepkg.study.expand import expand, figure_digest
 from nmepkg.study.identity import to_json
 from nmepkg.study.load import load
+from nmepkg.study.registration import register
 
 # The study is read by nmepkg alone: `configfile:` would merge the default study into the one asked for.
 OPTIONS = dict(workflow.config_settings.config)
@@ -18,13 +21,13 @@ try:
     STUDY_FILE = Path(FILES[0] if FILES else "config/config.yaml")
     if STUDY_FILE.is_relative_to(Path.cwd()):
         STUDY_FILE = STUDY_FILE.relative_to(Path.cwd())
+    check_versions()
     STUDY = load(STUDY_FILE)
 except UserError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
 EXPANSION = expand(STUDY)
-STORE = STUDY.store
-FIGURES = f"{STORE}/figures/{STUDY.name}"
+STORE, LOGS, FIGURES = Store(Path(STUDY.store)), f"{STUDY.output}/logs", f"{STUDY.output}/figures/{STUDY.name}"
 LANDSCAPES = {job.id: job for panels in EXPANSION.landscapes.values() for _, job in panels}
 
 # Jobs find the Python that runs Snakemake, activated or not. In the container, whose recipe is in containers/, that folder
@@ -33,6 +36,10 @@ shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH
 
 
 container: "nmepkg.sif"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/figures.smk"
 
 
 wildcard_constraints:
@@ -50,15 +57,29 @@ localrules:
     all,
 
 
+# Before the first job: a dry run, or one with nothing to do, asks for nothing and leaves nothing.
+onstart:
+    try:
+        ALONE = working_alone(Path(f".snakemake/{STUDY.name}.lock"))
+        ALONE.__enter__()  # until this process ends
+        outputs = [Path(file) for job in workflow.dag.needrun_jobs() for file in job.output]
+        check_writable("store", [path for path in outputs if path.is_relative_to(STORE.root)])
+        check_writable("output", [path for path in outputs if not path.is_relative_to(STORE.root)])
+        register(STUDY, EXPANSION)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
 rule figures:
     default_target: True
     input:
-        [f"{FIGURES}/{name}.pdf" for name in STUDY.figures],
+        [getattr(rules, name).input for name in STUDY.figures],
 
 
 rule measurements:
     input:
-        [f"{STORE}/measurements/{job.run}/{id}.json" for id, job in EXPANSION.measurements.items()],
+        [STORE.measurement(job.run, id) for id, job in EXPANSION.measurements.items()],
 
 
 rule report:
@@ -72,15 +93,13 @@ rule all:
     input:
         rules.report.input,
         rules.measurements.input,
-        [f"{STORE}/runs/{run}/result.json" for run in EXPANSION.runs],
+        [STORE.result(run) for run in EXPANSION.runs],
 
 
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/measure.smk"
-include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"

@@ -1,13 +1,16 @@
-"""Whole files or none."""
+"""Whole files or none, and hashes of what they hold."""
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 
 @contextmanager
@@ -29,6 +32,48 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+@contextmanager
+def locked(path: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Holds the lock of the file ``path``, which is made if need be, for the block.
+
+    The operating system frees it when its process ends, however it ends: a lock is never left behind.
+
+    Args:
+      wait: called again and again while another process holds it; may raise. None does not wait.
+
+    Raises:
+      BlockingIOError: another process holds it, and it is not waited for.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if wait is None:
+                    raise
+                wait()
+                time.sleep(0.2)
+        yield
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def arrays_sha256(arrays: Mapping[str, Any]) -> str:
+    """SHA-256 over names, types, shapes and values of NumPy arrays."""
+    hashed = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        hashed.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        hashed.update(array.tobytes())  # in C order, whatever the order in memory
+    return hashed.hexdigest()
 
 
 def _umask() -> int:

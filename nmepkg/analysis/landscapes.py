@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from nmepkg.analysis.results import first_difference
+from nmepkg import records
 from nmepkg.errors import UserError
+from nmepkg.files import arrays_sha256
+from nmepkg.storage import LANDSCAPE
 
 Panel = tuple[str, Mapping[str, np.ndarray]]  # the label of an activation, and its landscape's arrays
 
-FORMAT = 1
 MAPS = ("loss", "norm_N", "norm_N_layer", "norm_G")
 
 
@@ -33,10 +33,6 @@ class Landscape(NamedTuple):
     provenance: dict[str, Any]
 
 
-def landscape_path(store: Path, identity: str) -> Path:
-    return store / "landscapes" / f"{identity}.npz"
-
-
 def read_landscape(path: Path, spec: Mapping[str, Any]) -> Landscape:
     """Reads one landscape and checks that it's whole, and that of ``spec``.
 
@@ -48,14 +44,12 @@ def read_landscape(path: Path, spec: Mapping[str, Any]) -> Landscape:
     try:
         with np.load(path) as file:
             arrays = {key: file[key] for key in file.files}
-        description = json.loads(str(arrays.pop("description")))
+        description = records.unseal(str(arrays.pop("description")))
     except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _refused(path, f"not readable ({error})") from None
+        raise LANDSCAPE.refuse(path, f"not readable ({error})") from None
     except KeyError:
-        raise _refused(path, "without a description") from None
-    problem = _problem(arrays, description, spec)
-    if problem:
-        raise _refused(path, problem)
+        raise LANDSCAPE.refuse(path, "without a description") from None
+    records.check(path, LANDSCAPE, description, {"spec": spec, "arrays": arrays_sha256(arrays)})
     return Landscape(arrays, description["provenance"])
 
 
@@ -71,36 +65,3 @@ def table(panels: Sequence[Panel]) -> pd.DataFrame:
         maps = {key: landscape[key].ravel() for key in MAPS}
         frames.append(pd.DataFrame({"w1": w1.ravel(), "w2": w2.ravel(), "activation": label, **maps}))
     return pd.concat(frames, ignore_index=True)
-
-
-def _problem(arrays: Mapping[str, np.ndarray], description: Any, spec: Mapping[str, Any]) -> str | None:
-    if not isinstance(description, dict):
-        return "without a description"
-    if description.get("format") != FORMAT:
-        return f"of format {description.get('format')!r}, this version reads format {FORMAT}"
-    if description.get("spec") != spec:
-        return f"that of another spec: {first_difference(description.get('spec'), spec)}"
-    if not isinstance(description.get("provenance"), dict):
-        return "without a provenance"
-    points, units = spec["points"], spec["model"]["width"] * spec["model"]["depth"]
-    shapes = {
-        **dict.fromkeys(MAPS, (points, points)),
-        "preactivations": (units, points, points),
-        "units": (units, 2),
-        "w1": (points,),
-        "w2": (points,),
-        "layer": (),
-        "weights": (2, 2),
-    }
-    for key, shape in shapes.items():
-        if key not in arrays:
-            return f"without the array {key!r}"
-        if arrays[key].shape != shape:
-            return f"inconsistent: {key!r} is of shape {arrays[key].shape} where its spec asks for {shape}"
-        if arrays[key].dtype.kind not in "fi" or not np.isfinite(arrays[key]).all():
-            return f"without finite numbers in {key!r}"
-    return None
-
-
-def _refused(path: Path, problem: str) -> UserError:
-    return UserError(f"{path}: the landscape is {problem}; delete the file and compute it again")

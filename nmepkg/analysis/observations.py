@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from nmepkg.analysis.axes import Observation
-from nmepkg.analysis.measurements import measurement_path, quantity, standard_error
-from nmepkg.analysis.results import metric, result_path
+from nmepkg.analysis.measurements import quantity, standard_error
+from nmepkg.analysis.results import metric
+from nmepkg.storage import Store
 from nmepkg.study.spec import Cell, Figure
 
 Content = Mapping[str, Any]  # of a file
 
 VERSIONS = ("nmepkg", "python", "jax", "flax", "optax", "numpy", "device", "platform")
+
+
+THEN = " then "  # between the versions of processes that continued one run
+
+
+def everywhere(provenance: Mapping[str, Any], name: str) -> str:
+    """A version or device of every process that worked on a result, in their order: ``0.10.2``, or ``0.10.2 then 0.10.3``."""
+    values = [str(part.get(name)) for part in (*provenance.get("earlier", ()), provenance)]
+    return THEN.join(dict.fromkeys(values))
+
+
+def adopted(provenance: Mapping[str, Any]) -> str:
+    """Of a result that serves for later code than that which computed it: from which id, and why. Otherwise empty."""
+    return "; ".join(f"{step['from']}: {step['reason']}" for step in provenance.get("adopted", ()))
 
 
 @dataclass(frozen=True)
@@ -26,7 +40,7 @@ class Source:
       measurements: (run id, measurement id) -> content of its file; empty where the figure draws evaluations.
     """
 
-    store: Path
+    store: Store
     results: Mapping[str, Content]
     measurements: Mapping[tuple[str, str], Content] = field(default_factory=dict)
 
@@ -44,13 +58,13 @@ class Source:
         """
         content = self.measurement(figure, cell)
         if content is None:
-            result, path = self.results[cell.run_id], result_path(self.store, cell.run_id)
+            result, path = self.results[cell.run_id], self.store.result(cell.run_id)
             completed = result["status"] == "completed"
             return [
                 Observation(y, metric(result, figure.report, y, path) if completed else None, result["status"])
                 for y in figure.y
             ]
-        path = measurement_path(self.store, content["run"], content["measurement"])
+        path = self.store.measurement(content["run"], content["measurement"])
         seen = []
         for point in content["points"]:
             for y in figure.y:
@@ -70,15 +84,17 @@ class Source:
         """
         result = self.results[cell.run_id]
         provenance = result["provenance"]
-        versions = {name: provenance.get(name) for name in ("code", *VERSIONS)}
+        versions = {name: everywhere(provenance, name) for name in ("code", *VERSIONS)}
+        versions["adopted"] = adopted(provenance)
         columns: dict[str, Any] = {"seed": cell.seed, "run": cell.run_id}
         content = self.measurement(figure, cell)
         if content is not None:
             columns |= {"run_status": result["status"], "measurement": content["measurement"], "status": seen.status}
             columns |= {"value": seen.value, "se": seen.se, "_y": seen.value, "_train": None}
             provenance = content["provenance"]
-            return columns | versions | {f"measurement_{name}": provenance.get(name) for name in ("code", *VERSIONS)}
-        path = result_path(self.store, cell.run_id)
+            versions |= {f"measurement_{name}": everywhere(provenance, name) for name in ("code", *VERSIONS)}
+            return columns | versions | {"measurement_adopted": adopted(provenance)}
+        path = self.store.result(cell.run_id)
         completed = result["status"] == "completed"
         columns |= {"status": seen.status, "_y": seen.value}
         columns["_train"] = metric(result, figure.report, "train_accuracy", path) if completed else None

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
 
+from nmepkg import records
 from nmepkg.analysis.curves import PLACE, Curves, collect
 from nmepkg.analysis.labels import activation_label
-from nmepkg.analysis.landscapes import Panel, landscape_path, read_landscape, table
+from nmepkg.analysis.landscapes import Panel, read_landscape, table
 from nmepkg.analysis.measurements import read_measurements
-from nmepkg.analysis.observations import VERSIONS, Source
+from nmepkg.analysis.observations import THEN, VERSIONS, Source, adopted, everywhere
 from nmepkg.analysis.results import read_results
-from nmepkg.analysis.save import Origin, save
+from nmepkg.analysis.save import FORMATS, save
 from nmepkg.analysis.style import RC
-from nmepkg.files import written_whole
+from nmepkg.files import file_sha256, written_whole
 from nmepkg.registry import FIGURES
+from nmepkg.storage import FIGURE, Store, figure_record
 from nmepkg.study.spec import Expansion, Figure, Study
 
 
-def render(study: Study, expansion: Expansion, figure: Figure, stem: Path) -> list[str]:
-    """Writes ``stem``.pdf, .svg, .png, .csv (a row a point) and .runs.csv (a row a run or landscape); returns warnings.
+def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, identity: Mapping[str, Any]) -> str:
+    """Draws a figure: ``folder``/NAME.pdf, .svg, .png, .csv (a row a point), .runs.csv (a row a run or landscape).
+
+    The record of a figure, ``folder``/records/NAME/DIGEST.json, says what is drawn and is written last; those of what was
+    drawn before go first, so that none ever speaks of files that are not its own.
+
+    Args:
+      identity: what makes the figure what it is, ``nmepkg.study.expand.figure_identity``.
+
+    Returns:
+      A warning about mixed code or versions, or "".
 
     Raises:
       UserError: results, measurements or landscapes are missing, or not those asked for.
     """
     draw = FIGURES[figure.kind].load()
+    record = figure_record(folder, figure.name, identity["digest"])
     with matplotlib.rc_context(RC):
         if figure.landscape is not None:
             panels, runs = _landscapes(study, expansion, figure)
@@ -36,15 +49,32 @@ def render(study: Study, expansion: Expansion, figure: Figure, stem: Path) -> li
             curves = _curves(study, expansion, figure)
             canvas = draw(curves, {key: setup.title for key, setup in study.setups.items()})
             points, runs = tables(curves)
-        note = mixed_versions(runs)
-        title = figure.title or figure.name
-        save(canvas, stem, Origin(study.name, figure.name, title, _digest(runs, "code"), _digest(runs, "run"), note))
+        note = "; ".join(filter(None, (mixed_versions(runs), adopted_runs(runs))))
+        origin = {
+            "study": study.name,
+            "study_sha256": file_sha256(study.path),
+            "figure": figure.name,
+            "title": figure.title,
+            "digest": identity["digest"],
+            "code": identity["parts"]["code"],
+            "run_code": _distinct(runs, "code", "measurement_code"),
+            "runs": _distinct(runs, "run"),
+            "measurements": _distinct(runs, "measurement"),
+            "note": note,
+        }
+        for old in record.parent.glob("*.json"):
+            old.unlink()
+        stem = folder / figure.name
+        save(canvas, stem, origin)
     write_tables(points.assign(note=note), runs, stem)
-    return [f"figure {figure.name!r}: {note}"] if note else []
+    files = [stem.with_name(f"{stem.name}.{suffix}") for suffix in (*FORMATS, "csv", "runs.csv")]
+    hashes = {path.name: file_sha256(path) for path in files}
+    records.write(record, FIGURE, {**origin, **identity, "files": hashes})
+    return note
 
 
 def _curves(study: Study, expansion: Expansion, figure: Figure) -> Curves:
-    store, cells = Path(study.store), expansion.cells_of(figure)
+    store, cells = Store(Path(study.store)), expansion.cells_of(figure)
     specs = {cell.run_id: expansion.runs[cell.run_id].spec for cell in cells}
     jobs = [expansion.measurements[job] for job in expansion.measurements_of(figure)]
     return collect(figure, cells, Source(store, read_results(store, specs), read_measurements(store, jobs, specs)))
@@ -52,13 +82,15 @@ def _curves(study: Study, expansion: Expansion, figure: Figure) -> Curves:
 
 def _landscapes(study: Study, expansion: Expansion, figure: Figure) -> tuple[list[Panel], pd.DataFrame]:
     """The panels of a figure of landscapes, and a table of where each comes from."""
+    store = Store(Path(study.store))
     panels: list[Panel] = []
     rows = []
     for entry, job in expansion.landscapes[figure.landscape or ""]:
-        landscape = read_landscape(landscape_path(Path(study.store), job.id), job.spec)
+        landscape = read_landscape(store.landscape(job.id), job.spec)
         label = activation_label(entry)
         panels.append((label, landscape.arrays))
-        origin = {name: landscape.provenance.get(name) for name in ("code", *VERSIONS)}
+        origin = {name: everywhere(landscape.provenance, name) for name in ("code", *VERSIONS)}
+        origin["adopted"] = adopted(landscape.provenance)
         rows.append({"figure": figure.name, "activation": label, "run": job.id, **origin})
     return panels, pd.DataFrame(rows)
 
@@ -80,19 +112,24 @@ def write_tables(points: pd.DataFrame, runs: pd.DataFrame, stem: Path) -> None:
 def mixed_versions(runs: pd.DataFrame) -> str:
     """What differs between the environments of a figure's runs and measurements: ``mixed versions: jax 0.10.2, 0.10.3`` or "".
 
-    The code fingerprint stays out: runs of different methods have different code by design, and each run's own is
-    the current one, because it's part of its id.
+    The code hash stays out: runs of different methods have different code by design, and each run's own is the current one,
+    because it's part of its id, unless it was adopted.
     """
     found = {}
     for name in VERSIONS:
-        columns = [column for column in (name, f"measurement_{name}") if column in runs]
-        found[name] = sorted({str(value) for column in columns for value in runs[column]})
+        values = _distinct(runs, name, f"measurement_{name}")
+        found[name] = sorted({part for value in values for part in value.split(THEN)})
     mixed = [f"{name} {', '.join(values)}" for name, values in found.items() if len(values) > 1]
     return f"mixed versions: {'; '.join(mixed)}" if mixed else ""
 
 
-def _digest(runs: pd.DataFrame, name: str) -> str:
-    """Of what the runs of a figure are, or their code, and of the measurements that it draws, or theirs."""
-    columns = [column for column in (name, "measurement_code" if name == "code" else "measurement") if column in runs]
-    values = sorted({str(value) for column in columns for value in runs[column].dropna()})
-    return hashlib.sha256("\n".join(values).encode()).hexdigest()[:12]
+def adopted_runs(runs: pd.DataFrame) -> str:
+    """How many of a figure's runs or measurements were computed by other code that was declared to give the same, or ""."""
+    columns = [name for name in ("adopted", "measurement_adopted") if name in runs]
+    marked = (runs[columns].fillna("") != "").any(axis=1) if columns else pd.Series(dtype=bool)
+    return f"{int(marked.sum())} of {len(runs)} results of other code, adopted" if marked.any() else ""
+
+
+def _distinct(runs: pd.DataFrame, *names: str) -> list[str]:
+    """The values of some columns, where they are, each once."""
+    return sorted({str(value) for name in names if name in runs for value in runs[name].dropna()})

@@ -3,60 +3,52 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure as Canvas
+from matplotlib.transforms import Bbox
 
+from nmepkg.analysis.style import NEUTRAL, SMALLEST
 from nmepkg.files import written_whole
 
 FORMATS = ("pdf", "svg", "png")
 _DPI = 300
+_LINE, _CHARACTERS = 0.13, 17  # of a note: inches a line, characters an inch
 
 # Font subsetting warns about the dates inside the font file, which aren't ours.
 logging.getLogger("fontTools").setLevel(logging.ERROR)
 
 
-@dataclass(frozen=True)
-class Origin:
-    """What a figure was made from.
+def save(canvas: Canvas, stem: Path, origin: Mapping[str, Any]) -> None:
+    """Writes ``stem``.pdf, .svg and .png, whole or not at all, and without a date: equal figures are equal files.
 
-    Attributes:
-      study, figure: their names.
-      title: the figure's title.
-      code: digest over the code fingerprints of its runs.
-      runs: digest over the ids of its runs.
-      note: a warning that belongs to the figure, or "".
+    Args:
+      origin: what the figure is of, embedded as JSON in each file (PDF and SVG: keywords; PNG: comment). Its ``note``, a
+        warning, is also written under the figure.
     """
-
-    study: str
-    figure: str
-    title: str
-    code: str
-    runs: str
-    note: str = ""
-
-    def keywords(self) -> str:
-        parts = [f"study={self.study}", f"figure={self.figure}", f"code={self.code}", f"runs={self.runs}"]
-        return "; ".join([*parts, f"note={self.note}"] if self.note else parts)
-
-
-def save(canvas: Canvas, stem: Path, origin: Origin) -> None:
-    """Writes ``stem``.pdf, .svg and .png, whole or not at all, and without a date: equal figures are equal files."""
+    area = None
+    if origin["note"]:
+        width, height = canvas.get_size_inches()
+        wrapped = "\n".join(textwrap.wrap(origin["note"], int(width * _CHARACTERS)))
+        below = _LINE * (wrapped.count("\n") + 2)
+        canvas.text(0.01, -_LINE / 2 / height, wrapped, va="top", ha="left", fontsize=SMALLEST, color=NEUTRAL)
+        area = Bbox.from_extents(0, -below, width, height)
     for kind in FORMATS:
         buffer = io.BytesIO()
-        canvas.savefig(buffer, format=kind, dpi=_DPI, metadata=_metadata(kind, origin))
+        canvas.savefig(buffer, format=kind, dpi=_DPI, metadata=_metadata(kind, origin), bbox_inches=area)
         with written_whole(stem.with_name(f"{stem.name}.{kind}")) as file:
             file.write(buffer.getvalue())
 
 
-def _metadata(kind: str, origin: Origin) -> Mapping[str, Any]:
-    title = f"{origin.study}: {origin.figure}"
+def _metadata(kind: str, origin: Mapping[str, Any]) -> Mapping[str, Any]:
+    title, embedded = f"{origin['study']}: {origin['figure']}", json.dumps(origin, ensure_ascii=False)
     if kind == "pdf":
-        return {"Title": title, "Subject": origin.title, "Keywords": origin.keywords(), "CreationDate": None}
+        return {"Title": title, "Subject": origin["title"], "Keywords": embedded, "CreationDate": None}
     if kind == "svg":
-        return {"Title": title, "Description": origin.title, "Keywords": [origin.keywords()], "Date": None}
-    return {"Title": title, "Description": origin.title, "Comment": origin.keywords()}
+        return {"Title": title, "Description": origin["title"], "Keywords": [embedded], "Date": None}
+    return {"Title": title, "Description": origin["title"], "Comment": embedded}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nmepkg import records
 from nmepkg.errors import UserError
-from nmepkg.files import written_whole
+from nmepkg.files import arrays_sha256, written_whole
 
+KIND = records.Kind("description of prepared data", 2, "delete both files of this data set to prepare it again")
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
 
 
@@ -30,31 +30,21 @@ class Dataset(NamedTuple):
     sha256: str
 
 
-def digest(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over names, types, shapes and values of the arrays."""
-    hashed = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        hashed.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        hashed.update(array.tobytes())
-    return hashed.hexdigest()
-
-
-def write(path: Path, arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any]) -> None:
+def write(path: Path, arrays: Mapping[str, np.ndarray], spec: Mapping[str, Any], code: str) -> None:
     """Writes the arrays to ``path`` (.npz) and beside it (.json) what they are and their hash, the arrays last.
 
     Nothing is written in place: whoever sees ``path`` sees all of it.
     """
     description = {
         "spec": dict(spec),
-        "sha256": digest(arrays),
+        "code": code,
+        "arrays": arrays_sha256(arrays),
         "classes": int(max(arrays["train_y"].max(), arrays["test_y"].max())) + 1,
         "shapes": {name: list(array.shape) for name, array in arrays.items()},
         "examples_per_class": {split: np.bincount(arrays[f"{split}_y"]).tolist() for split in ("train", "test")},
         "numpy": np.__version__,
     }
-    with written_whole(path.with_suffix(".json")) as file:
-        file.write(json.dumps(description, indent=1).encode() + b"\n")
+    records.write(path.with_suffix(".json"), KIND, description)
     with written_whole(path) as file:
         np.savez(file, allow_pickle=False, **arrays)
 
@@ -67,18 +57,16 @@ def read(path: Path, fraction: float, seed: int) -> Dataset:
     Raises:
       UserError: a file is missing, truncated or not what its hash says, or the split leaves no examples to train on.
     """
-    sidecar = path.with_suffix(".json")
     try:
-        description = json.loads(sidecar.read_text())
-        sha256, classes = description["sha256"], description["classes"]
         with np.load(path) as file:
             arrays = {name: file[name] for name in ARRAYS}
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: no such file; run snakemake to prepare the data") from None
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run snakemake to prepare the data") from None
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: damaged ({error}); delete it and {sidecar.name} to prepare the data again") from None
-    if digest(arrays) != sha256:
-        raise UserError(f"{path}: does not match its hash; delete it and {sidecar.name} to prepare the data again")
+        raise KIND.refuse(path, f"not readable ({error})") from None
+    sha256 = arrays_sha256(arrays)
+    description = records.read(path.with_suffix(".json"), KIND, {"arrays": sha256})
+    classes = description["classes"]
 
     x, y = arrays["train_x"], arrays["train_y"]
     held_out = round(fraction * len(x))

@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nmepkg.files import written_whole
+from nmepkg import records
+from nmepkg.files import arrays_sha256, written_whole
 from nmepkg.landscape.compute import compute
 from nmepkg.landscape.spec import check
+from nmepkg.storage import LANDSCAPE
 from nmepkg.training import compilation
-from nmepkg.training.provenance import provenance
-
-FORMAT = 1
+from nmepkg.training.provenance import Account
 
 
-def run(spec: Mapping[str, Any], out: Path, *, code: str, cache: Path | None = None) -> None:
+def run(
+    spec: Mapping[str, Any],
+    out: Path,
+    *,
+    code: str,
+    cache: Path | None = None,
+    verify: Callable[[], None] = lambda: None,
+) -> None:
     """Computes a landscape and writes it to ``out``, whole or not at all.
 
-    The file is a compressed .npz of what :func:`nmepkg.landscape.compute.compute` returns, and of ``description``, JSON with
-    ``format``, ``spec`` and ``provenance``.
+    The file is a compressed .npz of what :func:`nmepkg.landscape.compute.compute` returns, and of ``description``, sealed JSON
+    with ``format``, ``spec``, the hash of the arrays and ``provenance``.
 
     Args:
       spec: canonical and complete.
       code: hash of the code, recorded.
       cache: folder of the compilation cache; None compiles afresh.
+      verify: called before the result is written; raises if the modules in use are not those that ``code`` is the hash of.
 
     Raises:
       UserError: there is no such landscape, or a value is not finite.
       OSError: the file cannot be written.
     """
-    started = time.time()
     check(spec)
-    if cache is not None:
-        compilation.enable_cache(cache)
-    arrays = compute(spec)
-    description = {
-        "format": FORMAT,
+    with compilation.cache(cache):
+        account = Account(code=code)
+        arrays = compute(spec)
+    verify()
+    content = {
+        "format": LANDSCAPE.format,
         "spec": dict(spec),
-        "provenance": {
-            "code": code,
-            **provenance(),
-            "start": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-            "wall_seconds": round(time.time() - started, 3),
-        },
+        "arrays": arrays_sha256(arrays),
+        "provenance": account.provenance(),
     }
     with written_whole(out) as file:
-        np.savez_compressed(
-            file, allow_pickle=False, description=np.array(json.dumps(description, allow_nan=False)), **arrays
-        )
+        np.savez_compressed(file, allow_pickle=False, description=np.array(records.seal(content)), **arrays)

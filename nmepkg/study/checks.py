@@ -135,7 +135,7 @@ def _message(error: ValidationError) -> str:
             return f"{shown(value)} is not {' or '.join(_TYPES[kind] for kind in kinds)}"
         case "enum":
             return f"unknown value {shown(value)}; {suggestion(value, map(str, limit))}"
-        case "pattern" if error.absolute_path and error.absolute_path[-1] == "store":
+        case "pattern" if error.absolute_path and error.absolute_path[-1] in ("store", "output"):
             return f"{value!r} is not a plain path; use letters, digits and . / _ - without blanks or braces"
         case "pattern":
             return f"{value!r} is not a name; use letters, digits, '_' and '-', starting with a letter or digit"

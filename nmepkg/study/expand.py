@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from nmepkg.registry import METHODS
 from nmepkg.study.checks import check_entry
+from nmepkg.study.fingerprint import module_hashes
 from nmepkg.study.identity import (
     canonical,
+    code_hash,
     data_id,
+    data_targets,
     digest,
-    figure_code,
-    landscape_code,
-    measurement_code,
-    run_code,
+    figure_targets,
+    landscape_id,
+    landscape_targets,
+    measurement_id,
+    measurement_targets,
+    modules,
     run_id,
+    run_targets,
     to_json,
 )
 from nmepkg.study.spec import Cell, Expansion, Experiment, Figure, Job, Run, Spec, Study
@@ -23,7 +30,7 @@ from nmepkg.study.spec import Cell, Expansion, Experiment, Figure, Job, Run, Spe
 def expand(study: Study) -> Expansion:
     """Expands every experiment of a checked study, in its order."""
     runs: dict[str, Run] = {}
-    datasets: dict[str, Spec] = {}
+    datasets: dict[str, Job] = {}
     measurements: dict[str, Job] = {}
     cells: list[Cell] = []
     ids: dict[str, Run] = {}
@@ -41,10 +48,10 @@ def expand(study: Study) -> Expansion:
             )
             text = to_json(spec)
             if text not in ids:
-                code, data = run_code(spec), data_id(spec["data"])
+                code, data = code_hash(run_targets(spec)), data_id(spec["data"])
                 ids[text] = run = Run(run_id(spec, code, data), spec, code, data)
                 runs[run.id] = run
-                datasets[data] = spec["data"]
+                datasets[data] = Job(data, spec["data"], code_hash(data_targets(spec["data"])))
             options = {k: v for k, v in {**method, **activation}.items() if k not in ("name", "label")}
             run = ids[text]
             jobs = {name: _measurement(study.measurements[name], run) for name in experiment.measurements}
@@ -58,28 +65,39 @@ def expand(study: Study) -> Expansion:
 
 
 def figure_digest(study: Study, expansion: Expansion, figure: Figure) -> str:
-    """A digest of all that a figure shows besides its runs' results: its own spec, its cells, the code that draws it."""
+    """A digest of all that a figure shows besides its runs' results."""
+    return digest(figure_parts(study, expansion, figure))
+
+
+def figure_identity(study: Study, expansion: Expansion, figure: Figure) -> dict[str, Any]:
+    """The digest of a figure, the parts that it is of, and the hashes of the modules that draw it."""
+    parts = figure_parts(study, expansion, figure)
+    return {"digest": digest(parts), "parts": parts, "modules": module_hashes(modules(figure_targets(figure.kind)))}
+
+
+def figure_parts(study: Study, expansion: Expansion, figure: Figure) -> dict[str, Any]:
+    """What makes a figure what it is: the code that draws it, its own spec, titles, and what it is drawn from."""
     cells = expansion.cells_of(figure)
-    return digest(
-        [
-            figure_code(figure.kind),
-            vars(figure),
-            {cell.setup: study.setups[cell.setup].title for cell in cells},
-            # Of what is measured of a run, only what this figure shows.
-            [{**vars(cell), "measurements": cell.measurements.get(figure.measurement or "")} for cell in cells],
-            [(entry, job.id) for entry, job in expansion.landscapes.get(figure.landscape or "", ())],
-        ]
-    )
+    return {
+        "code": code_hash(figure_targets(figure.kind)),
+        "figure": {**vars(figure), "experiments": list(figure.experiments), "y": list(figure.y)},
+        "titles": {cell.setup: study.setups[cell.setup].title for cell in cells},
+        # Of what is measured of a run, only what this figure shows.
+        "cells": digest(
+            [{**vars(cell), "measurements": cell.measurements.get(figure.measurement or "")} for cell in cells]
+        ),
+        "landscapes": [[entry, job.id] for entry, job in expansion.landscapes.get(figure.landscape or "", ())],
+    }
 
 
 def _measurement(spec: Spec, run: Run) -> Job:
-    code = measurement_code(spec)
-    return Job(f"{spec['kind']}-{digest([spec, code, run.id])}", spec, code, run.id)
+    code = code_hash(measurement_targets(spec))
+    return Job(measurement_id(spec, code, run.id), spec, code, run.id)
 
 
 def _landscape(spec: Spec) -> Job:
-    code = landscape_code(spec)
-    return Job(f"{spec['activation']['name']}-{digest([spec, code])}", spec, code)
+    code = code_hash(landscape_targets(spec))
+    return Job(landscape_id(spec, code), spec, code)
 
 
 def _grid(experiment: Experiment) -> itertools.chain[tuple[str, Spec, Spec, float, int]]:

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from nmepkg.files import written_whole
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 # Names without numbers behind them: an entry of the registry counts where a run uses it, an error's text never does.
-EXCLUDED = frozenset({"registry", "errors"})
+EXCLUDED = frozenset({"registry", "errors", "files", "records"})
 
 
 def fingerprint(modules: Iterable[str], package: Path = PACKAGE) -> str:
@@ -34,7 +39,13 @@ def _fingerprint(modules: tuple[str, ...], package: Path) -> str:
     hashed = hashlib.sha256()
     for module in sorted(closure(modules, package)):
         hashed.update(f"{module} {_module(module, package)[0]}\n".encode())
+    _remember(package)
     return hashed.hexdigest()[:16]
+
+
+def module_hashes(modules: Iterable[str], package: Path = PACKAGE) -> dict[str, str]:
+    """Module -> sixteen hex digits of its code, for all of the import closure."""
+    return {module: _module(module, package)[0][:16] for module in sorted(closure(modules, package))}
 
 
 def closure(modules: Iterable[str], package: Path = PACKAGE) -> set[str]:
@@ -59,25 +70,57 @@ def _module(module: str, package: Path) -> tuple[str, frozenset[str]]:
     """(hash, imported modules of the package) of one module."""
     path = _path(module, package)
     assert path is not None, module
-    tree = ast.parse(path.read_bytes(), str(path))
-    imports = frozenset(_imports(tree, module, path, package))
-    digest = hashlib.sha256(repr(_canonical(tree)).encode()).hexdigest()
-    return digest, imports
+    source = path.read_bytes()
+    known, key = _remembered(package), hashlib.sha256(f"{module} {path.name}\n".encode() + source).hexdigest()
+    if key not in known:
+        tree = ast.parse(source, str(path))
+        parts: list[str] = []
+        _write_canonical(tree, parts.append)
+        digest = hashlib.sha256("".join(parts).encode()).hexdigest()
+        known[key] = (digest, sorted(set(_imports(tree, module, path))))
+        _forgotten.add(package)
+    digest, imports = known[key]
+    return digest, frozenset(name for name in imports if _path(name, package) is not None)
 
 
-def _imports(tree: ast.AST, module: str, path: Path, package: Path) -> Iterator[str]:
+# Parsing takes longer than all the rest. So what was found for a source is kept beside its bytecode, as that is, under a hash
+# of the source: it is never out of date.
+_forgotten: set[Path] = set()
+
+
+@cache
+def _remembered(package: Path) -> dict[str, tuple[str, list[str]]]:
+    try:
+        return json.loads(_memory(package).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _remember(package: Path) -> None:
+    if package in _forgotten and not sys.dont_write_bytecode:
+        with suppress(OSError), written_whole(_memory(package)) as file:
+            file.write(json.dumps(_remembered(package)).encode())
+    _forgotten.discard(package)
+
+
+@cache
+def _memory(package: Path) -> Path:
+    method = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    return package / "__pycache__" / f"fingerprints-{method}.json"
+
+
+def _imports(tree: ast.AST, module: str, path: Path) -> Iterator[str]:
+    """What its import statements may import: of ``from a import b`` both ``a`` and ``a.b``, as b may be a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 up = module.split(".")[: None if path.name == "__init__.py" else -1]
                 base = ".".join([*up[: len(up) - node.level + 1], *([base] if base else [])])
-            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]  # a name may be a submodule
-        else:
-            continue
-        yield from (name for name in names if _path(name, package) is not None)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 @cache
@@ -90,22 +133,37 @@ def _path(module: str, package: Path) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_DOCUMENTED = frozenset({ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef})
 
 
-def _canonical(node: Any) -> Any:
-    """A syntax tree as nested tuples, the same in every version of Python: empty fields left out, no docstrings."""
+def _write_canonical(node: Any, write: Callable[[str], Any]) -> None:
+    """Writes a syntax tree as text that is the same in every version of Python: no empty fields, no docstrings."""
     if isinstance(node, list):
-        return [_canonical(item) for item in node]
-    if not isinstance(node, ast.AST):
-        return node
-    fields = []
-    for name in node._fields:
-        value: Any = getattr(node, name, None)
-        if name == "body" and isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            value = value[1:]
-        if isinstance(node, ast.JoinedStr) and name == "values":  # some versions keep empty texts between its parts
-            value = [part for part in value if not (isinstance(part, ast.Constant) and part.value == "")]
-        if value is not None and value != [] and name != "ctx":
-            fields.append((name, _canonical(value)))
-    return type(node).__name__, fields
+        write("[")
+        for item in node:
+            _write_canonical(item, write)
+        write("]")
+    elif isinstance(node, ast.AST):
+        kind = type(node)
+        write(f"{kind.__name__}(")
+        fields = node.__dict__
+        for name in kind._fields:
+            value: Any = fields.get(name)
+            if name == "body" and kind in _DOCUMENTED and _is_docstring(value[0] if value else None):
+                value = value[1:]
+            if kind is ast.JoinedStr:  # some versions keep empty texts between its parts
+                value = [part for part in value if not (isinstance(part, ast.Constant) and part.value == "")]
+            if value is not None and value != [] and name != "ctx":
+                write(f"{name}=")
+                _write_canonical(value, write)
+        write(")")
+    else:
+        write(f"{node!r},")
+
+
+def _is_docstring(statement: ast.stmt | None) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,6 @@ from nmepkg.study.fingerprint import fingerprint
 from nmepkg.study.spec import Spec
 
 _TRAINING = "nmepkg.training.loop"  # what decides a number; not what reports it
-_DATA_STORE = "nmepkg.data.store"
 
 
 def canonical(spec: Spec) -> Spec:
@@ -38,19 +38,29 @@ def digest(value: Any) -> str:
     return hashlib.sha256(to_json(value).encode()).hexdigest()[:12]
 
 
-def run_code(spec: Spec) -> str:
-    """The hash of the code that training a spec runs, data preparation apart."""
-    return _code(_TRAINING, *_model_targets(spec), METHODS[spec["method"]["name"]].target)
+def run_targets(spec: Spec) -> list[str]:
+    """The code that training a spec runs, data preparation apart: modules, or ``module:attribute``."""
+    return [_TRAINING, *_model_targets(spec), METHODS[spec["method"]["name"]].target]
 
 
-def measurement_code(spec: Spec) -> str:
-    """The hash of the code that a measurement runs, besides that of the run that it measures."""
-    return _code("nmepkg.measurement.points", MEASUREMENTS[spec["kind"]].target)
+def measurement_targets(spec: Spec) -> list[str]:
+    """The code that a measurement runs, besides that of the run that it measures."""
+    return ["nmepkg.measurement.points", MEASUREMENTS[spec["kind"]].target]
 
 
-def landscape_code(spec: Spec) -> str:
-    """The hash of the code that computes a landscape."""
-    return _code("nmepkg.landscape.compute", *_model_targets(spec))
+def landscape_targets(spec: Spec) -> list[str]:
+    """The code that computes a landscape."""
+    return ["nmepkg.landscape.compute", *_model_targets(spec)]
+
+
+def data_targets(spec: Spec) -> list[str]:
+    """The code that prepares a data set."""
+    return ["nmepkg.data.store", DATASETS[spec["name"]].target]
+
+
+def figure_targets(kind: str) -> list[str]:
+    """The code that draws a figure of a kind."""
+    return ["nmepkg.analysis.render", FIGURES[kind].target]
 
 
 def _model_targets(spec: Spec) -> list[str]:
@@ -65,14 +75,40 @@ def _model_targets(spec: Spec) -> list[str]:
     return [entry.target for entry in entries]
 
 
+def code_hash(targets: Iterable[str]) -> str:
+    """The hash of all modules that some code imports, and of which of their attributes it is."""
+    return _code_hash(tuple(targets))
+
+
+@cache
+def _code_hash(targets: tuple[str, ...]) -> str:
+    named = sorted(target for target in targets if ":" in target)
+    return hashlib.sha256(to_json([fingerprint(modules(targets)), named]).encode()).hexdigest()[:16]
+
+
+def modules(targets: Iterable[str]) -> list[str]:
+    """The modules that targets name."""
+    return [target.partition(":")[0] for target in targets]
+
+
 def data_id(spec: Spec) -> str:
     """``<name>-<hash>`` of a data set, over its spec and the code that makes it."""
-    return f"{spec['name']}-{digest([spec, _code(_DATA_STORE, DATASETS[spec['name']].target)])}"
+    return f"{spec['name']}-{digest([spec, code_hash(data_targets(spec))])}"
 
 
 def run_id(spec: Spec, code: str, data: str) -> str:
     """A readable label and the hash of a canonical spec, its code and its data."""
     return f"{label(spec)}-{digest([spec, code, data])}"
+
+
+def measurement_id(spec: Spec, code: str, run: str) -> str:
+    """``<kind>-<hash>`` of a measurement of a run."""
+    return f"{spec['kind']}-{digest([spec, code, run])}"
+
+
+def landscape_id(spec: Spec, code: str) -> str:
+    """``<activation>-<hash>`` of a landscape."""
+    return f"{spec['activation']['name']}-{digest([spec, code])}"
 
 
 def label(spec: Spec) -> str:
@@ -89,14 +125,3 @@ def label(spec: Spec) -> str:
         f"s{spec['seed']}",
     ]
     return "-".join(parts)
-
-
-@cache
-def _code(root: str, *targets: str) -> str:
-    modules = [root, *(target.partition(":")[0] for target in targets)]
-    return hashlib.sha256(to_json([fingerprint(modules), sorted(targets)]).encode()).hexdigest()[:16]
-
-
-def figure_code(kind: str) -> str:
-    """The hash of the code that draws a figure of a kind."""
-    return _code("nmepkg.analysis.render", FIGURES[kind].target)

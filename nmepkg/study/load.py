@@ -50,7 +50,15 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
         name: _experiment(name, spec, setups, measurements) for name, spec in complete["experiments"].items()
     }
     _refuse_too_many(experiments, complete["limit_runs"])
-    study = Study(path, complete["name"], complete["store"], setups, measurements, landscapes, experiments, {})
+    study = Study(
+        path=path,
+        setups=setups,
+        measurements=measurements,
+        landscapes=landscapes,
+        experiments=experiments,
+        figures={},
+        **{key: complete[key] for key in ("name", "store", "output", "checkpoints")},
+    )
     figures = {name: load_figure(name, spec, study) for name, spec in complete["figures"].items()}
     return replace(study, figures=figures)
 

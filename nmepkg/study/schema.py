@@ -50,6 +50,9 @@ def _list(items: Schema, **extra: Any) -> dict[str, Any]:
 _NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", "maxLength": 100}  # part of file names
 
 
+_PATH = {"type": "string", "pattern": r"^[\w./][\w./+@=:,-]*\Z", "default": "results"}
+
+
 def _named(items: Schema, **extra: Any) -> dict[str, Any]:
     return {"type": "object", "propertyNames": _NAME, "additionalProperties": items, **extra}
 
@@ -170,7 +173,17 @@ STUDY = _mapping(
     {
         "version": {"type": "integer"},
         "name": _NAME,
-        "store": {"type": "string", "pattern": r"^[\w./][\w./+@=:,-]*\Z", "default": "results"},
+        "store": _PATH,
+        "output": _PATH,
+        "checkpoints": {
+            **_mapping(
+                {
+                    "seconds": {"type": ["number", "null"], "minimum": 0, "default": 60.0},
+                    "epochs": {"type": ["integer", "null"], "minimum": 1, "default": None},
+                }
+            ),
+            "default": {},
+        },
         "limit_runs": {**_COUNT, "default": 10000},
         "setups": _named(_SETUP, minProperties=1),
         "experiments": _named(_EXPERIMENT, minProperties=1),

@@ -77,7 +77,9 @@ class Study:
     """A checked study.
 
     Attributes:
-      store: the folder of all results, relative to the working directory.
+      store: the folder of all results, relative to the working directory; several studies may share it.
+      output: the folder of figures and logs.
+      checkpoints: ``seconds`` and ``epochs`` between two of them, or None.
       measurements: name -> canonical spec.
       landscapes: name -> its panels, one an activation: (activation as written, canonical spec).
     """
@@ -85,6 +87,8 @@ class Study:
     path: Path
     name: str
     store: str
+    output: str
+    checkpoints: Mapping[str, float | None]
     setups: Mapping[str, Setup]
     measurements: Mapping[str, Spec]
     landscapes: Mapping[str, tuple[tuple[Spec, Spec], ...]]
@@ -104,7 +108,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Job:
-    """What is computed besides trainings, a measurement of a run or a landscape: canonical spec, hash of its code.
+    """What is computed besides trainings (data, a measurement of a run, a landscape): canonical spec, hash of its code.
 
     Attributes:
       run: the run that is measured.
@@ -144,13 +148,13 @@ class Expansion:
 
     Attributes:
       runs: id -> run.
-      datasets: data id -> spec of the data.
+      datasets: data id -> preparation of the data.
       measurements: id -> measurement of a run.
       landscapes: name in the study -> its panels, one an activation: (activation as written, job).
     """
 
     runs: Mapping[str, Run]
-    datasets: Mapping[str, Spec]
+    datasets: Mapping[str, Job]
     cells: tuple[Cell, ...]
     measurements: Mapping[str, Job] = field(default_factory=dict)
     landscapes: Mapping[str, tuple[tuple[Spec, Job], ...]] = field(default_factory=dict)

@@ -52,11 +52,25 @@ def hyperparameters(spec: Mapping[str, Any], examples: int) -> Hyperparameters:
     return Hyperparameters(*(np.float32(number) for number in numbers))
 
 
+class Position(NamedTuple):
+    """A training between two steps, as a checkpoint holds it.
+
+    Attributes:
+      state: after some steps; its arrays are the next step's to overwrite.
+      history: the evaluations so far.
+    """
+
+    state: State
+    history: list[Row]
+
+
 def train(
     spec: Mapping[str, Any],
     dataset: Dataset,
     report: Callable[[int, Row | None], None],
     snapshot: Callable[[int, State], None],
+    resume: Callable[[Callable[[], State]], Position | None] = lambda shapes: None,
+    between: Callable[[Position, bool], None] = lambda position, epoch_done: None,
 ) -> Outcome:
     """Trains the run of a canonical spec.
 
@@ -70,6 +84,10 @@ def train(
       dataset: split data.
       report: called after every epoch with its number and the evaluation, where there was one.
       snapshot: called with the number of steps taken and the state there, at each of ``training.snapshots``.
+      resume: asked once for where an earlier process came to, given a function that returns the state's shapes; None begins
+        anew. A training that resumes gives the same bits as one that was never interrupted.
+      between: called wherever a training may be resumed from: between two steps, and after an epoch with its evaluation
+        (True). What it raises ends the training.
 
     Raises:
       UserError: the batch is larger than the training set, a snapshot lies beyond the last step, or a loss isn't finite
@@ -94,18 +112,28 @@ def train(
     begin_epoch = jax.jit(program.begin_epoch, donate_argnums=0)
     evaluate = _evaluator(program.evaluate, dataset)
 
-    state = jax.jit(program.init)(np.uint32(spec["seed"]), hyper, data[0])
-    history = [{"epoch": 0, "step": 0, **evaluate(state, hyper)}]
-    for name in (f"{name}_loss" for name in SETS):
-        if not math.isfinite(history[0][name] or 0.0):
-            raise UserError(f"{name}: not a finite number before the first step; check the inputs of the data set")
-    report(0, history[-1])
-    for epoch in range(1, epochs + 1):
-        state = begin_epoch(state)
-        for taken in range((epoch - 1) * steps + 1, epoch * steps + 1):
+    start = (np.uint32(spec["seed"]), hyper, data[0])
+    resumed = resume(lambda: jax.eval_shape(program.init, *start))
+    if resumed is not None:
+        state, history = jax.device_put(resumed.state), resumed.history
+    else:
+        state = jax.jit(program.init)(*start)
+        history = [{"epoch": 0, "step": 0, **evaluate(state, hyper)}]
+        for name in (f"{name}_loss" for name in SETS):
+            if not math.isfinite(history[0][name] or 0.0):
+                raise UserError(f"{name}: not a finite number before the first step; check the inputs of the data set")
+    done = int(state.step)
+    report(done // steps, history[-1])
+    for epoch in range(done // steps + 1, epochs + 1):
+        begun = max(done, (epoch - 1) * steps)
+        if begun == (epoch - 1) * steps:
+            state = begin_epoch(state)
+        for taken in range(begun + 1, epoch * steps + 1):
             state = step(state, hyper, data)
             if taken in wanted:
                 snapshot(taken, state)
+            if taken < epoch * steps:
+                between(Position(state, history), False)
         row = None
         finite = math.isfinite(float(state.loss))
         if finite and (epoch % training["evaluate_every"] == 0 or epoch == epochs):
@@ -116,6 +144,7 @@ def train(
         if row:
             history.append(row)
         report(epoch, row)
+        between(Position(state, history), True)
     return Outcome(state, history, None)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,39 +11,57 @@ import jax
 import numpy as np
 from flax import traverse_util
 
+from nmepkg import records
 from nmepkg.errors import UserError
-from nmepkg.files import written_whole
+from nmepkg.files import file_sha256, written_whole
+from nmepkg.storage import RESULT
 from nmepkg.training.loop import Outcome
 from nmepkg.training.step import State
 
-FORMAT = 1
 
-
-def describe(run: str, spec: Mapping[str, Any], outcome: Outcome, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of ``result.json``. Everything but ``provenance`` is the same each time a run is repeated.
+def describe(outcome: Outcome) -> dict[str, Any]:
+    """What ``result.json`` says of the training itself: the same, to the bit, each time a run is repeated.
 
     ``final`` is the last evaluation (of a diverged run, the last finite one); ``best_validation`` the evaluation with the
     highest validation accuracy, the earliest of equals, null without a validation set.
     """
     validated = [row for row in outcome.history if row["validation_accuracy"] is not None]
     return {
-        "format": FORMAT,
-        "run": run,
-        "spec": dict(spec),
         "status": "completed" if outcome.diverged is None else "diverged",
         "diverged": outcome.diverged,
         "final": outcome.history[-1],
         "best_validation": max(validated, key=lambda row: row["validation_accuracy"], default=None),
         "history": outcome.history,
-        "provenance": dict(provenance),
     }
 
 
-def write(directory: Path, description: Mapping[str, Any], outcome: Outcome) -> None:
-    """Writes a run's parameters, then its result: where that is, everything is there."""
+def write(
+    directory: Path, run: str, spec: Mapping[str, Any], outcome: Outcome, provenance: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Writes a run's parameters, then its result: where that is, everything is there. Returns the result's content.
+
+    Raises:
+      UserError: a snapshot that the spec asks for is missing.
+      OSError: the folder cannot be written.
+    """
     write_state(directory / "params.npz", outcome.state)
-    with written_whole(directory / "result.json") as file:
-        file.write(json.dumps(description, indent=1, allow_nan=False).encode() + b"\n")
+    taken = int(outcome.state.step)
+    snapshots = [snapshot_path(directory, step) for step in spec["training"]["snapshots"] if step <= taken]
+    missing = [path for path in snapshots if not path.is_file()]
+    if missing:
+        raise UserError(
+            f"{missing[0]}: this snapshot was deleted during the training; delete {directory} and run again"
+        )
+    files = [directory / "params.npz", *snapshots]
+    content = {
+        "run": run,
+        "spec": dict(spec),
+        **describe(outcome),
+        "files": {str(path.relative_to(directory)): file_sha256(path) for path in files},
+        "provenance": dict(provenance),
+    }
+    records.write(directory / "result.json", RESULT, content)
+    return content
 
 
 def snapshot_path(directory: Path, step: int) -> Path:
@@ -61,16 +78,19 @@ def write_state(path: Path, state: State) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def read_state(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(parameters, running averages) that :func:`write_state` wrote.
+def read_state(path: Path, sha256: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(parameters, running averages) that :func:`write_state` wrote to a file with this hash.
 
     Raises:
-      UserError: the file is missing or damaged.
+      UserError: the file is missing, damaged or another.
     """
+    remedy = "delete its run's folder and train it again"
     try:
+        if file_sha256(path) != sha256:
+            raise UserError(f"{path}: changed since the run's result was written; {remedy}")
         with np.load(path) as file:
             arrays = {tuple(key.split("/")): file[key] for key in file.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: cannot be read ({error}); delete its run's folder and train it again") from None
+        raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
     variables = traverse_util.unflatten_dict(arrays)
     return variables["params"], variables.get("batch_stats", {})

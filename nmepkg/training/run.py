@@ -1,21 +1,28 @@
 """One run, from a canonical spec and prepared data to its files.
 
 The numbers come from :mod:`nmepkg.training.loop`, and a run's id stands for what that imports and for what the registry
-names. Nothing here, nor in the modules of progress, provenance, compilation and files, may change a number.
+names. Nothing here, nor in the modules of checkpoints, journal, progress, provenance and compilation, may change a number.
 """
 
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from nmepkg import records
 from nmepkg.data import store
+from nmepkg.errors import UserError
+from nmepkg.files import locked
+from nmepkg.storage import RESULT
 from nmepkg.training import compilation, loop, result
+from nmepkg.training.checkpoint import NEVER, Checkpoints, Interval, StoppedError
+from nmepkg.training.journal import Journal
 from nmepkg.training.progress import Progress
-from nmepkg.training.provenance import provenance
+from nmepkg.training.provenance import Account
+from nmepkg.training.step import State
 
 
 def run(
@@ -26,12 +33,16 @@ def run(
     name: str,
     code: str,
     cache: Path | None = None,
+    interval: Interval = NEVER,
+    stopping: Callable[[], bool] = lambda: False,
+    verify: Callable[[], None] = lambda: None,
     stream: TextIO = sys.stderr,
 ) -> dict[str, Any]:
     """Trains a run and writes ``result.json``, ``params.npz`` and the snapshots that its spec asks for.
 
     The result depends on spec, data, code, library versions and device alone; on the same machine, a repeated run is equal
-    to the bit outside its ``provenance``.
+    to the bit outside its ``provenance``, and so is one that was killed and resumed. A run that is finished is left as it is,
+    and of two processes that train the same run, one waits for the other.
 
     Args:
       spec: canonical and complete, as the study expands it.
@@ -40,6 +51,9 @@ def run(
       name: the run's id.
       code: hash of the code, recorded.
       cache: folder of the compilation cache; None compiles afresh.
+      interval: when checkpoints are due.
+      stopping: asked after every step whether to end, with a checkpoint.
+      verify: called after every epoch; raises if the modules in use are not those that ``code`` is the hash of.
       stream: where progress goes.
 
     Returns:
@@ -47,28 +61,75 @@ def run(
 
     Raises:
       UserError: data that are missing, damaged or too few.
+      StoppedError: it was asked to stop, and has written a checkpoint.
       OSError: the directory cannot be written.
     """
-    started = time.time()
-    if cache is not None:
-        compilation.enable_cache(cache)
-    dataset = store.read(data, spec["validation"]["fraction"], spec["validation"]["seed"])
-    directory.mkdir(parents=True, exist_ok=True)  # now, rather than fail after the training
-    outcome = loop.train(
-        spec,
-        dataset,
-        report=Progress(spec["training"]["epochs"], stream),
-        snapshot=lambda step, state: result.write_state(result.snapshot_path(directory, step), state),
-    )
-    if outcome.diverged is not None:
-        stream.write(f"diverged in epoch {outcome.diverged['epoch']}: the loss is no longer a finite number\n")
-    origin = {
-        "code": code,
-        "data_sha256": dataset.sha256,
-        **provenance(),
-        "start": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        "wall_seconds": round(time.time() - started, 3),
-    }
-    description = result.describe(name, spec, outcome, origin)
-    result.write(directory, description, outcome)
-    return description
+
+    def say(line: str) -> None:
+        print(line, file=stream, flush=True)
+
+    waiting: list[str] = []
+
+    def wait() -> None:
+        if stopping():
+            raise StoppedError
+        if not waiting:
+            waiting.append("another process trains this run: waiting for it to end")
+            say(waiting[0])
+
+    with locked(directory / ".lock", wait), compilation.cache(cache):
+        if (directory / "result.json").exists():
+            say("finished already: nothing to do")
+            return records.read(directory / "result.json", RESULT, {"run": name, "spec": dict(spec)})
+        account = Account(code=code)
+        journal = Journal(directory / "state.json", spec["training"]["epochs"])
+        checkpoints = Checkpoints(directory / "checkpoint.npz", name, interval, stopping, account)
+        progress = Progress(spec["training"]["epochs"], stream)
+
+        def resume(shapes: Callable[[], State]) -> loop.Position | None:
+            try:
+                position = checkpoints.resume(shapes)
+            except records.DamagedError as problem:
+                say(f"{problem}. Training begins anew")
+                return None
+            if position is not None:
+                journal.spent = account.spent
+                say(f"continues after step {position.state.step} of an earlier process")
+            return position
+
+        def report(epoch: int, row: loop.Row | None) -> None:
+            progress(epoch, row)
+            journal(epoch, row)
+            verify()
+
+        with _noting_failure(journal):
+            dataset = store.read(data, spec["validation"]["fraction"], spec["validation"]["seed"])
+            outcome = loop.train(
+                spec,
+                dataset,
+                report=report,
+                snapshot=lambda step, state: result.write_state(result.snapshot_path(directory, step), state),
+                resume=resume,
+                between=checkpoints,
+            )
+            if outcome.diverged is not None:
+                say(f"diverged in epoch {outcome.diverged['epoch']}: the loss is no longer a finite number")
+            provenance = {"data_sha256": dataset.sha256, **account.provenance()}
+            content = result.write(directory, name, spec, outcome, provenance)
+        for leftover in ("checkpoint.npz", "state.json", ".lock"):
+            (directory / leftover).unlink(missing_ok=True)
+        return content
+
+
+@contextmanager
+def _noting_failure(journal: Journal) -> Iterator[None]:
+    """Leaves word of how a training ended before its end, as far as the disk still takes it."""
+    try:
+        yield
+    except StoppedError:
+        journal.write("stopped")
+        raise
+    except Exception as error:
+        with suppress(OSError):
+            journal.write("failed", str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
+        raise

@@ -1,15 +1,28 @@
-def figure_inputs(wildcards):
-    figure = STUDY.figures[wildcards.figure]
+def planned(table, id):
+    """What the study plans under an id. Jobs of a cluster read the study again, when it may have changed."""
+    if id not in table:
+        raise WorkflowError(f"{id}: study or code changed since this job was planned; run snakemake again")
+    return table[id]
+
+
+def job_arguments(id, job):
+    """What every job gets: what to compute, with which code, into which store."""
+    return shlex.join(["--id", id, "--spec", to_json(job.spec), "--code", job.code, "--store", STUDY.store])
+
+
+def figure_inputs(name):
+    """Files that a figure is drawn from."""
+    figure = STUDY.figures[name]
     if figure.landscape is not None:
-        return [f"{STORE}/landscapes/{job.id}.npz" for _, job in EXPANSION.landscapes[figure.landscape]]
+        return [STORE.landscape(job.id) for _, job in EXPANSION.landscapes[figure.landscape]]
     jobs = [EXPANSION.measurements[id] for id in EXPANSION.measurements_of(figure)]
     return [
-        *(f"{STORE}/runs/{run}/result.json" for run in EXPANSION.runs_of(figure)),
-        *(f"{STORE}/measurements/{job.run}/{job.id}.json" for job in jobs),
+        *(STORE.result(run) for run in EXPANSION.runs_of(figure)),
+        *(STORE.measurement(job.run, job.id) for job in jobs),
     ]
 
 
-def figure_label(wildcards):
+def figure_label(name):
     # The report sorts by label: the place in the study comes first.
-    place = list(STUDY.figures).index(wildcards.figure) + 1
-    return f"{place:02}. {STUDY.figures[wildcards.figure].title or wildcards.figure}"
+    place = list(STUDY.figures).index(name) + 1
+    return f"{place:02}. {STUDY.figures[name].title or name}"

@@ -1,12 +1,12 @@
 rule data:
     output:
-        arrays=f"{STORE}/data/{{data}}.npz",
-        description=f"{STORE}/data/{{data}}.json",
+        arrays=STORE.data("{data}"),
+        description=STORE.data("{data}").with_suffix(".json"),
     log:
-        f"{STORE}/logs/data/{{data}}.log",
+        f"{LOGS}/data/{{data}}.log",
     params:
-        spec=lambda wildcards: shlex.quote(to_json(EXPANSION.datasets[wildcards.data])),
+        job=lambda wildcards: job_arguments(wildcards.data, planned(EXPANSION.datasets, wildcards.data)),
     message:
         "Preparing {wildcards.data}"
     shell:
-        "python workflow/scripts/prepare_data.py --spec {params.spec} --out {output.arrays} >{log} 2>&1"
+        "python workflow/scripts/prepare_data.py {params.job} >{log} 2>&1"

@@ -1,41 +1,47 @@
-rule figure:
-    input:
-        figure_inputs,
-    output:
-        multiext(f"{FIGURES}/{{figure}}", ".pdf", ".png", ".runs.csv"),
-        svg=report(
-            f"{FIGURES}/{{figure}}.svg",
-            caption="../report/figure.rst",
-            category="Figures",
-            labels=lambda wildcards: {"figure": figure_label(wildcards), "as": "plot"},
-        ),
-        csv=report(
-            f"{FIGURES}/{{figure}}.csv",
-            caption="../report/table.rst",
-            category="Figures",
-            labels=lambda wildcards: {"figure": figure_label(wildcards), "as": "table"},
-        ),
-    log:
-        f"{STORE}/logs/figure/{STUDY.name}/{{figure}}.log",
-    params:
-        study=shlex.quote(str(STUDY_FILE)),
-        stem=f"{FIGURES}/{{figure}}",
-        caption=lambda wildcards: STUDY.figures[wildcards.figure].caption,
-        # Changes with what the figure shows and with the code that draws it, so that either draws it again.
-        digest=lambda wildcards: figure_digest(STUDY, EXPANSION, STUDY.figures[wildcards.figure]),
-    message:
-        "Drawing {wildcards.figure}"
-    shell:
-        "python workflow/scripts/figure.py --study {params.study} --figure {wildcards.figure} --out {params.stem} "
-        "--digest {params.digest} >{log} 2>&1"
-
-
-# One target a figure: `snakemake figure_1`.
+# Two rules a figure: one that draws it, and one that is its target, `snakemake figure_1`.
 for name in STUDY.figures:
+    digest = figure_digest(STUDY, EXPANSION, STUDY.figures[name])
 
     rule:
         name:
-            name
+            f"draw_{name}"
         input:
-            f"{FIGURES}/{name}.pdf",
+            figure_inputs(name),
+        output:
+            multiext(f"{FIGURES}/{name}", ".pdf", ".png", ".runs.csv"),
+            svg=report(
+                f"{FIGURES}/{name}.svg",
+                caption="../report/figure.rst",
+                category="Figures",
+                labels={"figure": figure_label(name), "as": "plot"},
+            ),
+            csv=report(
+                f"{FIGURES}/{name}.csv",
+                caption="../report/table.rst",
+                category="Figures",
+                labels={"figure": figure_label(name), "as": "table"},
+            ),
+            # Named by what the figure shows and the code that draws it: whatever else there is, this is missing if either changed.
+            record=figure_record(Path(FIGURES), name, digest),
+        log:
+            f"{LOGS}/figure/{STUDY.name}/{name}.log",
+        params:
+            study=shlex.quote(str(STUDY_FILE)),
+            name=name,
+            folder=FIGURES,
+            caption=STUDY.figures[name].caption,
+            digest=digest,
+        message:
+            f"Drawing {name}"
+        shell:
+            "python workflow/scripts/figure.py --study {params.study} --figure {params.name} --out {params.folder} "
+            "--digest {params.digest} >{log} 2>&1"
+
+    # The files behind it too: one that is gone is computed again, though the figure is still there.
+    rule:
+        name:
+            name
         localrule: True
+        input:
+            figure_record(Path(FIGURES), name, digest),
+            figure_inputs(name),

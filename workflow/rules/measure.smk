@@ -1,38 +1,33 @@
 rule measure:
     input:
-        result=f"{STORE}/runs/{{run}}/result.json",
-        data=lambda wildcards: ancient(f"{STORE}/data/{EXPANSION.runs[wildcards.run].data_id}.npz"),
+        STORE.result("{run}"),
+        lambda wildcards: ancient(STORE.data(planned(EXPANSION.runs, wildcards.run).data_id)),
     output:
-        f"{STORE}/measurements/{{run}}/{{measurement}}.json",
+        STORE.measurement("{run}", "{measurement}"),
     log:
-        f"{STORE}/logs/measure/{{run}}/{{measurement}}.log",
+        f"{LOGS}/measure/{{run}}/{{measurement}}.log",
     threads: 1
     params:
-        spec=lambda wildcards: shlex.quote(to_json(EXPANSION.measurements[wildcards.measurement].spec)),
-        code=lambda wildcards: EXPANSION.measurements[wildcards.measurement].code,
-        run=subpath(input.result, parent=True),
-        cache=f"{STORE}/cache/jax",
+        job=lambda wildcards: job_arguments(
+            wildcards.measurement, planned(EXPANSION.measurements, wildcards.measurement)
+        ),
     message:
         "Measuring {wildcards.measurement} of {wildcards.run}"
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/measure.py --measurement {wildcards.measurement} --spec {params.spec} "
-        "--code {params.code} --run {params.run} --data {input.data} --out {output} --cache {params.cache} >{log} 2>&1"
+        "python workflow/scripts/measure.py {params.job} --run {wildcards.run} >{log} 2>&1"
 
 
 rule landscape:
     output:
-        f"{STORE}/landscapes/{{landscape}}.npz",
+        STORE.landscape("{landscape}"),
     log:
-        f"{STORE}/logs/landscape/{{landscape}}.log",
+        f"{LOGS}/landscape/{{landscape}}.log",
     threads: 1
     params:
-        spec=lambda wildcards: shlex.quote(to_json(LANDSCAPES[wildcards.landscape].spec)),
-        code=lambda wildcards: LANDSCAPES[wildcards.landscape].code,
-        cache=f"{STORE}/cache/jax",
+        job=lambda wildcards: job_arguments(wildcards.landscape, planned(LANDSCAPES, wildcards.landscape)),
     message:
         "Computing landscape {wildcards.landscape}"
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/landscape.py --spec {params.spec} --code {params.code} --out {output} "
-        "--cache {params.cache} >{log} 2>&1"
+        "python workflow/scripts/landscape.py {params.job} >{log} 2>&1"

@@ -1,22 +1,22 @@
+# Machine settings: no parameter of the rule, or a change would train everything again.
+CHECKPOINTS = " ".join(f"--checkpoint-{unit} {every:g}" for unit, every in STUDY.checkpoints.items() if every is not None)
+
+
 rule train:
     input:
         # Named by its content's hash: a newer file is the same data.
-        data=lambda wildcards: ancient(f"{STORE}/data/{EXPANSION.runs[wildcards.run].data_id}.npz"),
+        lambda wildcards: ancient(STORE.data(planned(EXPANSION.runs, wildcards.run).data_id)),
     output:
-        result=f"{STORE}/runs/{{run}}/result.json",
-        params=f"{STORE}/runs/{{run}}/params.npz",
+        STORE.result("{run}"),
+        STORE.run("{run}") / "params.npz",
     log:
-        f"{STORE}/logs/train/{{run}}.log",
+        f"{LOGS}/train/{{run}}.log",
     threads: 1
     params:
-        spec=lambda wildcards: shlex.quote(to_json(EXPANSION.runs[wildcards.run].spec)),
-        code=lambda wildcards: EXPANSION.runs[wildcards.run].code,
-        out=subpath(output.result, parent=True),
-        cache=f"{STORE}/cache/jax",
+        job=lambda wildcards: job_arguments(wildcards.run, planned(EXPANSION.runs, wildcards.run)),
     message:
         "Training {wildcards.run}"
     # NPROC is the size of XLA's thread pool: one thread a job, or parallel jobs fight for the cores.
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/train.py --run {wildcards.run} --spec {params.spec} --code {params.code} "
-        "--data {input.data} --out {params.out} --cache {params.cache} >{log} 2>&1"
+        "python workflow/scripts/train.py {params.job} {CHECKPOINTS} >{log} 2>&1"

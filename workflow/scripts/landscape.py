@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from pathlib import Path
+import job
 
-from nmepkg.errors import UserError
+from nmepkg.study.verify import planned_landscape
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, type=json.loads, help="canonical spec, as JSON")
-    parser.add_argument("--code", required=True, help="hash of the code, recorded with the result")
-    parser.add_argument("--out", required=True, type=Path, help="where the result goes (.npz)")
-    parser.add_argument("--cache", type=Path, help="folder of the compilation cache")
-    arguments = parser.parse_args()
+    arguments = job.parser(__doc__).parse_args()
+    with job.one_line_errors(arguments.id):
+        planned = planned_landscape(arguments.id, arguments.spec, arguments.code)
 
-    from nmepkg.landscape.run import run  # after the arguments: it takes a second
+        from nmepkg.landscape.run import run  # after the arguments: it takes a second
 
-    try:
-        run(arguments.spec, arguments.out, code=arguments.code, cache=arguments.cache)
-    except (UserError, OSError) as error:
-        print(f"{arguments.out.stem}: {error}", file=sys.stderr)
-        sys.exit(2)
+        planned.load()
+        planned.describe(arguments.store)
+        run(
+            arguments.spec,
+            arguments.store.landscape(arguments.id),
+            code=arguments.code,
+            cache=arguments.store.compiled,
+            verify=planned.check_imports,
+        )
 
 
 if __name__ == "__main__":

@@ -2,40 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from pathlib import Path
+import job
 
-from nmepkg.errors import UserError
+from nmepkg import records
+from nmepkg.storage import RESULT
+from nmepkg.study.identity import data_id
+from nmepkg.study.verify import planned_measurement
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--measurement", required=True, help="id of the measurement")
-    parser.add_argument("--spec", required=True, type=json.loads, help="canonical spec of the measurement, as JSON")
-    parser.add_argument("--code", required=True, help="hash of the code, recorded with the result")
-    parser.add_argument("--run", required=True, type=Path, help="folder of the run")
-    parser.add_argument("--data", required=True, type=Path, help="prepared data of the run (.npz)")
-    parser.add_argument("--out", required=True, type=Path, help="where the result goes (.json)")
-    parser.add_argument("--cache", type=Path, help="folder of the compilation cache")
+    parser = job.parser(__doc__)
+    parser.add_argument("--run", required=True, help="id of the run")
     arguments = parser.parse_args()
+    with job.one_line_errors(arguments.id):
+        store = arguments.store
+        result = records.read(store.result(arguments.run), RESULT, {"run": arguments.run})
+        planned = planned_measurement(arguments.id, arguments.spec, arguments.code, arguments.run, result["spec"])
 
-    from nmepkg.measurement.run import run  # after the arguments: it takes a second
+        from nmepkg.measurement.run import run  # after the arguments: it takes a second
 
-    try:
+        planned.load()
+        planned.describe(store)
         run(
             arguments.spec,
-            arguments.run,
-            arguments.data,
-            arguments.out,
-            name=arguments.measurement,
+            result,
+            store.run(arguments.run),
+            store.data(data_id(result["spec"]["data"])),
+            store.measurement(arguments.run, arguments.id),
+            name=arguments.id,
             code=arguments.code,
-            cache=arguments.cache,
+            cache=store.compiled,
+            verify=planned.check_imports,
         )
-    except (UserError, OSError) as error:
-        print(f"{arguments.measurement}: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

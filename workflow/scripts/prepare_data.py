@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-from pathlib import Path
+import job
 
 from nmepkg.data import store
-from nmepkg.errors import UserError
 from nmepkg.registry import DATASETS
+from nmepkg.study.verify import planned_data
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, type=json.loads, help="name and options of the data set, as JSON")
-    parser.add_argument("--out", required=True, type=Path, help="where the arrays go (.npz)")
-    arguments = parser.parse_args()
-    options = {key: value for key, value in arguments.spec.items() if key != "name"}
-    try:
-        store.write(arguments.out, DATASETS[arguments.spec["name"]].load()(**options), arguments.spec)
-    except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    arguments = job.parser(__doc__).parse_args()
+    with job.one_line_errors(arguments.id):
+        planned = planned_data(arguments.id, arguments.spec, arguments.code)
+        planned.load()
+        options = {key: value for key, value in arguments.spec.items() if key != "name"}
+        arrays = DATASETS[arguments.spec["name"]].load()(**options)
+        planned.check_imports()
+        planned.describe(arguments.store)
+        store.write(arguments.store.data(arguments.id), arrays, arguments.spec, code=arguments.code)
 
 
 if __name__ == "__main__":

@@ -1,39 +1,53 @@
-"""Trains one run: ``result.json`` and ``params.npz`` in a folder, from a spec and prepared data."""
+"""Trains one run: ``result.json`` and ``params.npz`` in its folder of the store, from a spec and prepared data.
+
+Killed at any moment, it goes on from its last checkpoint the next time. SIGTERM, SIGUSR1 and SIGINT have it write one and
+exit with code 75, upon which Snakemake, with ``retries``, starts it again.
+"""
 
 from __future__ import annotations
 
-import argparse
-import json
+import signal
 import sys
-from pathlib import Path
 
-from nmepkg.errors import UserError
+import job
+
+from nmepkg.study.identity import data_id
+from nmepkg.study.verify import planned_run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", required=True, help="id of the run")
-    parser.add_argument("--spec", required=True, type=json.loads, help="canonical spec, as JSON")
-    parser.add_argument("--code", required=True, help="hash of the code, recorded with the result")
-    parser.add_argument("--data", required=True, type=Path, help="prepared data (.npz)")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the result")
-    parser.add_argument("--cache", type=Path, help="folder of the compilation cache")
+    parser = job.parser(__doc__)
+    parser.add_argument("--checkpoint-seconds", type=float, help="seconds between checkpoints")
+    parser.add_argument("--checkpoint-epochs", type=int, help="epochs between checkpoints")
     arguments = parser.parse_args()
+    received: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        signal.signal(number, lambda number, frame: received.append(number))
 
-    from nmepkg.training.run import run  # after the arguments: it takes a second
+    with job.one_line_errors(arguments.id):
+        spec, store = arguments.spec, arguments.store
+        planned = planned_run(arguments.id, spec, arguments.code)
 
-    try:
-        run(
-            arguments.spec,
-            arguments.data,
-            arguments.out,
-            name=arguments.run,
-            code=arguments.code,
-            cache=arguments.cache,
-        )
-    except (UserError, OSError) as error:  # a full disk is no bug either
-        print(f"{arguments.run}: {error}", file=sys.stderr)
-        sys.exit(2)
+        from nmepkg.training.checkpoint import Interval, StoppedError  # after the arguments: they take a second
+        from nmepkg.training.run import run
+
+        planned.load()
+        planned.describe(store)
+        try:
+            run(
+                spec,
+                store.data(data_id(spec["data"])),
+                store.run(arguments.id),
+                name=arguments.id,
+                code=arguments.code,
+                cache=store.compiled,
+                interval=Interval(arguments.checkpoint_seconds, arguments.checkpoint_epochs),
+                stopping=lambda: bool(received),
+                verify=planned.check_imports,
+            )
+        except StoppedError:
+            print(f"{arguments.id}: stopped by {signal.Signals(received[0]).name}, to go on later", file=sys.stderr)
+            sys.exit(75)  # EX_TEMPFAIL
 
 
 if __name__ == "__main__":

@@ -1,0 +1,33 @@
+"""What the scripts of jobs share: their arguments, and errors as one line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nmepkg.errors import UserError
+from nmepkg.storage import Store
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Arguments of a job: what it is to compute, as planned, and the store that it reads from and writes to."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--id", required=True, help="id of what is computed, which names its file or folder")
+    parser.add_argument("--spec", required=True, type=json.loads, help="its canonical spec, as JSON")
+    parser.add_argument("--code", required=True, help="hash of the code that the id was made with")
+    parser.add_argument("--store", required=True, type=lambda path: Store(Path(path)), help="folder of all results")
+    return parser
+
+
+@contextmanager
+def one_line_errors(name: str) -> Iterator[None]:
+    """Ends the process with a line and code 2 where the user, or a full disk, is the cause. Bugs keep their traceback."""
+    try:
+        yield
+    except (UserError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
