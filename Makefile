@@ -5,8 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
 REPORT ?= results/report.html
+KILLS ?= 50
 
-.PHONY: figures report test lint format benchmark lock clean
+.PHONY: figures report test soak lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
@@ -18,6 +19,10 @@ report: $(VENV)/figures.stamp
 
 test: lint
 	$(BIN)/pytest -n auto --maxprocesses 8
+
+# Kills a small study fifty times at random moments and compares its results with those of one left alone.
+soak: $(VENV)/dev.stamp
+	KILLS=$(KILLS) $(BIN)/pytest -m soak -s tests/workflow/test_kill.py
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

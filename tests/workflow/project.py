@@ -45,15 +45,23 @@ class Project:
         assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times in {name}"
         self.write(name, text.replace(old, new))
 
-    def snakemake(self, *arguments: str, study: str | None = "study.yaml") -> subprocess.CompletedProcess[str]:
-        """Runs Snakemake on the copy, whose package comes before the installed one."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """In which the copy's package comes before the installed one."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder)}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling the package again for each job takes seconds
+        return environment
+
+    def command(self, *arguments: str, study: str | None = "study.yaml") -> list[str]:
         command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", *arguments]
+        return command if study is None else [*command, "--config", f"study={study}"]
+
+    def snakemake(self, *arguments: str, study: str | None = "study.yaml") -> subprocess.CompletedProcess[str]:
+        """Runs Snakemake on the copy."""
         return subprocess.run(
-            command if study is None else [*command, "--config", f"study={study}"],
+            self.command(*arguments, study=study),
             cwd=self.folder,
-            env=environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

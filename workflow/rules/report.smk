@@ -15,7 +15,7 @@ rule origin:
             labels={"file": "Software and devices (table)"},
         ),
     log:
-        f"{STORE}/logs/origin/{STUDY.name}.log",
+        f"{LOGS}/origin/{STUDY.name}.log",
     params:
         study=shlex.quote(str(STUDY_FILE)),
         text=STUDY_FILE.read_text(),

@@ -1,0 +1,120 @@
+"""Kills at random moments of whatever a workflow runs, and a comparison with one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from tests.workflow.project import Project
+
+STUDY = """\
+version: 1
+name: killed
+checkpoints: {seconds: 0.05, epochs: 1}
+setups:
+  mlp:
+    data: {name: mnist1d, samples: 400}
+    model: {name: mlp, width: 16, depth: 2, batch_norm: true}
+    optimizer: {learning_rate: 0.05, warmup_epochs: 2, weight_decay: 5e-4}
+    training: {epochs: 300, batch_size: 16, evaluate_every: 40, snapshots: [1, 1500, 4001]}
+measurements:
+  step: {kind: alignment, at: [initial, 1500, final], examples: 64}
+experiments:
+  penalty: {setups: [mlp], methods: [psam], activations: [gelu], rho: [0, 0.1], seeds: [0], measurements: [step]}
+  noise: {setups: [mlp], methods: [weight_noise], activations: [gelu], sigma2: [1e-4], seeds: [0], measurements: [step]}
+figures:
+  curve: {experiments: [penalty], x: rho}
+  step: {experiments: [penalty], measurement: step, x: rho, y: norm_N, lines: at}
+"""
+
+# What is killed, with which signal: a training; Snakemake, whose jobs go on; all its processes at once.
+TARGETS = (
+    ("training", signal.SIGKILL),
+    ("training", signal.SIGTERM),
+    ("training", signal.SIGUSR1),
+    ("snakemake", signal.SIGKILL),
+    ("everything", signal.SIGKILL),
+    ("everything", signal.SIGINT),
+)
+
+
+def start(project: Project) -> subprocess.Popen[bytes]:
+    """Snakemake and its jobs, in a process group of their own."""
+    with (project.folder / "output.txt").open("ab") as output:
+        return subprocess.Popen(
+            project.command("all"),
+            cwd=project.folder,
+            env=project.environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def trainings(project: Project) -> Iterator[int]:
+    """Process ids of the project's trainings, orphans too."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"workflow/scripts/train.py" in command and os.readlink(entry / "cwd") == str(project.folder):
+                yield int(entry.name)
+
+
+def kill(project: Project, workflow: subprocess.Popen[bytes], target: str, number: signal.Signals) -> bool:
+    """Sends a signal; whether there was anything to send it to."""
+    try:
+        if target == "training":
+            os.kill(random.choice(list(trainings(project))), number)
+        elif target == "snakemake":
+            os.kill(workflow.pid, number)
+        else:
+            os.killpg(workflow.pid, number)
+    except (IndexError, ProcessLookupError):
+        return False
+    return True
+
+
+def disturb(project: Project, kills: int, seed: int) -> list[str]:
+    """Starts the workflow again and again until so many signals hit; returns what was hit and when, a line each."""
+    generator = random.Random(seed)
+    random.seed(seed)
+    account: list[str] = []
+    workflow = start(project)
+    begun = time.monotonic()
+    while len(account) < kills:
+        time.sleep(generator.uniform(0.1, 4.0))
+        target, number = generator.choice(TARGETS)
+        if workflow.poll() is not None:
+            workflow, begun = start(project), time.monotonic()
+        elif kill(project, workflow, target, number):
+            account.append(f"{number.name} to {target} after {time.monotonic() - begun:.1f} s")
+            if target != "training":
+                workflow.wait(timeout=120)
+    workflow.wait(timeout=300)
+    while list(trainings(project)):  # orphans of a killed Snakemake
+        time.sleep(0.1)
+    return account
+
+
+def results(project: Project) -> dict[str, bytes | dict[str, object]]:
+    """What a workflow computed, without where and when."""
+    found: dict[str, bytes | dict[str, object]] = {}
+    for path in sorted(project.folder.glob("results/**/*")):
+        name = str(path.relative_to(project.folder))
+        if path.suffix == ".npz":
+            with np.load(path) as file:
+                found[name] = b"".join(file[key].tobytes() for key in sorted(file.files))
+        elif path.name.endswith(".csv"):
+            found[name] = path.read_bytes()
+        elif path.suffix == ".json" and path.parts[-3] in ("runs", "measurements"):
+            found[name] = {k: v for k, v in json.loads(path.read_text()).items() if k not in ("provenance", "sha256")}
+    return found

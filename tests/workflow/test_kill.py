@@ -1,0 +1,114 @@
+"""Kill anything at any moment: the next start goes on, and the results are those of a workflow left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nmepkg.study.expand import expand
+from nmepkg.study.identity import to_json
+from nmepkg.study.load import load
+from nmepkg.study.spec import Run
+from tests.workflow.kills import STUDY, disturb, results
+from tests.workflow.project import Project
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("undisturbed"))
+    project.write("study.yaml", STUDY)
+    done = project.snakemake("all")
+    assert done.returncode == 0, done.stdout
+    return project
+
+
+def compare(undisturbed: Project, folder: Path, kills: int, seed: int) -> None:
+    project = Project(folder)
+    project.write("study.yaml", STUDY)
+    account = disturb(project, kills, seed)
+    done = project.snakemake("all")
+    assert done.returncode == 0, "\n".join([*account, done.stdout])
+    expected, found = results(undisturbed), results(project)
+    assert expected.keys() == found.keys()
+    assert [name for name in expected if expected[name] != found[name]] == [], "\n".join(account)
+    runs = project.folder / "results" / "runs"
+    left = {path.name for path in runs.glob("*/*")}
+    resumed = [json.loads(path.read_text())["provenance"]["earlier"] for path in runs.glob("*/result.json")]
+    print(*account, f"segments before the last: {[len(earlier) for earlier in resumed]}", sep="\n")
+    assert any(resumed) or kills < 10, "checkpoints were taken up"
+    assert left == {"result.json", "params.npz", "snapshots"}, "no checkpoint, no half file stays"
+
+
+def test_results_survive_kills(undisturbed: Project, tmp_path: Path) -> None:
+    compare(undisturbed, tmp_path, kills=6, seed=1)
+
+
+@pytest.mark.soak
+def test_results_survive_many_kills(undisturbed: Project, tmp_path: Path) -> None:
+    compare(undisturbed, tmp_path, kills=int(os.environ.get("KILLS", "50")), seed=2)
+
+
+def script(project: Project, run: Run) -> subprocess.Popen[str]:
+    """The training of one run, as a job of the workflow runs it."""
+    arguments = ["--id", run.id, "--spec", to_json(run.spec), "--code", run.code, "--store", "results"]
+    return subprocess.Popen(
+        [sys.executable, "workflow/scripts/train.py", *arguments],
+        cwd=project.folder,
+        env=project.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_has_a_training_write_a_checkpoint_and_ask_for_another_try(
+    undisturbed: Project, tmp_path: Path, number: signal.Signals
+) -> None:
+    project = Project(tmp_path)
+    project.write("study.yaml", STUDY.replace("epochs: 300", "epochs: 100000"))
+    shutil.copytree(undisturbed.folder / "results" / "data", tmp_path / "results" / "data")
+    run = next(iter(expand(load(tmp_path / "study.yaml")).runs.values()))
+    folder = tmp_path / "results" / "runs" / run.id
+
+    def stopped_at() -> int:
+        training = script(project, run)
+        while not (folder / "state.json").exists():
+            assert training.poll() is None, training.communicate()
+            time.sleep(0.05)
+        time.sleep(0.5)
+        training.send_signal(number)
+        error = training.communicate(timeout=60)[1]
+        assert training.returncode == 75, error
+        assert error.splitlines()[-1] == f"{run.id}: stopped by {number.name}, to go on later"
+        state = json.loads((folder / "state.json").read_text())
+        assert state["status"] == "stopped"
+        assert not (folder / "result.json").exists()
+        (folder / "state.json").unlink()
+        found = re.search(r"continues after step (\d+)", error)
+        return int(found[1]) if found else 0
+
+    assert stopped_at() == 0
+    first = stopped_at()
+    assert first > 0
+    assert stopped_at() > first
+
+
+def test_two_trainings_of_one_run_are_one(undisturbed: Project, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("study.yaml", STUDY)
+    shutil.copytree(undisturbed.folder / "results" / "data", tmp_path / "results" / "data")
+    run = next(iter(expand(load(tmp_path / "study.yaml")).runs.values()))
+    both = [script(project, run) for _ in range(2)]
+    errors = [training.communicate(timeout=120)[1] for training in both]
+    assert [training.returncode for training in both] == [0, 0], errors
+    assert sum("finished already: nothing to do" in error for error in errors) == 1
+    assert sum("another process trains this run" in error for error in errors) == 1
