@@ -53,6 +53,15 @@ def read_landscape(path: Path, spec: Mapping[str, Any]) -> Landscape:
     return Landscape(arrays, description["provenance"])
 
 
+def describe(path: Path) -> dict[str, Any] | None:
+    """What a landscape says of itself, its arrays unread; None where that is damaged."""
+    try:
+        with np.load(path) as file:
+            return records.unseal(str(file["description"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
 def table(panels: Sequence[Panel]) -> pd.DataFrame:
     """The numbers of a figure, a row a point: w1, w2, activation, loss, norm_N, norm_N_layer, norm_G.
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from nmepkg.errors import UserError
 from nmepkg.registry import Schema
 from nmepkg.study.schema import ENTRIES, entry_schema
+from nmepkg.study.strict_yaml import shortened
 
 
 class StudyError(UserError):
@@ -22,13 +24,36 @@ class StudyError(UserError):
         super().__init__(f"{where}: {what}" if where else what)
 
 
+def _whole(_: Any, value: Any) -> bool:
+    """Whether a value is a whole number that fits into 64 bits: 2.0 is one, 1e300 and true are none."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and abs(value) < 2**63 and value == int(value)
+
+
+def _unique(_: Any, wanted: bool, value: Any, __: Schema) -> Iterator[ValidationError]:
+    """As jsonschema's own, but not slow where a list is long and mixed."""
+    seen = set()
+    for part in value if wanted and isinstance(value, list) else ():
+        same = json.dumps(part, sort_keys=True) if isinstance(part, list | dict) else (isinstance(part, bool), part)
+        if same in seen:
+            yield ValidationError(f"{shown(part)} is listed twice; remove one")
+            return
+        seen.add(same)
+
+
+_Validator = extend(
+    Draft202012Validator,
+    {"uniqueItems": _unique},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _whole),
+)
+
+
 def check(value: Any, schema: Schema, where: str = "") -> Any:
     """Checks a value and returns it complete: with defaults, and numbers of their declared type.
 
     Raises:
       StudyError: names the place and, for a wrong key, the nearest valid one.
     """
-    error = min(Draft202012Validator(schema).iter_errors(value), key=_order, default=None)
+    error = min(_Validator(schema).iter_errors(value), key=_order, default=None)
     if error is not None:
         raise StudyError(join(where, *error.absolute_path), _message(error))
     return _complete(value, schema)
@@ -67,26 +92,33 @@ def check_entry(kind: str, value: Any, where: str, key: str = "name") -> dict[st
 
 
 def shown(value: Any) -> str:
-    """A value as a study writes it: null and true, where Python has None and True."""
-    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
+    """A value as a study writes it: null and true, where Python has None and True. A long one is cut off."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else shortened(repr(value))
 
 
 def suggestion(wrong: Any, valid: Iterable[str]) -> str:
     """``did you mean 'x'?``, or what there is to choose from."""
     valid = list(valid)
-    near = difflib.get_close_matches(str(wrong), valid, n=1)
+    if not valid:
+        return "the study has none, so add it"
+    near = difflib.get_close_matches(str(wrong)[:100], valid, n=1)
     return f"did you mean {near[0]!r}?" if near else f"choose from {_listed(valid)}"
 
 
 def join(where: str, *parts: str | int) -> str:
     """``experiments.a.rho[2]``."""
     for part in parts:
-        where = f"{where}[{part}]" if isinstance(part, int) else f"{where}.{part}" if where else part
+        if isinstance(part, int):
+            where = f"{where}[{part}]"
+        else:
+            part = part if part.isprintable() else json.dumps(part)
+            where = f"{where}.{part}" if where else part
     return where
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    names = list(names)
+    return ", ".join(names[:20] + (["…"] if len(names) > 20 else []))
 
 
 def _complete(value: Any, schema: Schema) -> Any:
@@ -107,14 +139,15 @@ def _complete(value: Any, schema: Schema) -> Any:
     return value
 
 
+# What a type is called, and an example.
 _TYPES = {
-    "object": "a mapping",
-    "array": "a list",
-    "string": "text",
-    "number": "a number",
-    "integer": "a whole number",
-    "boolean": "true or false",
-    "null": "null",
+    "object": ("a mapping", "{key: value}"),
+    "array": ("a list", "[a, b]"),
+    "string": ("text", "name"),
+    "number": ("a number", "0.1"),
+    "integer": ("a whole number", "3"),
+    "boolean": ("true or false", "true"),
+    "null": ("null", "null"),
 }
 
 
@@ -126,36 +159,46 @@ def _message(error: ValidationError) -> str:
             valid = cast(Schema, error.schema)["properties"]
             unknown = next(key for key in value if key not in valid)
             if list(valid) == ["name"]:
-                return f"unknown key {unknown!r}; {value['name']!r} has no options"
-            return f"unknown key {unknown!r}; {suggestion(unknown, valid)}"
+                return f"unknown key {shown(unknown)}; {value['name']!r} has no options, so remove it"
+            return f"unknown key {shown(unknown)}; {suggestion(unknown, valid)}"
         case "required":
-            return f"the key {next(key for key in limit if key not in value)!r} is missing"
+            return f"the key {next(key for key in limit if key not in value)!r} is missing; add it"
         case "type":
             kinds = [limit] if isinstance(limit, str) else limit
-            return f"{shown(value)} is not {' or '.join(_TYPES[kind] for kind in kinds)}"
+            example = f"[{value}]" if kinds == ["array"] and isinstance(value, str) else _TYPES[kinds[0]][1]
+            return f"{shown(value)} is not {' or '.join(_TYPES[kind][0] for kind in kinds)}; write, say, {shortened(example)}"
         case "enum":
             return f"unknown value {shown(value)}; {suggestion(value, map(str, limit))}"
         case "pattern" if error.absolute_path and error.absolute_path[-1] in ("store", "output"):
-            return f"{value!r} is not a plain path; use letters, digits and . / _ - without blanks or braces"
+            return f"{shown(value)} is not a plain path; use letters, digits and . / _ - without blanks or braces"
         case "pattern":
-            return f"{value!r} is not a name; use letters, digits, '_' and '-', starting with a letter or digit"
+            return f"{shown(value)} is not a name; use letters, digits, '_' and '-', starting with a letter or digit"
         case "maxLength":
-            return f"{value[:20] + '…'!r} is longer than {limit} characters, which file names have no room for"
+            return (
+                f"{value[:20] + '…'!r} is longer than {limit} characters, which file names have no room for; shorten it"
+            )
         case "minimum":
-            return f"{value} is below the smallest allowed value, {limit}"
+            return f"{shown(value)} is below the smallest allowed value, {limit}"
         case "maximum":
-            return f"{value} is above the largest allowed value, {limit}"
+            return f"{shown(value)} is above the largest allowed value, {limit}"
         case "exclusiveMinimum":
-            return f"{value} is not above {limit}"
+            return f"{shown(value)} is not above {limit}; write a larger one"
         case "exclusiveMaximum":
-            return f"{value} is not below {limit}"
+            return f"{shown(value)} is not below {limit}; write a smaller one"
         case "multipleOf":
-            return f"{value} is not a multiple of {limit}"
-        case "uniqueItems":
-            repeated = next(part for i, part in enumerate(value) if part in value[:i])
-            return f"{shown(repeated)} is listed twice"
-        case "minItems":
+            return f"{shown(value)} is not a multiple of {limit}; write one that is"
+        case "minItems" if not value:
             return "is empty; give at least one value"
+        case "minItems" | "maxItems":
+            return f"has {len(value)} {'value' if len(value) == 1 else 'values'}; give {limit}"
         case "minProperties":
             return "is empty; name at least one"
+        case "anyOf":
+            return f"{shown(value)} is none of {', '.join(map(_alternative, limit))}; write one of them"
     return error.message
+
+
+def _alternative(schema: Schema) -> str:
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    return f"{_TYPES[schema['type']][0]} from {schema['minimum']}"

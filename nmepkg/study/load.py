@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,18 +31,21 @@ def load(path: Path) -> Study:
         return _study(path, content)
     except StudyError as problem:
         raise UserError(f"{path}: {problem}") from None
-    except OverflowError:
-        raise UserError(f"{path}: holds a number too large to compute with") from None
 
 
 def _study(path: Path, content: Mapping[str, Any]) -> Study:
-    _refuse_non_finite(content, "")
+    _refuse_unusable(content, "")
     version = content.get("version")
-    if isinstance(version, int) and version > schema.VERSION:
-        raise StudyError("version", f"{version} is newer than this nmepkg understands ({schema.VERSION}); update it")
-    if isinstance(version, int) and version < 1:
-        raise StudyError("version", f"unknown version {version}; this nmepkg understands {schema.VERSION}")
+    if isinstance(version, int | float) and version > schema.VERSION:
+        raise StudyError(
+            "version", f"{version} is newer than this nmepkg understands ({schema.VERSION}); update nmepkg"
+        )
+    if isinstance(version, int | float) and version < 1:
+        raise StudyError(
+            "version", f"unknown version {version}; this nmepkg understands {schema.VERSION}, so write that"
+        )
     complete = check(content, schema.STUDY)
+    _refuse_too_many(complete)
 
     setups = {name: _setup(name, spec) for name, spec in complete["setups"].items()}
     measurements = {name: _measurement(name, spec) for name, spec in complete["measurements"].items()}
@@ -49,7 +53,6 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
     experiments = {
         name: _experiment(name, spec, setups, measurements) for name, spec in complete["experiments"].items()
     }
-    _refuse_too_many(experiments, complete["limit_runs"])
     study = Study(
         path=path,
         setups=setups,
@@ -60,6 +63,9 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
         **{key: complete[key] for key in ("name", "store", "output", "checkpoints")},
     )
     figures = {name: load_figure(name, spec, study) for name, spec in complete["figures"].items()}
+    for name in figures:
+        if f"draw_{name}" in figures:
+            raise StudyError(join("figures", f"draw_{name}"), f"is the rule that draws {name!r}; rename the figure")
     return replace(study, figures=figures)
 
 
@@ -72,7 +78,7 @@ def _setup(name: str, spec: Spec) -> Setup:
     if warmup > epochs:
         raise StudyError(
             join("setups", name, "optimizer.warmup_epochs"),
-            f"{warmup:g} is more than the {epochs} of training.epochs; the peak would never be reached",
+            f"{warmup:g} is more than the {epochs} of training.epochs; the peak would never be reached, so shorten it",
         )
     spec["training"]["snapshots"].sort()
     return Setup(name, title, spec)
@@ -80,7 +86,8 @@ def _setup(name: str, spec: Spec) -> Setup:
 
 def _measurement(name: str, spec: Spec) -> Spec:
     checked = check_entry("measurement", spec, join("measurements", name), key="kind")
-    return {**checked, "at": sorted(checked["at"], key=_step)}
+    at = [int(at) if isinstance(at, float) else at for at in checked["at"]]
+    return {**checked, "at": sorted(at, key=_step)}
 
 
 def _step(at: str | int) -> float:
@@ -95,7 +102,7 @@ def _landscape(name: str, spec: Spec) -> tuple[tuple[Spec, Spec], ...]:
     try:
         check_landscape(fixed)
     except UserError as problem:
-        raise StudyError(where, str(problem)) from None
+        raise StudyError("", f"{where}.{problem}") from None  # which begins with the key
     panels = []
     for entry in _entries("activation", spec["activations"], join(where, "activations")):
         activation = check_entry("activation", {k: v for k, v in entry.items() if k != "label"}, where)
@@ -115,7 +122,8 @@ def _experiment(name: str, spec: Spec, setups: Mapping[str, Setup], measurements
     for strength, method in needed.items():
         if strength not in strengths:
             raise StudyError(
-                where, f"the key {strength!r} is missing; the method {method!r} takes its values as strengths"
+                where,
+                f"the key {strength!r} is missing; the method {method!r} takes its values as strengths, so add it",
             )
     for strength in strengths:
         if strength not in needed:
@@ -150,7 +158,8 @@ def _refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
     if entry.loss not in (None, spec["loss"]["name"]):
         raise StudyError(
             where,
-            f"{name!r} is right for the loss {entry.loss!r} only, and setup {setup!r} has {spec['loss']['name']!r}",
+            f"{name!r} is right for the loss {entry.loss!r} only, and setup {setup!r} has {spec['loss']['name']!r}; "
+            "take another method or setup",
         )
     if entry.per_example and MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
         raise StudyError(
@@ -164,48 +173,74 @@ def _refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, w
         if isinstance(at, int) and at not in spec["training"]["snapshots"]:
             raise StudyError(where, f"{name!r} measures at step {at}; add it to setups.{setup}.training.snapshots")
     if measurement["split"] == "validation" and spec["validation"]["fraction"] == 0:
-        raise StudyError(where, f"{name!r} needs validation examples, but setups.{setup}.validation.fraction is 0")
+        raise StudyError(
+            where, f"{name!r} needs validation examples, but setups.{setup}.validation.fraction is 0; raise it"
+        )
 
 
 def _entries(kind: str, values: list[Any], where: str) -> tuple[Spec, ...]:
     """Entries as written, an entry with lists among its options made one entry for each combination."""
     entries: list[Spec] = []
-    seen: list[Spec] = []
+    seen: set[str] = set()
     for i, value in enumerate(values):
         place = join(where, i)
         entry = {"name": value} if isinstance(value, str) else dict(value)
         label = entry.pop("label", None)
         if label is not None and not isinstance(label, str):
-            raise StudyError(join(place, "label"), f"{shown(label)} is not text")
-        grid = {key: option if isinstance(option, list) else [option] for key, option in entry.items()}
+            raise StudyError(join(place, "label"), f"{shown(label)} is not text; put it in quotes")
+        grid = _grid(entry)
         for key, options in grid.items():
             if not options:
                 raise StudyError(join(place, key), "is empty; give at least one value")
         for combination in itertools.product(*grid.values()):
             point = value if isinstance(value, str) else dict(zip(grid, combination, strict=True))
             checked = check_entry(kind, point, place)
-            if checked in seen:  # whatever its label, and with its defaults written or not
-                raise StudyError(place, f"{checked['name']!r} with these options is listed twice")
-            seen.append(checked)
+            text = json.dumps(checked, sort_keys=True)  # whatever its label, and with its defaults written or not
+            if text in seen:
+                raise StudyError(place, f"{checked['name']!r} with these options is listed twice; remove one")
+            seen.add(text)
             written = {key: checked[key] for key in ("name", *grid) if key in checked}
             entries.append(written | ({"label": label} if label is not None else {}))
     return tuple(entries)
 
 
-def _refuse_too_many(experiments: Mapping[str, Experiment], limit: int) -> None:
+def _grid(entry: Spec) -> dict[str, list[Any]]:
+    """The values of each option of an entry: a list holds several."""
+    return {key: option if isinstance(option, list) else [option] for key, option in entry.items()}
+
+
+def _count(entries: list[Any], spec: Spec) -> int:
+    """Into how many points of a grid entries expand, strengths included; nothing is expanded for it."""
     count = 0
-    for e in experiments.values():
-        points = sum(len(e.strengths[s]) if (s := METHODS[m["name"]].strength) else 1 for m in e.methods)
-        count += len(e.setups) * points * len(e.activations) * len(e.seeds)
-    if count > limit:
-        raise StudyError(
-            "limit_runs", f"the experiments ask for {count} runs, more than {limit}; raise it if you mean it"
-        )
+    for value in entries:
+        grid = _grid({"name": value} if isinstance(value, str) else value)
+        grid.pop("label", None)
+        names = grid.pop("name", [])
+        kinds = (METHODS[name].strength if isinstance(name, str) and name in METHODS else None for name in names)
+        strengths = sum(len(spec.get(kind, ())) if kind else 1 for kind in kinds)
+        count += strengths * math.prod(map(len, grid.values()))
+    return count
 
 
-def _refuse_non_finite(value: Any, where: str) -> None:
+def _refuse_too_many(study: Spec) -> None:
+    """Counts what a study asks for before anything is expanded, which may take all time and memory there is."""
+    limit = study["limit_runs"]
+    runs = sum(
+        len(spec["setups"]) * _count(spec["methods"], spec) * _count(spec["activations"], {}) * len(spec["seeds"])
+        for spec in study["experiments"].values()
+    )
+    panels = sum(_count(spec["activations"], {}) for spec in study["landscapes"].values())
+    for count, what in ((runs, "experiments ask for {} runs"), (panels, "landscapes ask for {} panels")):
+        if count > limit:
+            raise StudyError("limit_runs", f"the {what.format(count)}, more than {limit}; raise it if you mean it")
+
+
+def _refuse_unusable(value: Any, where: str) -> None:
+    """Numbers that nothing can be computed with, and text that cannot be written."""
     if isinstance(value, float) and not math.isfinite(value):
-        raise StudyError(where, f"{value} is not a finite number")
+        raise StudyError(where, f"{value} is not a finite number; write one that is")
+    if isinstance(value, str) and any((c < " " and c not in "\n\t") or "\ud800" <= c <= "\udfff" for c in value):
+        raise StudyError(where, f"{shown(value)} holds a character that cannot be written; remove it")
     parts: Any = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, part in parts:
-        _refuse_non_finite(part, join(where, key))
+        _refuse_unusable(part, join(where, key))

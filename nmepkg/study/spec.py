@@ -160,7 +160,8 @@ class Expansion:
     landscapes: Mapping[str, tuple[tuple[Spec, Job], ...]] = field(default_factory=dict)
 
     def cells_of(self, figure: Figure) -> tuple[Cell, ...]:
-        return tuple(cell for cell in self.cells if cell.experiment in figure.experiments)
+        """The cells behind a figure, in the order in which it names their experiments."""
+        return tuple(cell for name in figure.experiments for cell in self.cells if cell.experiment == name)
 
     def runs_of(self, figure: Figure) -> tuple[str, ...]:
         """Ids of the runs behind a figure, each once."""

@@ -14,18 +14,16 @@ from typing import Any
 
 from nmepkg import records
 from nmepkg.errors import UserError
-from nmepkg.records import Kind
-from nmepkg.storage import Store
+from nmepkg.storage import CODE, Store
 from nmepkg.study import identity
 from nmepkg.study.fingerprint import EXCLUDED, PACKAGE, closure, module_hashes
 from nmepkg.study.spec import Spec
-
-CODE = Kind("list of modules", 1, "delete the file")
 
 # Modules that jobs import and that decide no number: they call, record and report. Nothing else may be outside the hash.
 _OUTSIDE = {f"nmepkg.{name}" for name in EXCLUDED} | {
     "nmepkg.storage",
     "nmepkg.study",
+    "nmepkg.training",
     *(f"nmepkg.study.{name}" for name in ("verify", "identity", "fingerprint", "spec")),
     *(
         f"nmepkg.training.{name}"

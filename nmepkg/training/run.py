@@ -114,7 +114,7 @@ def run(
             )
             if outcome.diverged is not None:
                 say(f"diverged in epoch {outcome.diverged['epoch']}: the loss is no longer a finite number")
-            provenance = {"data_sha256": dataset.sha256, **account.provenance()}
+            provenance = {"data": data.stem, "data_sha256": dataset.sha256, **account.provenance()}
             content = result.write(directory, name, spec, outcome, provenance)
         for leftover in ("checkpoint.npz", "state.json", ".lock"):
             (directory / leftover).unlink(missing_ok=True)

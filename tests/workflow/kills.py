@@ -69,11 +69,13 @@ def trainings(project: Project) -> Iterator[int]:
                 yield int(entry.name)
 
 
-def kill(project: Project, workflow: subprocess.Popen[bytes], target: str, number: signal.Signals) -> bool:
+def kill(
+    project: Project, workflow: subprocess.Popen[bytes], target: str, number: signal.Signals, generator: random.Random
+) -> bool:
     """Sends a signal; whether there was anything to send it to."""
     try:
         if target == "training":
-            os.kill(random.choice(list(trainings(project))), number)
+            os.kill(generator.choice(list(trainings(project))), number)
         elif target == "snakemake":
             os.kill(workflow.pid, number)
         else:
@@ -83,19 +85,18 @@ def kill(project: Project, workflow: subprocess.Popen[bytes], target: str, numbe
     return True
 
 
-def disturb(project: Project, kills: int, seed: int) -> list[str]:
-    """Starts the workflow again and again until so many signals hit; returns what was hit and when, a line each."""
-    generator = random.Random(seed)
-    random.seed(seed)
+def disturb(project: Project, kills: int, generator: random.Random) -> list[str]:
+    """Has the workflow do its work under at most so many signals; returns what was hit and when, a line each."""
     account: list[str] = []
-    workflow = start(project)
-    begun = time.monotonic()
+    workflow, begun = start(project), time.monotonic()
     while len(account) < kills:
         time.sleep(generator.uniform(0.1, 4.0))
         target, number = generator.choice(TARGETS)
+        if workflow.poll() == 0:
+            break
         if workflow.poll() is not None:
             workflow, begun = start(project), time.monotonic()
-        elif kill(project, workflow, target, number):
+        elif kill(project, workflow, target, number, generator):
             account.append(f"{number.name} to {target} after {time.monotonic() - begun:.1f} s")
             if target != "training":
                 workflow.wait(timeout=120)

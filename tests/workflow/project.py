@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,6 +69,19 @@ class Project:
             text=True,
             timeout=240,
         )
+
+    def nmepkg(self, *arguments: str, study: str = "study.yaml") -> Any:
+        """What ``python -m nmepkg`` says, as JSON."""
+        done = subprocess.run(
+            [sys.executable, "-m", "nmepkg", *arguments, "--study", study, "--json"],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
 
     def plan(self, *targets: str, study: str = "study.yaml") -> tuple[set[str], set[str], set[str]]:
         """What a dry run lists: ids of data sets to prepare and of runs to train, names of figures to draw."""

@@ -6,7 +6,7 @@ for name in STUDY.figures:
         name:
             f"draw_{name}"
         input:
-            figure_inputs(name),
+            ancient(figure_inputs(name)),
         output:
             multiext(f"{FIGURES}/{name}", ".pdf", ".png", ".runs.csv"),
             svg=report(
@@ -43,5 +43,5 @@ for name in STUDY.figures:
             name
         localrule: True
         input:
-            figure_record(Path(FIGURES), name, digest),
+            getattr(rules, f"draw_{name}").output,
             figure_inputs(name),

@@ -1,6 +1,6 @@
 rule measure:
     input:
-        STORE.result("{run}"),
+        ancient(STORE.result("{run}")),
         lambda wildcards: ancient(STORE.data(planned(EXPANSION.runs, wildcards.run).data_id)),
     output:
         STORE.measurement("{run}", "{measurement}"),

@@ -1,6 +1,6 @@
 rule origin:
     input:
-        [f"{FIGURES}/{name}.runs.csv" for name in STUDY.figures],
+        ancient([f"{FIGURES}/{name}.runs.csv" for name in STUDY.figures]),
     output:
         study=report(
             f"{FIGURES}/study.yaml",

@@ -4,7 +4,7 @@ CHECKPOINTS = " ".join(f"--checkpoint-{unit} {every:g}" for unit, every in STUDY
 
 rule train:
     input:
-        # Named by its content's hash: a newer file is the same data.
+        # Here and in other rules: a file named by the hash of what it holds is the same however new it is.
         lambda wildcards: ancient(STORE.data(planned(EXPANSION.runs, wildcards.run).data_id)),
     output:
         STORE.result("{run}"),

@@ -1,0 +1,134 @@
+"""``python -m nmepkg``: what a study has, why something would run, what is left over, what goes on to serve."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from nmepkg.errors import UserError
+from nmepkg.storage import Store
+from nmepkg.study.expand import expand
+from nmepkg.study.load import load
+from nmepkg.study.spec import Expansion, Study
+from nmepkg.upkeep import adopt, explain, gc, status, terminal
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        study = load(options.study)
+        found = options.command(options, study, expand(study), Store(Path(study.store)), console)
+    except (UserError, OSError) as error:
+        print(f"nmepkg: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print(json.dumps(found, indent=1))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--study", type=Path, default=Path("config/config.yaml"), help="default: %(default)s")
+    common.add_argument("--json", action="store_true", help="for machines")
+    parser = argparse.ArgumentParser(prog="python -m nmepkg", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Any, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, parents=[common], help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    add("status", _status, "How far each figure is, what is running or failed, device time spent and to go.")
+    explaining = add("explain", _explain, "Why each run, measurement and figure would be computed.")
+    explaining.add_argument(
+        "only", nargs="*", metavar="RUN|FIGURE", help="ids, their beginnings, or figures; default: all"
+    )
+    tidying = add("gc", _gc, "What no study of config/, or of others who share the store, uses. Deletes with --yes.")
+    tidying.add_argument("--kind", choices=["orphan", "other code", "unfinished", "temporary"], help="only these")
+    tidying.add_argument("--yes", action="store_true", help="delete what is listed")
+    adopting = add(
+        "adopt", _adopt, "Declares that a change of code changes no result: what is finished goes on to serve."
+    )
+    adopting.add_argument(
+        "only", nargs="*", metavar="RUN|FIGURE", help="ids, their beginnings, or figures; default: all"
+    )
+    adopting.add_argument("--reason", help="why the results are the same; recorded with each, and shown in tables")
+    adopting.add_argument("--yes", action="store_true", help="adopt what is listed")
+    return parser
+
+
+def _status(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:
+    found = status.status(study, expansion, store)
+    if not options.json:
+        terminal.show_status(console, found)
+    return found
+
+
+def _explain(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:
+    wanted = _named(options.only, study, expansion)
+    reasons = explain.explain(study, expansion, store)
+    if options.only:
+        reasons = [reason for reason in reasons if reason.id in wanted]
+    if not options.json:
+        terminal.show_reasons(console, reasons)
+    return terminal.plain(reasons)
+
+
+def _gc(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:
+    studies = gc.studies_of(Path("config"), [options.study], store)
+    found = [item for item in gc.leftovers(store, studies) if options.kind in (None, item.kind)]
+    if options.yes:
+        gc.delete(found)
+    if not options.json:
+        terminal.show_leftovers(console, found, options.yes)
+    return terminal.plain(found)
+
+
+def _adopt(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:
+    if options.yes and not options.reason:
+        raise UserError("adopt: the option --reason is missing; say why this code gives the same results")
+    found = adopt.adoptions(expansion, store, _named(options.only, study, expansion))
+    if options.yes:
+        for adoption in found:
+            adopt.adopt(store, adoption, options.reason)
+    if not options.json:
+        terminal.show_adoptions(console, found, options.yes)
+    return terminal.plain(found)
+
+
+def _named(names: Sequence[str], study: Study, expansion: Expansion) -> set[str]:
+    """Ids that names stand for: a figure and all behind it, or what begins with the name.
+
+    Raises:
+      UserError: a name stands for nothing.
+    """
+    panels = [job.id for jobs in expansion.landscapes.values() for _, job in jobs]
+    known = [*expansion.runs, *expansion.measurements, *panels, *expansion.datasets]
+    found: set[str] = set()
+    for name in names:
+        if name in study.figures:
+            figure = study.figures[name]
+            jobs = expansion.landscapes.get(figure.landscape or "", ())
+            matches = [
+                name,
+                *expansion.runs_of(figure),
+                *expansion.measurements_of(figure),
+                *(job.id for _, job in jobs),
+            ]
+        else:
+            matches = [id for id in known if id.startswith(name)]
+        if not matches:
+            raise UserError(f"{name}: no figure, run or measurement of {study.path}; see: python -m nmepkg status")
+        found |= set(matches)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

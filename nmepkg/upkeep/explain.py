@@ -1,0 +1,187 @@
+"""Why things would run: what is new about each, and what changed since the nearest one that is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmepkg import records
+from nmepkg.data.store import KIND as DATA
+from nmepkg.records import DamagedError
+from nmepkg.storage import FIGURE, MEASUREMENT, Store
+from nmepkg.study import identity
+from nmepkg.study.expand import figure_identity
+from nmepkg.study.spec import Expansion, Figure, Job, Run, Study
+from nmepkg.upkeep.differences import Change, Neighbours, changed_modules, changes, compared_modules, leaves
+from nmepkg.upkeep.survey import (
+    FINISHED,
+    State,
+    drawn,
+    figures_folder,
+    log,
+    names,
+    read_results,
+    run_states,
+    serving_code,
+)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why something would run.
+
+    Attributes:
+      what: ``data``, ``run``, ``measurement``, ``landscape`` or ``figure``.
+      kind: ``new`` spec; ``code`` or ``data`` changed; ``failed``, ``stopped``, ``damaged``, ``running``; ``deleted``;
+        ``inputs`` run first; ``changed`` figure.
+      neighbour: the finished one that it is compared with.
+      changes: in which places its spec differs.
+      modules: which modules changed.
+      detail: in words.
+    """
+
+    what: str
+    id: str
+    kind: str
+    neighbour: str | None = None
+    changes: tuple[Change, ...] = ()
+    modules: tuple[str, ...] = ()
+    detail: str = ""
+
+
+def explain(study: Study, expansion: Expansion, store: Store) -> list[Reason]:
+    """A reason for everything that Snakemake would run for ``all``; nothing else."""
+    states = run_states(store, expansion.runs.values())
+    unfinished = {run: state for run, state in states.items() if state.status not in FINISHED}
+    reasons = list(_data(expansion, store, unfinished))
+    if unfinished:
+        results = read_results(store)
+        neighbours = Neighbours({run: result["spec"] for run, result in results.items()})
+        reasons += [_run(study, store, expansion.runs[run], states[run], results, neighbours) for run in unfinished]
+    for job in expansion.measurements.values():
+        if job.run in unfinished:
+            reasons.append(Reason("measurement", job.id, "inputs", detail=f"its run {job.run} comes first"))
+        elif f"{job.id}.json" not in names(store.root / "measurements" / str(job.run)):
+            reasons.append(_measurement(store, job))
+    there = names(store.root / "landscapes")
+    for job in (job for panels in expansion.landscapes.values() for _, job in panels):
+        if f"{job.id}.npz" not in there:
+            reasons.append(_landscape(store, job, there))
+    waiting = {reason.id for reason in reasons}
+    for name, figure in study.figures.items():
+        ids = [*expansion.runs_of(figure), *expansion.measurements_of(figure)]
+        ids += [job.id for _, job in expansion.landscapes.get(figure.landscape or "", ())]
+        count = sum(id in waiting for id in ids)
+        if count or not drawn(study, expansion, name):
+            reasons.append(_figure(study, expansion, figure, count))
+    return reasons
+
+
+def _data(expansion: Expansion, store: Store, unfinished: Mapping[str, State]) -> Iterator[Reason]:
+    needed = {expansion.runs[run].data_id for run in unfinished}
+    needed |= {
+        expansion.runs[str(job.run)].data_id
+        for job in expansion.measurements.values()
+        if not store.measurement(str(job.run), job.id).exists()
+    }
+    for id in needed:
+        if not (store.data(id).exists() and store.data(id).with_suffix(".json").exists()):
+            yield Reason("data", id, "new", detail="not prepared yet, by this code")
+
+
+def _run(
+    study: Study,
+    store: Store,
+    run: Run,
+    state: State,
+    results: Mapping[str, Mapping[str, Any]],
+    neighbours: Neighbours,
+) -> Reason:
+    path = log(study, "train", run.id)
+    if state.status in ("running", "stopped"):
+        where = f"after epoch {state.epoch} of {state.epochs}"
+        return Reason("run", run.id, state.status, detail=f"{state.status} {where}, to go on from there; log: {path}")
+    if state.status in ("failed", "damaged"):
+        return Reason("run", run.id, state.status, detail=f"{state.problem}; log: {path}")
+    nearest = neighbours.nearest(run.spec)
+    if nearest is None:
+        return Reason("run", run.id, "new", detail="no run in this store is finished")
+    there = results[nearest]
+    differences = changes(leaves(there["spec"]), leaves(run.spec))
+    if differences:
+        return Reason("run", run.id, "new", nearest, tuple(differences))
+    code = serving_code(there["provenance"])
+    if code != run.code:
+        modules = changed_modules(store, code, identity.run_targets(run.spec))
+        return Reason("run", run.id, "code", nearest, modules=tuple(modules))
+    modules = _data_modules(store, there["provenance"]["data"], run)
+    return Reason("run", run.id, "data", nearest, modules=tuple(modules))
+
+
+def _data_modules(store: Store, data: str, run: Run) -> list[str]:
+    try:
+        code = records.read(store.data(data).with_suffix(".json"), DATA, {})["code"]
+    except DamagedError:
+        return [f"unknown modules of data {data}"]
+    return changed_modules(store, code, identity.data_targets(run.spec["data"]))
+
+
+def _measurement(store: Store, job: Job) -> Reason:
+    folder = store.root / "measurements" / str(job.run)
+    found = [_read(folder / name, MEASUREMENT) for name in sorted(names(folder)) if name.startswith(job.spec["kind"])]
+    others = [other for other in found if other]
+    return _compared(store, "measurement", job, others, "measurement", identity.measurement_targets(job.spec))
+
+
+def _landscape(store: Store, job: Job, there: set[str]) -> Reason:
+    from nmepkg.analysis.landscapes import describe  # reads arrays, which is seldom needed
+
+    found = [(name, describe(store.root / "landscapes" / name)) for name in sorted(there) if name.endswith(".npz")]
+    others = [{**other, "landscape": name.removesuffix(".npz")} for name, other in found if other]
+    return _compared(store, "landscape", job, others, "landscape", identity.landscape_targets(job.spec))
+
+
+def _compared(
+    store: Store, what: str, job: Job, others: Sequence[Mapping[str, Any]], key: str, targets: Sequence[str]
+) -> Reason:
+    """A job that is compared with finished ones of its kind: the same with other code, or the nearest."""
+    nearest = Neighbours({other[key]: other["spec"] for other in others}).nearest(job.spec)
+    if nearest is None:
+        return Reason(what, job.id, "new", detail="not computed yet")
+    there = next(other for other in others if other[key] == nearest)
+    differences = changes(leaves(there["spec"]), leaves(job.spec))
+    if differences:
+        return Reason(what, job.id, "new", nearest, tuple(differences))
+    modules = changed_modules(store, serving_code(there["provenance"]), targets)
+    return Reason(what, job.id, "code", nearest, modules=tuple(modules))
+
+
+def _figure(study: Study, expansion: Expansion, figure: Figure, waiting: int) -> Reason:
+    if waiting:
+        return Reason("figure", figure.name, "inputs", detail=f"{waiting} of what it shows come first")
+    folder = figures_folder(study)
+    now = figure_identity(study, expansion, figure)
+    found = [_read(path, FIGURE) for path in sorted((folder / "records" / figure.name).glob("*.json"))]
+    records_there = [record for record in found if record]
+    if not records_there:
+        return Reason("figure", figure.name, "new", detail="not drawn yet")
+    before = records_there[-1]
+    if before["digest"] == now["digest"]:
+        return Reason("figure", figure.name, "deleted", detail=f"files are missing in {folder}")
+    modules = (
+        compared_modules(before["modules"], now["modules"]) if before["parts"]["code"] != now["parts"]["code"] else []
+    )
+    differences = changes(leaves(before["parts"]["figure"]), leaves(now["parts"]["figure"]))
+    differences += changes(before["parts"]["titles"], now["parts"]["titles"])
+    other = [part for part in ("cells", "landscapes") if before["parts"][part] != now["parts"][part]]
+    detail = "other runs, or runs called by other names, are behind it" if other else ""
+    return Reason("figure", figure.name, "changed", None, tuple(differences), tuple(modules), detail)
+
+
+def _read(path: Path, kind: records.Kind) -> dict[str, Any] | None:
+    try:
+        return records.read(path, kind, {})
+    except DamagedError:
+        return None

@@ -1,0 +1,107 @@
+"""How far a study is: its figures, what is running, what failed, and the device time spent and to go."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+from nmepkg.storage import Store
+from nmepkg.study.identity import to_json
+from nmepkg.study.spec import Expansion, Run, Spec, Study
+from nmepkg.upkeep.survey import FINISHED, STATUSES, State, drawn, log, names, run_states
+
+
+def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
+    """The state of a study, JSON-able.
+
+    Returns:
+      ``figures``: by name, how many of its runs, measurements and landscapes there are and whether it is drawn; ``running``,
+      ``failed``, ``stopped`` and ``damaged`` runs; ``runs``: counts by status; ``device_hours``: ``spent`` on what is there
+      and ``to_go``, by the time of finished runs that are alike, leaving ``unknown`` runs out.
+    """
+    states = run_states(store, expansion.runs.values())
+    measured = {job.run: names(store.root / "measurements" / str(job.run)) for job in expansion.measurements.values()}
+    computed = names(store.root / "landscapes")
+    figures = {}
+    for name, figure in study.figures.items():
+        counts = Counter(states[run].status for run in expansion.runs_of(figure))
+        jobs = [expansion.measurements[id] for id in expansion.measurements_of(figure)]
+        panels = [job.id for _, job in expansion.landscapes.get(figure.landscape or "", ())]
+        figures[name] = {
+            "title": figure.title,
+            "runs": {status: counts[status] for status in STATUSES},
+            "measurements": {"done": sum(f"{j.id}.json" in measured[j.run] for j in jobs), "of": len(jobs)},
+            "landscapes": {"done": sum(f"{id}.npz" in computed for id in panels), "of": len(panels)},
+            "drawn": drawn(study, expansion, name),
+        }
+    spent, to_go, unknown = device_seconds(states, expansion.runs)
+    counts = Counter(state.status for state in states.values())
+    return {
+        "study": study.name,
+        "file": str(study.path),
+        "store": str(store.root),
+        "figures": figures,
+        "runs": {status: counts[status] for status in STATUSES},
+        **{
+            status: [_described(study, run, state) for run, state in states.items() if state.status == status]
+            for status in ("running", "stopped", "failed", "damaged")
+        },
+        "device_hours": {"spent": spent / 3600, "to_go": to_go / 3600, "unknown_runs": unknown},
+    }
+
+
+def _described(study: Study, run: str, state: State) -> dict[str, Any]:
+    return {
+        "run": run,
+        "epoch": state.epoch,
+        "epochs": state.epochs,
+        "left_seconds": state.left,
+        "problem": state.problem,
+        "log": str(log(study, "train", run)),
+    }
+
+
+def device_seconds(states: Mapping[str, State], runs: Mapping[str, Run]) -> tuple[float, float, int]:
+    """(spent, to go, runs whose time is unknown).
+
+    A run is expected to take as long as the median of the finished runs that are most like it: of the same training with the
+    same method and activation; with the same method; of the same training; else of the same model and data, by the epoch.
+    """
+    known: dict[Hashable, list[float]] = defaultdict(list)
+    for id, state in states.items():
+        if state.status == "done":
+            epochs = runs[id].spec["training"]["epochs"]
+            for key, per_epoch in _likeness(runs[id].spec):
+                known[key].append(state.seconds / (epochs if per_epoch else 1))
+    medians = {key: statistics.median(seconds) for key, seconds in known.items()}
+    to_go, unknown = 0.0, 0
+    for id, state in states.items():
+        if state.status in FINISHED:
+            continue
+        expected = _expected(runs[id].spec, medians)
+        if state.left is not None:
+            to_go += state.left
+        elif expected is None:
+            unknown += 1
+        else:
+            to_go += max(0.0, expected - (state.seconds if state.status in ("running", "stopped") else 0.0))
+    return sum(state.seconds for state in states.values()), to_go, unknown
+
+
+def _expected(spec: Spec, medians: Mapping[Hashable, float]) -> float | None:
+    for key, per_epoch in _likeness(spec):
+        if key in medians:
+            return medians[key] * (spec["training"]["epochs"] if per_epoch else 1)
+    return None
+
+
+def _likeness(spec: Spec) -> Iterator[tuple[Hashable, bool]]:
+    """What runs that take about as long have in common, the most alike first; and whether only an epoch compares."""
+    method = to_json({key: value for key, value in spec["method"].items() if key != "strength"})
+    training = to_json([spec["data"], spec["model"], spec["training"]])
+    yield (training, method, spec["activation"]["name"]), False
+    yield (training, method), False
+    yield (training,), False
+    yield (to_json([spec["data"], spec["model"]]), "epoch"), True

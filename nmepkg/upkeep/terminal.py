@@ -1,0 +1,161 @@
+"""Upkeep on a terminal: tables and lines that a person reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nmepkg.upkeep.adopt import Adoption
+from nmepkg.upkeep.explain import Reason
+from nmepkg.upkeep.gc import Leftover
+
+_SHOWN = 10  # of a list; the rest is counted
+_COLOURS = {
+    "done": "green",
+    "running": "cyan",
+    "stopped": "yellow",
+    "failed": "red",
+    "diverged": "magenta",
+    "damaged": "red",
+}
+
+
+def show_status(console: Console, found: Mapping[str, Any]) -> None:
+    """A row a figure, what is running and what failed, and the time spent and to go."""
+    figures = found["figures"].values()
+    shown = [status for status in found["runs"] if status in ("done", "missing") or found["runs"][status]]
+    jobs = [kind for kind in ("measurements", "landscapes") if any(figure[kind]["of"] for figure in figures)]
+    table = Table(title=f"{found['study']}  ({found['file']}, store {found['store']})", title_justify="left")
+    table.add_column("figure", no_wrap=True)
+    for name in (*shown, *("measured" if kind == "measurements" else kind for kind in jobs)):
+        table.add_column(name, justify="right", style=_COLOURS.get(name))
+    table.add_column("drawn")
+    for name, figure in found["figures"].items():
+        counts = [str(figure["runs"][status] or "·") for status in shown]
+        parts = [f"{figure[kind]['done']}/{figure[kind]['of']}" if figure[kind]["of"] else "·" for kind in jobs]
+        table.add_row(escape(name), *counts, *parts, "[green]yes[/]" if figure["drawn"] else "[yellow]no[/]")
+    totals = [str(found["runs"][status]) for status in shown]
+    table.add_section()
+    table.add_row("all runs", *totals, *[""] * (len(jobs) + 1))
+    console.print(table)
+    for run in found["running"][:_SHOWN]:
+        left = f", {_duration(run['left_seconds'])} left" if run["left_seconds"] is not None else ""
+        console.print(f"[cyan]running[/] {escape(run['run'])}: epoch {run['epoch']} of {run['epochs']}{left}")
+    for run in found["stopped"][:_SHOWN]:
+        console.print(
+            f"[yellow]stopped[/] {escape(run['run'])}: after epoch {run['epoch']} of {run['epochs']}, to go on"
+        )
+    for kind in ("failed", "damaged"):
+        for run in found[kind][:_SHOWN]:
+            where = f"; log: {run['log']}" if kind == "failed" else ""
+            console.print(f"[red]{kind}[/] {escape(run['run'])}: {escape(run['problem'] + where)}")
+    for kind in ("running", "stopped", "failed", "damaged"):
+        if len(found[kind]) > _SHOWN:
+            console.print(f"… and {len(found[kind]) - _SHOWN} more {kind}")
+    hours = found["device_hours"]
+    unknown = f", and {hours['unknown_runs']} runs like none that is finished" if hours["unknown_runs"] else ""
+    console.print(f"device time: {_hours(hours['spent'])} spent, about {_hours(hours['to_go'])} to go{unknown}")
+
+
+def show_reasons(console: Console, reasons: Sequence[Reason]) -> None:
+    """Like reasons together: what they are, how many, and the first of them."""
+    if not reasons:
+        console.print("Nothing would run: everything is there, of this study and this code.")
+        return
+    groups: dict[tuple[Any, ...], list[Reason]] = defaultdict(list)
+    for reason in reasons:
+        places = tuple(place for place, _, _ in reason.changes)
+        alone = reason.kind in ("failed", "damaged", "stopped", "running") or reason.what == "figure"
+        groups[reason.what, reason.kind, places, reason.modules, reason.id if alone else ""].append(reason)
+    for (what, kind, _, modules, _), group in groups.items():
+        count = f"{len(group)} {what}{'s' if len(group) > 1 and what != 'data' else ''}"
+        console.print(f"[bold]{count}[/]: {escape(_why(kind, group, modules))}")
+        for reason in group[:3]:
+            beside = f"  (nearest: {reason.neighbour})" if reason.neighbour and kind == "new" else ""
+            console.print(f"    {escape(reason.id + beside)}", style="dim", highlight=False)
+        if len(group) > 3:
+            console.print(f"    … and {len(group) - 3} more", style="dim")
+
+
+def _why(kind: str, group: Sequence[Reason], modules: Sequence[str]) -> str:
+    first = group[0]
+    parts = []
+    for i, (place, there, _) in enumerate(first.changes):
+        values = list(dict.fromkeys(_value(reason.changes[i][2]) for reason in group))
+        more = f" … ({len(values)} values)" if len(values) > 6 else ""
+        parts.append(f"{place} is {', '.join(values[:6])}{more} (nearest: {_value(there)})")
+    if modules:
+        parts.append(f"changed code: {', '.join(modules)}")
+    if first.detail:
+        parts.append(first.detail if len(group) == 1 else _common(kind, first.detail))
+    return "; ".join(parts)
+
+
+def _common(kind: str, detail: str) -> str:
+    return "their runs come first" if kind == "inputs" else detail
+
+
+def show_leftovers(console: Console, found: Sequence[Leftover], deleted: bool) -> None:
+    """What is left over, by kind, with sizes."""
+    if not found:
+        console.print("Nothing is left over.")
+        return
+    table = Table()
+    for name, side in (("kind", "left"), ("size", "right"), ("path", "left")):
+        table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
+    for leftover in found:
+        table.add_row(leftover.kind, _bytes(leftover.size), escape(str(leftover.path)))
+    console.print(table)
+    total = f"{len(found)} things, {_bytes(sum(leftover.size for leftover in found))}"
+    console.print(f"Deleted {total}." if deleted else f"{total}. Nothing was deleted: call gc --yes to delete them.")
+
+
+def show_adoptions(console: Console, found: Sequence[Adoption], done: bool) -> None:
+    """What serves for what, and which modules changed in between."""
+    if not found:
+        console.print("There is nothing to adopt: no missing result has a finished one of the same spec.")
+        return
+    groups: dict[tuple[str, tuple[str, ...]], list[Adoption]] = defaultdict(list)
+    for adoption in found:
+        groups[adoption.what, adoption.modules].append(adoption)
+    for (what, modules), group in groups.items():
+        console.print(
+            f"[bold]{len(group)} {what}{'s' if len(group) > 1 else ''}[/]: changed code: {', '.join(modules)}"
+        )
+        for adoption in group[:_SHOWN]:
+            console.print(f"    {escape(adoption.old)} → {escape(adoption.new)}", style="dim", highlight=False)
+        if len(group) > _SHOWN:
+            console.print(f"    … and {len(group) - _SHOWN} more", style="dim")
+    console.print("Adopted." if done else "Nothing was adopted: call adopt --yes if this code gives the same results.")
+
+
+def _value(value: Any) -> str:
+    return "absent" if value is None else str(value)
+
+
+def _duration(seconds: float) -> str:
+    minutes, _ = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if minutes else f"{round(seconds)} s"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 0.995 else f"{60 * hours:.1f} min"
+
+
+def _bytes(size: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000  # type: ignore[assignment]
+    return f"{size:.1f} GB"
+
+
+def plain(items: Iterable[Any]) -> list[dict[str, Any]]:
+    """Dataclasses as JSON has them."""
+    return [{key: str(value) if key == "path" else value for key, value in vars(item).items()} for item in items]
