@@ -145,7 +145,7 @@ _TYPES = {
     "array": ("a list", "[a, b]"),
     "string": ("text", "name"),
     "number": ("a number", "0.1"),
-    "integer": ("a whole number", "3"),
+    "integer": ("a whole number", "1"),
     "boolean": ("true or false", "true"),
     "null": ("null", "null"),
 }

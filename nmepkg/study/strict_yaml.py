@@ -12,8 +12,8 @@ import yaml
 from nmepkg.errors import UserError
 
 # Far beyond any study, and read within seconds: a wrong file, or one that aliases blow up, ends before it takes the memory.
-LIMIT_BYTES = 500_000
-LIMIT_VALUES = 100_000
+LIMIT_BYTES = 300_000
+LIMIT_VALUES = 50_000
 LIMIT_DEPTH = 50
 LIMIT_DIGITS = 18  # of whole numbers, which then fit into 64 bits
 
@@ -44,25 +44,24 @@ class _Loader(yaml.SafeLoader):
         if node is None:
             return None
         if not isinstance(event, yaml.AliasEvent):
-            parts = node.value if isinstance(node, yaml.CollectionNode) else ()
-            if isinstance(node, yaml.MappingNode):
-                parts = [part for pair in parts for part in pair]
-            sizes = [self._sizes[part] for part in parts]
-            text = len(node.value) // 16 if isinstance(node, yaml.ScalarNode) else 0  # a long one counts as several
-            self._sizes[node] = (
-                1 + text + sum(size for size, _ in sizes),
-                1 + max((depth for _, depth in sizes), default=0),
-            )
+            self._sizes[node] = self._size(node)
         elif node not in self._sizes:
             raise _error(f"the alias {event.anchor!r} is part of what it stands for; write the value out", event)
         size, depth = self._sizes[node]
         if size > LIMIT_VALUES:
             raise _error(
-                f"more than {LIMIT_VALUES} values from here on, with what aliases stand for; write fewer", event
+                f"more than {LIMIT_VALUES:,} values from here on, with what aliases stand for; write fewer", event
             )
         if self._level + depth > LIMIT_DEPTH:
             raise _error(f"more than {LIMIT_DEPTH} levels deep by its aliases; write values out", event)
         return node
+
+    def _size(self, node: yaml.Node) -> tuple[int, int]:
+        if isinstance(node, yaml.ScalarNode):
+            return 1 + len(node.value) // 16, 1  # a long text counts as several values
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        sizes = [self._sizes[part] for part in parts]
+        return 1 + sum(size for size, _ in sizes), 1 + max((depth for _, depth in sizes), default=0)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Refuses keys that are not text or appear twice; then merges. Of what is merged several times, the last stays."""

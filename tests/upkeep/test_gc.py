@@ -1,0 +1,121 @@
+"""What may be deleted, and what never."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nmepkg.errors import UserError
+from nmepkg.records import DamagedError
+from nmepkg.study import registration
+from nmepkg.study.spec import Run
+from nmepkg.upkeep import gc
+from tests.upkeep.made import Made
+
+
+def found(made: Made) -> dict[str, str]:
+    studies = gc.studies_of(made.path.parent, [], made.store)
+    return {str(item.path.relative_to(made.store.root)): item.kind for item in gc.leftovers(made.store, studies)}
+
+
+def finish_all(made: Made) -> list[Run]:
+    runs = made.runs
+    for run in runs:
+        made.finish(run)
+    for job in made.expansion.measurements.values():
+        made.measure(job)
+    return runs
+
+
+def test_what_a_study_uses_is_not_left_over(made: Made) -> None:
+    finish_all(made)
+    assert found(made) == {}
+
+
+def test_an_experiment_less_leaves_orphans(made: Made) -> None:
+    runs = finish_all(made)
+    made.edit("seeds: [0, 1], ", "seeds: [0], ")
+    gone = [run.id for run in runs if run.spec["seed"] == 1]
+    leftovers = found(made)
+    assert {name for name in leftovers if name.startswith("runs/")} == {f"runs/{run}" for run in gone}
+    assert {name.split("/")[1] for name in leftovers if name.startswith("measurements/")} == set(gone)
+    assert set(leftovers.values()) == {"orphan"}
+
+
+def test_other_code_unfinished_trainings_and_temporary_files(made: Made) -> None:
+    first, second, third, *_ = finish_all(made)
+    old = made.by_other_code(first)
+    made.edit("seeds: [0, 1], ", "seeds: [0], ")
+    shutil.rmtree(made.store.run(second.id))
+    made.unfinished(second, "stopped")
+    half, fresh = (made.store.run(third.id) / name for name in (".params.npz.abc", ".params.npz.def"))
+    for path in (half, fresh):
+        path.write_bytes(b"half")
+    os.utime(half, (0, 0))
+    leftovers = found(made)
+    assert leftovers[f"runs/{old.id}"] == "other code"
+    assert leftovers[f"runs/{third.id}/.params.npz.abc"] == "temporary"
+    assert f"runs/{third.id}/.params.npz.def" not in leftovers, "somebody may be writing it"
+    gone = next(run for run in (first, second, third) if run.spec["seed"] == 1)
+    assert gone == second
+    assert leftovers[f"runs/{second.id}"] == "unfinished"
+    with made.training(second):
+        assert f"runs/{second.id}" not in found(made), "somebody is training it"
+
+
+def test_what_another_study_of_the_store_uses_is_not_left_over(made: Made, tmp_path: Path) -> None:
+    """A registration protects what a study uses, wherever its file is; one of ours counts as it is now."""
+    runs = finish_all(made)
+    registration.register(made.study, made.expansion)
+    made.edit("seeds: [0, 1], ", "seeds: [0], ")
+    assert found(made) != {}, "our own study's earlier registration does not count"
+    elsewhere = tmp_path / "elsewhere.yaml"
+    shutil.copy(made.path, elsewhere)
+    elsewhere.write_text(elsewhere.read_text().replace("seeds: [0], ", "seeds: [1], "))
+    other = Made.__new__(Made)
+    other.folder, other.path, other.store = tmp_path, elsewhere, made.store
+    registration.register(other.study, other.expansion)
+    assert found(made) == {}
+    assert len(runs) == 11
+
+
+def test_a_study_in_the_folder_that_has_another_store_does_not_count(made: Made, tmp_path: Path) -> None:
+    finish_all(made)
+    second = made.path.with_name("second.yaml")
+    second.write_text(made.path.read_text().replace(str(made.store.root), str(tmp_path / "other")))
+    made.edit("seeds: [0, 1], ", "seeds: [0], ")
+    assert found(made) != {}
+
+
+def test_nothing_is_known_to_be_left_over_while_a_study_cannot_be_read(made: Made) -> None:
+    finish_all(made)
+    made.path.with_name("broken.yaml").write_text("version: [")
+    with pytest.raises(UserError, match=r"broken\.yaml: .*nothing is deleted"):
+        found(made)
+    made.path.with_name("broken.yaml").unlink()
+    registration.register(made.study, made.expansion)
+    path = next((made.store.root / "studies").iterdir())
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(DamagedError):
+        found(made)
+
+
+def test_the_command_deletes_only_when_told_to(made: Made) -> None:
+    runs = finish_all(made)
+    made.edit("seeds: [0, 1], ", "seeds: [0], ")
+    kept = {run.id for run in runs if run.spec["seed"] == 0}
+    everything = sorted(made.store.root.rglob("*"))
+    assert "Nothing was deleted: call gc --yes" in made.call("gc")
+    listed = json.loads(made.call("gc", "--json"))
+    assert sorted(made.store.root.rglob("*")) == everything
+    assert {Path(item["path"]).name for item in listed if "/runs/" in item["path"]} == {run.id for run in runs} - kept
+    assert all(item["size"] > 0 for item in listed)
+    assert "Nothing is left over" in made.call("gc", "--yes", "--kind", "other code")
+    made.call("gc", "--yes")
+    assert {path.name for path in (made.store.root / "runs").iterdir()} == kept
+    assert {path.name for path in (made.store.root / "measurements").iterdir()} <= kept
+    assert "Nothing is left over" in made.call("gc")

@@ -1,0 +1,100 @@
+"""How far a study is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nmepkg.upkeep.status import device_seconds, status
+from nmepkg.upkeep.survey import State, run_states
+from tests.upkeep.made import Made
+
+
+def test_every_state_of_a_run_is_told_apart(made: Made) -> None:
+    done, diverged, running, stopped, killed, failed, damaged, missing, *_ = made.runs
+    made.finish(done, seconds=36)
+    made.finish(diverged, status="diverged", seconds=10)
+    made.unfinished(running, "running")
+    made.unfinished(stopped, "stopped", epoch=7)
+    made.unfinished(killed, "running")
+    made.unfinished(failed, "failed", error="no space left")
+    made.finish(damaged)
+    path = made.store.result(damaged.id)
+    path.write_text(path.read_text().replace("completed", "diverged"))
+    with made.training(running):
+        states = run_states(made.store, made.runs)
+    assert states[done.id].status == "done"
+    assert states[diverged.id].status == "diverged"
+    assert states[running.id] == State("running", 12.0, 18.0, 4, 10)
+    assert states[stopped.id] == State("stopped", 12.0, None, 7, 10)
+    assert states[killed.id] == State("stopped", 12.0, None, 4, 10), "its process is no more"
+    assert states[failed.id] == State("failed", 12.0, None, 4, 10, "no space left")
+    assert states[damaged.id].status == "damaged"
+    assert "changed since it was written" in states[damaged.id].problem
+    assert states[missing.id] == State("missing")
+
+
+def test_figures_count_their_own_runs_and_measurements(made: Made) -> None:
+    expansion = made.expansion
+    other = next(run for run in made.runs if run.spec["activation"]["name"] == "relu")
+    mains = [run for run in made.runs if run != other]
+    for run in mains[:3]:
+        made.finish(run)
+    made.measure(next(job for job in expansion.measurements.values() if job.run == mains[0].id))
+    found = status(made.study, expansion, made.store)
+    assert list(found["figures"]) == ["curve", "step"]
+    assert found["figures"]["curve"]["runs"]["done"] == 3
+    assert found["figures"]["curve"]["runs"]["missing"] == len(mains) - 3
+    assert found["figures"]["curve"]["measurements"] == {"done": 0, "of": 0}
+    assert found["figures"]["step"]["measurements"] == {"done": 1, "of": len(mains)}
+    assert found["runs"]["missing"] == len(mains) - 3 + 1
+    assert not found["figures"]["curve"]["drawn"]
+
+
+def test_time_to_go_is_that_of_the_runs_most_alike(made: Made) -> None:
+    runs = made.expansion.runs
+    sam = [id for id, run in runs.items() if run.spec["method"]["name"] == "sam"]
+    psam = [id for id, run in runs.items() if run.spec["method"]["name"] == "psam"]
+    missing = {id: State("missing") for id in runs}
+
+    def to_go(**states: State) -> tuple[float, float, int]:
+        return device_seconds({**missing, **dict(zip(order, states.values(), strict=True))}, runs)
+
+    order = [sam[0], sam[1]]
+    spent, left, unknown = to_go(a=State("done", 10.0), b=State("done", 30.0))
+    assert (spent, unknown) == (40.0, 0)
+    assert left == 20.0 * (len(runs) - 2), "the median of all that is finished, where nothing is more alike"
+    order = [sam[0], psam[0]]
+    spent, left, unknown = to_go(a=State("done", 10.0), b=State("done", 50.0))
+    others = len(runs) - len(sam) - len(psam)
+    assert left == 10.0 * (len(sam) - 1) + 50.0 * (len(psam) - 1) + 30.0 * others
+    order = [sam[0], sam[1]]
+    spent, left, unknown = to_go(a=State("done", 10.0), b=State("running", 4.0, 7.0))
+    assert (spent, left) == (14.0, 7.0 + 10.0 * (len(runs) - 2))
+    spent, left, unknown = to_go(a=State("done", 10.0), b=State("stopped", 4.0))
+    assert left == 6.0 + 10.0 * (len(runs) - 2), "what a stopped one has done is done"
+    assert device_seconds(missing, runs) == (0.0, 0.0, len(runs))
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("status", "--json")])
+def test_the_command_tells_running_and_failed_runs_with_their_logs(made: Made, arguments: tuple[str, ...]) -> None:
+    running, failed, *_ = made.runs
+    made.unfinished(running, "running")
+    made.unfinished(failed, "failed", error="no space left")
+    with made.training(running):
+        text = made.call(*arguments)
+    assert f"logs/train/{failed.id}.log" in text
+    assert "no space left" in text
+    if "--json" in arguments:
+        found = json.loads(text)
+        assert [run["run"] for run in found["running"]] == [running.id]
+        assert found["device_hours"] == {"spent": 24 / 3600, "to_go": 18 / 3600, "unknown_runs": len(made.runs) - 1}
+    else:
+        assert f"running {running.id}: epoch 4 of 10, 18 s left" in text
+        assert f"device time: 0.4 min spent, about 0.3 min to go, and {len(made.runs) - 1} runs like none" in text
+
+
+def test_an_unreadable_study_is_one_line(made: Made) -> None:
+    made.edit("version: 1", "version: 99")
+    assert made.call("status", code=2).count("\n") == 1
