@@ -69,6 +69,8 @@ onstart:
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        print(f"{STUDY_FILE}: the store does not know that it is used here, nor will who tidies up there ({error})")
 
 
 rule figures:

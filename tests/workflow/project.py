@@ -47,6 +47,9 @@ class Project:
         assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times in {name}"
         self.write(name, text.replace(old, new))
 
+    def append(self, name: str, text: str) -> None:
+        self.write(name, (self.folder / name).read_text(encoding="utf-8") + text)
+
     @property
     def environment(self) -> dict[str, str]:
         """In which the copy's package comes before the installed one."""

@@ -1,0 +1,224 @@
+"""What a store keeps, refuses and shares, on a real tiny study."""
+
+from __future__ import annotations
+
+import json
+import os
+import py_compile
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nmepkg.study.expand import expand
+from nmepkg.study.identity import to_json
+from nmepkg.study.load import load
+from nmepkg.study.spec import Run
+from tests.workflow.project import STUDY, Project
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("finished"))
+    done = project.snakemake()
+    assert done.returncode == 0, done.stdout
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project, to spoil."""
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
+    project = Project.__new__(Project)
+    project.folder = tmp_path
+    return project
+
+
+def runs(project: Project) -> list[Run]:
+    return list(expand(load(project.folder / "study.yaml")).runs.values())
+
+
+def train(project: Project, run: Run, **options: object) -> subprocess.CompletedProcess[str]:
+    arguments = ["--id", run.id, "--spec", to_json(run.spec), "--code", run.code, "--store", "results"]
+    return subprocess.run(
+        [sys.executable, "workflow/scripts/train.py", *arguments],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **options,  # type: ignore[call-overload]
+    )
+
+
+def truncate(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+def raise_accuracy(text: str) -> str:
+    return re.sub(r'"test_accuracy": 0\.\d', '"test_accuracy": 0.9', text)
+
+
+@pytest.mark.parametrize("spoil", [truncate, raise_accuracy])
+def test_a_spoilt_result_is_named_and_never_drawn(project: Project, spoil: Callable[[str], str]) -> None:
+    path = project.folder / "results" / "runs" / runs(project)[0].id / "result.json"
+    text = path.read_text()
+    path.write_text(spoil(text))
+    assert path.read_text() != text
+    project.edit("study.yaml", "x: rho}", "x: rho, title: New}")
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert f"{path.relative_to(project.folder)}: the result is " in done.stdout
+    assert "delete the folder" in done.stdout
+    assert not list(project.folder.glob("results/figures/*/*.pdf"))
+    assert project.nmepkg("status")["damaged"][0]["run"] == path.parent.name
+    shutil.rmtree(path.parent)
+    done = project.snakemake()
+    assert done.returncode == 0, done.stdout
+    again = json.loads(path.read_text())
+    assert again["final"] == json.loads(text)["final"]
+
+
+def test_anothers_result_is_refused(project: Project) -> None:
+    first, second = runs(project)
+    folder = project.folder / "results" / "runs"
+    shutil.copy(folder / first.id / "result.json", folder / second.id / "result.json")
+    project.edit("study.yaml", "x: rho}", "x: rho, title: New}")
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert f"run is '{first.id}' where '{second.id}' is asked for" in done.stdout
+
+
+def test_a_full_disk_is_one_line_and_spoils_nothing(project: Project) -> None:
+    """The system refuses files above a size, as a full disk refuses any."""
+    lost, kept = runs(project)
+    folder = project.folder / "results" / "runs"
+    shutil.rmtree(folder / lost.id)
+    before = {path: path.read_bytes() for path in project.folder.glob("results/runs/**/*") if path.is_file()}
+    done = train(project, lost, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"{lost.id}: [Errno 27] File too large"
+    assert "Traceback" not in done.stderr
+    assert before == {path: path.read_bytes() for path in before}
+    left = {path.name for path in (folder / lost.id).iterdir()}
+    assert left == {".lock", "state.json"}, "no half file"
+    assert project.nmepkg("status")["failed"][0]["problem"] == "OSError: [Errno 27] File too large"
+    assert train(project, lost).returncode == 0
+    assert (folder / kept.id / "result.json").exists()
+
+
+def test_two_studies_share_a_store(finished: Project, tmp_path: Path) -> None:
+    other = Project(tmp_path)
+    other.write("study.yaml", STUDY.replace("name: tiny\n", f"name: tiny\nstore: {finished.folder}/results\n"))
+    other.edit("study.yaml", "rho: [0, 0.1]", "rho: [0, 0.1, 0.2]")
+    data, planned, figures = other.plan()
+    assert (data, figures) == (set(), {"curve"})
+    assert {run.rsplit("-", 1)[0] for run in planned} == {"mnist1d-mlp-sam-0.2-relu-s0"}
+    done = other.snakemake()
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "results/figures/tiny/curve.pdf").exists(), "figures are everybody's own"
+    assert planned <= {path.name for path in finished.folder.glob("results/runs/*")}
+    leftovers = finished.nmepkg("gc")
+    assert not [item for item in leftovers if "/runs/" in item["path"]], "the other study's run is in use"
+    assert finished.plan() == (set(), set(), set())
+
+
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+
+
+def read_only(store: Path, command: list[str]) -> list[str]:
+    """The command where a store is mounted read-only, which binds root too."""
+    words = ["unshare", "--mount", "sh", "-c", READ_ONLY, str(store)]
+    tried = subprocess.run([*words, "true"], capture_output=True)
+    if tried.returncode:
+        pytest.skip(f"nothing can be mounted here: {tried.stderr.decode().strip()}")
+    return [*words, *command]
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare, of util-linux")
+def test_a_store_that_is_read_only_serves_reads(finished: Project, tmp_path: Path) -> None:
+    store = finished.folder / "results"
+    other = Project(tmp_path)
+    other.write("study.yaml", STUDY.replace("name: tiny\n", f"name: tiny\nstore: {store}\n"))
+
+    def snakemake() -> subprocess.CompletedProcess[str]:
+        command = read_only(store, other.command())
+        return subprocess.run(
+            command, cwd=tmp_path, env=other.environment, stdout=-1, stderr=-2, text=True, timeout=120
+        )
+
+    done = snakemake()
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "results/figures/tiny/curve.pdf").exists()
+    other.edit("study.yaml", "rho: [0, 0.1]", "rho: [0, 0.1, 0.3]")
+    done = snakemake()
+    assert done.returncode == 2
+    assert f"store: {store}/runs is not writable, and 2 files are missing there" in done.stdout
+    assert "Training" not in done.stdout
+
+
+# The training process and its code.
+
+
+def test_a_job_whose_code_changed_in_the_queue_is_refused(project: Project) -> None:
+    run = runs(project)[0]
+    shutil.rmtree(project.folder / "results" / "runs" / run.id)
+    project.append("nmepkg/models/mlp.py", "\nNEW = 1\n")
+    done = train(project, run)
+    assert done.returncode == 2
+    assert re.fullmatch(
+        rf"{run.id}: the code changed since this job was planned: its hash was {run.code} and is \w+; run snakemake again\n",
+        done.stderr,
+    )
+
+
+def test_a_job_whose_spec_is_not_that_of_its_id_is_refused(project: Project) -> None:
+    first, second = runs(project)
+    done = train(project, Run(first.id, second.spec, second.code, second.data_id))
+    assert done.returncode == 2
+    assert f"planned as another job, {second.id}" in done.stderr
+    done = train(project, Run(first.id, {"seed": 0}, first.code, first.data_id))
+    assert done.returncode == 2
+    assert "the spec is not canonical" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_code_that_no_statement_imports_is_refused(project: Project) -> None:
+    """An import that the hash cannot see: its edits would go unnoticed."""
+    project.write("nmepkg/models/hidden.py", "FACTOR = 1.0\n")
+    project.append("nmepkg/models/mlp.py", '\nimport importlib\n\nimportlib.import_module("nmepkg.models.hidden")\n')
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert "nmepkg.models.hidden: imported, but no part of this job's code hash" in done.stdout
+
+
+def test_bytecode_of_another_source_is_refused(project: Project) -> None:
+    """Python trusts bytecode whose source has the same size and time; a checkout within a second gives that."""
+    path = project.folder / "nmepkg" / "methods" / "sgd.py"
+    times = path.stat()
+    changed = path.read_bytes() + b"\nX=1\n"
+    path.write_bytes(changed)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    py_compile.compile(str(path), doraise=True)
+    path.write_bytes(changed.replace(b"X=1", b"X=2"))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    run = next(run for run in planned(project) if run.spec["method"]["name"] == "sgd")
+    done = train(project, run)
+    assert done.returncode == 2, done.stderr
+    assert "nmepkg.methods.sgd: loaded from bytecode that is not that of its source; delete " in done.stderr
+
+
+def planned(project: Project) -> list[Run]:
+    """The runs by the code of the project, which is not that of this process."""
+    script = "import json, sys; from pathlib import Path; from nmepkg.study.expand import expand; "
+    script += "from nmepkg.study.load import load; "
+    script += "print(json.dumps([vars(run) for run in expand(load(Path('study.yaml'))).runs.values()]))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=project.folder, env=project.environment, capture_output=True, check=True
+    )
+    return [Run(**run) for run in json.loads(done.stdout)]
