@@ -41,7 +41,7 @@ benchmark: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/products.py
 	$(BIN)/python benchmarks/training_loop.py
 	$(BIN)/python benchmarks/start.py
-	$(BIN)/python benchmarks/workflow_dryrun.py
+	$(BIN)/python benchmarks/workflow.py
 
 # Needs uv. The lock serves every Python from 3.11 on: versions that differ carry a marker.
 lock:

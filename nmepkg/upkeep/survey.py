@@ -97,7 +97,7 @@ def names(folder: Path) -> set[str]:
 
 def read_results(store: Store) -> dict[str, dict[str, Any]]:
     """Every result in a store that is whole: id -> content. Those of other versions of the format are left out."""
-    return dict(_read_all(((name, store.result(name)) for name in names(store.root / "runs")), RESULT))
+    return dict(_read_all(((name, store.result(name)) for name in sorted(names(store.root / "runs"))), RESULT))
 
 
 def _read_all(paths: Iterable[tuple[str, Path]], kind: Kind) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -70,34 +70,39 @@ def show_reasons(console: Console, reasons: Sequence[Reason]) -> None:
     groups: dict[tuple[Any, ...], list[Reason]] = defaultdict(list)
     for reason in reasons:
         places = tuple(place for place, _, _ in reason.changes)
-        alone = reason.kind in ("failed", "damaged", "stopped", "running") or reason.what == "figure"
-        groups[reason.what, reason.kind, places, reason.modules, reason.id if alone else ""].append(reason)
-    for (what, kind, _, modules, _), group in groups.items():
-        count = f"{len(group)} {what}{'s' if len(group) > 1 and what != 'data' else ''}"
-        console.print(f"[bold]{count}[/]: {escape(_why(kind, group, modules))}")
-        for reason in group[:3]:
+        told_alone = reason.id if reason.kind in ("failed", "damaged", "stopped", "running", "changed") else ""
+        groups[reason.what, reason.kind, places, reason.modules, told_alone].append(reason)
+    for (what, kind, *_), group in groups.items():
+        noun = "data set" if what == "data" else what
+        count = f"{len(group)} {noun}{'s' if len(group) > 1 else ''}"
+        console.print(f"[bold]{count}[/]: {escape(_why(kind, group))}")
+        shown = group if what == "figure" else group[:3]
+        for reason in shown:
             beside = f"  (nearest: {reason.neighbour})" if reason.neighbour and kind == "new" else ""
+            beside = f": {reason.detail}" if what == "figure" and kind == "inputs" else beside
             console.print(f"    {escape(reason.id + beside)}", style="dim", highlight=False)
-        if len(group) > 3:
-            console.print(f"    … and {len(group) - 3} more", style="dim")
+        if len(group) > len(shown):
+            console.print(f"    … and {len(group) - len(shown)} more", style="dim")
 
 
-def _why(kind: str, group: Sequence[Reason], modules: Sequence[str]) -> str:
+def _why(kind: str, group: Sequence[Reason]) -> str:
     first = group[0]
     parts = []
-    for i, (place, there, _) in enumerate(first.changes):
-        values = list(dict.fromkeys(_value(reason.changes[i][2]) for reason in group))
-        more = f" … ({len(values)} values)" if len(values) > 6 else ""
-        parts.append(f"{place} is {', '.join(values[:6])}{more} (nearest: {_value(there)})")
-    if modules:
-        parts.append(f"changed code: {', '.join(modules)}")
-    if first.detail:
-        parts.append(first.detail if len(group) == 1 else _common(kind, first.detail))
+    for i, (place, _, _) in enumerate(first.changes):
+        there, here = (_listed(reason.changes[i][j] for reason in group) for j in (1, 2))
+        parts.append(f"{place} is {here} (nearest: {there})")
+    if first.modules:
+        parts.append(f"changed code: {', '.join(first.modules)}")
+    if kind == "inputs" and len(group) > 1:
+        parts.append("what they are made of comes first")
+    elif first.detail:
+        parts.append(first.detail)
     return "; ".join(parts)
 
 
-def _common(kind: str, detail: str) -> str:
-    return "their runs come first" if kind == "inputs" else detail
+def _listed(values: Iterable[Any]) -> str:
+    distinct = list(dict.fromkeys("absent" if value is None else str(value) for value in values))
+    return ", ".join(distinct[:6]) + (f" … ({len(distinct)} values)" if len(distinct) > 6 else "")
 
 
 def show_leftovers(console: Console, found: Sequence[Leftover], deleted: bool) -> None:
@@ -132,10 +137,6 @@ def show_adoptions(console: Console, found: Sequence[Adoption], done: bool) -> N
         if len(group) > _SHOWN:
             console.print(f"    … and {len(group) - _SHOWN} more", style="dim")
     console.print("Adopted." if done else "Nothing was adopted: call adopt --yes if this code gives the same results.")
-
-
-def _value(value: Any) -> str:
-    return "absent" if value is None else str(value)
 
 
 def _duration(seconds: float) -> str:
