@@ -29,7 +29,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/mypy
-	$(BIN)/snakemake --lint
+	$(BIN)/snakemake -n --lint
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nmepkg.errors import UserError
 from nmepkg.storage import Store, figure_record
-from nmepkg.study.environment import check_versions, check_writable, working_alone
+from nmepkg.study.environment import check_folder, check_start, check_versions, check_writable, working_alone
 from nmepkg.study.expand import expand, figure_digest
 from nmepkg.study.identity import to_json
 from nmepkg.study.load import load
@@ -16,19 +16,30 @@ from nmepkg.study.registration import register
 OPTIONS = dict(workflow.config_settings.config)
 FILES = [*workflow.config_settings.configfiles, *([OPTIONS.pop("study")] if "study" in OPTIONS else [])]
 try:
-    if len(FILES) > 1 or OPTIONS:
+    if len(FILES) > 1 or OPTIONS or not all(isinstance(file, str | Path) for file in FILES):
         raise UserError("a workflow has one study and no other options: --config study=FILE, or --configfile FILE")
     STUDY_FILE = Path(FILES[0] if FILES else "config/config.yaml")
     if STUDY_FILE.is_relative_to(Path.cwd()):
         STUDY_FILE = STUDY_FILE.relative_to(Path.cwd())
     check_versions()
     STUDY = load(STUDY_FILE)
+    STORE, LOGS, FIGURES = Store(Path(STUDY.store)), f"{STUDY.output}/logs", f"{STUDY.output}/figures/{STUDY.name}"
+    LOCK = Path(f".snakemake/{STUDY.name}.lock")
+    # What is certain already is said before Snakemake writes a line; what depends on the jobs, in onstart.
+    if workflow.is_main_process:
+        check_folder(f"{STUDY_FILE}: store", STORE.root)
+        check_folder(f"{STUDY_FILE}: output", Path(STUDY.output))
+        check_start(LOCK, dry=workflow.output_settings.dryrun)
+    EXPANSION = expand(STUDY)
+    LANDSCAPES = {job.id: job for panels in EXPANSION.landscapes.values() for _, job in panels}
+    results = [*map(STORE.result, EXPANSION.runs), *map(STORE.landscape, LANDSCAPES)]
+    # With no result yet, every target has jobs, and each writes a log.
+    if workflow.is_main_process and not workflow.output_settings.dryrun and not any(map(Path.exists, results)):
+        check_writable(f"{STUDY_FILE}: store", results)
+        check_writable(f"{STUDY_FILE}: output", [Path(LOGS, "train", f"{run}.log") for run in EXPANSION.runs])
 except UserError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
-EXPANSION = expand(STUDY)
-STORE, LOGS, FIGURES = Store(Path(STUDY.store)), f"{STUDY.output}/logs", f"{STUDY.output}/figures/{STUDY.name}"
-LANDSCAPES = {job.id: job for panels in EXPANSION.landscapes.values() for _, job in panels}
 
 # Jobs find the Python that runs Snakemake, activated or not. In the container, whose recipe is in containers/, that folder
 # does not exist and its own Python serves.
@@ -60,11 +71,11 @@ localrules:
 # Before the first job: a dry run, or one with nothing to do, asks for nothing and leaves nothing.
 onstart:
     try:
-        ALONE = working_alone(Path(f".snakemake/{STUDY.name}.lock"))
+        ALONE = working_alone(LOCK)
         ALONE.__enter__()  # until this process ends
-        outputs = [Path(file) for job in workflow.dag.needrun_jobs() for file in job.output]
-        check_writable("store", [path for path in outputs if path.is_relative_to(STORE.root)])
-        check_writable("output", [path for path in outputs if not path.is_relative_to(STORE.root)])
+        outputs = [Path(file) for job in workflow.dag.needrun_jobs() for file in [*job.output, *job.log]]
+        check_writable(f"{STUDY_FILE}: store", [path for path in outputs if path.is_relative_to(STORE.root)])
+        check_writable(f"{STUDY_FILE}: output", [path for path in outputs if not path.is_relative_to(STORE.root)])
         register(STUDY, EXPANSION)
     except UserError as error:
         print(error, file=sys.stderr)

@@ -76,6 +76,24 @@ def arrays_sha256(arrays: Mapping[str, Any]) -> str:
     return hashed.hexdigest()
 
 
+def read_arrays(path: Path) -> dict[str, Any]:
+    """The arrays of an .npz file.
+
+    Raises:
+      FileNotFoundError: there is none.
+      ValueError: it is damaged, in whatever way.
+    """
+    import numpy as np  # planning does without
+
+    try:
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+    except (FileNotFoundError, MemoryError):
+        raise
+    except Exception as error:  # a damaged archive may raise nearly anything: BadZipFile, RuntimeError, TokenError ...
+        raise ValueError(str(error).replace("\n", " ") or type(error).__name__) from None
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

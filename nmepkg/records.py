@@ -85,7 +85,7 @@ def read(path: Path, kind: Kind, expected: Mapping[str, Any]) -> dict[str, Any]:
       DamagedError: it is not; names the file, what is wrong and the remedy.
     """
     try:
-        content = unseal(path.read_text(encoding="utf-8"))
+        content = unseal(path.read_bytes().decode("utf-8"))
     except OSError as error:
         raise kind.refuse(path, f"not readable ({error.strerror})") from None
     except ValueError as error:
@@ -107,6 +107,10 @@ def first_difference(found: Any, asked: Any, where: str) -> str:
     """``spec.optimizer.momentum is 0.8 where 0.9 is asked for``."""
     if isinstance(found, Mapping) and isinstance(asked, Mapping):
         for key in [*asked, *(key for key in found if key not in asked)]:
-            if found.get(key) != asked.get(key) or (key in found) != (key in asked):
-                return first_difference(found.get(key), asked.get(key), f"{where}.{key}")
+            if key not in asked:
+                return f"{where}.{key} is there where none is asked for"
+            if key not in found:
+                return f"{where}.{key} is missing"
+            if found[key] != asked[key]:
+                return first_difference(found[key], asked[key], f"{where}.{key}")
     return f"{where} is {found!r} where {asked!r} is asked for"

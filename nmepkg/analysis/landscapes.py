@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +11,7 @@ import pandas as pd
 
 from nmepkg import records
 from nmepkg.errors import UserError
-from nmepkg.files import arrays_sha256
+from nmepkg.files import arrays_sha256, read_arrays
 from nmepkg.storage import LANDSCAPE
 
 Panel = tuple[str, Mapping[str, np.ndarray]]  # the label of an activation, and its landscape's arrays
@@ -42,10 +40,9 @@ def read_landscape(path: Path, spec: Mapping[str, Any]) -> Landscape:
     if not path.is_file():
         raise UserError(f"{path}: the landscape is missing; compute it first (snakemake does)")
     try:
-        with np.load(path) as file:
-            arrays = {key: file[key] for key in file.files}
+        arrays = read_arrays(path)
         description = records.unseal(str(arrays.pop("description")))
-    except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except ValueError as error:
         raise LANDSCAPE.refuse(path, f"not readable ({error})") from None
     except KeyError:
         raise LANDSCAPE.refuse(path, "without a description") from None
@@ -54,11 +51,10 @@ def read_landscape(path: Path, spec: Mapping[str, Any]) -> Landscape:
 
 
 def describe(path: Path) -> dict[str, Any] | None:
-    """What a landscape says of itself, its arrays unread; None where that is damaged."""
+    """What a landscape says of itself, None where that is damaged."""
     try:
-        with np.load(path) as file:
-            return records.unseal(str(file["description"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        return records.unseal(str(read_arrays(path)["description"]))
+    except (FileNotFoundError, ValueError, KeyError):
         return None
 
 

@@ -126,8 +126,8 @@ def mixed_versions(runs: pd.DataFrame) -> str:
 def adopted_runs(runs: pd.DataFrame) -> str:
     """How many of a figure's runs or measurements were computed by other code that was declared to give the same, or ""."""
     columns = [name for name in ("adopted", "measurement_adopted") if name in runs]
-    marked = (runs[columns].fillna("") != "").any(axis=1) if columns else pd.Series(dtype=bool)
-    return f"{int(marked.sum())} of {len(runs)} results of other code, adopted" if marked.any() else ""
+    marked = (runs[columns].fillna("") != "").any(axis=1).groupby(runs["run"]).any()  # a run may have many rows
+    return f"{int(marked.sum())} of {len(marked)} results of other code, adopted" if marked.any() else ""
 
 
 def _distinct(runs: pd.DataFrame, *names: str) -> list[str]:

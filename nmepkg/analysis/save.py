@@ -38,6 +38,8 @@ def save(canvas: Canvas, stem: Path, origin: Mapping[str, Any]) -> None:
         below = _LINE * (wrapped.count("\n") + 2)
         canvas.text(0.01, -_LINE / 2 / height, wrapped, va="top", ha="left", fontsize=SMALLEST, color=NEUTRAL)
         area = Bbox.from_extents(0, -below, width, height)
+        for legend in canvas.legends:  # which would follow the bottom of the area
+            legend.set_bbox_to_anchor((0, 0, 1, 1), canvas.transFigure)
     for kind in FORMATS:
         buffer = io.BytesIO()
         canvas.savefig(buffer, format=kind, dpi=_DPI, metadata=_metadata(kind, origin), bbox_inches=area)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ import numpy as np
 
 from nmepkg import records
 from nmepkg.errors import UserError
-from nmepkg.files import arrays_sha256, written_whole
+from nmepkg.files import arrays_sha256, read_arrays, written_whole
 
 KIND = records.Kind("description of prepared data", 2, "delete both files of this data set to prepare it again")
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
@@ -58,11 +57,11 @@ def read(path: Path, fraction: float, seed: int) -> Dataset:
       UserError: a file is missing, truncated or not what its hash says, or the split leaves no examples to train on.
     """
     try:
-        with np.load(path) as file:
-            arrays = {name: file[name] for name in ARRAYS}
+        found = read_arrays(path)
+        arrays = {name: found[name] for name in ARRAYS}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run snakemake to prepare the data") from None
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError) as error:
         raise KIND.refuse(path, f"not readable ({error})") from None
     sha256 = arrays_sha256(arrays)
     description = records.read(path.with_suffix(".json"), KIND, {"arrays": sha256})

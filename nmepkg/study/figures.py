@@ -70,7 +70,7 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
                 if setups[setup].spec["validation"]["fraction"] == 0:
                     raise StudyError(
                         join(where, role),
-                        f"{text!r} needs validation examples, but setups.{setup}.validation.fraction is 0",
+                        f"{text!r} needs validation examples, but setups.{setup}.validation.fraction is 0; raise it",
                     )
     options = {axis for axis in roles.values() if axis not in ("setup", "method", "activation", "experiment")}
     for axis in ("setup", "method", "activation", "quantity", "at", *schema.STRENGTHS):

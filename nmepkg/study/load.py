@@ -210,15 +210,18 @@ def _grid(entry: Spec) -> dict[str, list[Any]]:
 
 
 def _count(entries: list[Any], spec: Spec) -> int:
-    """Into how many points of a grid entries expand, strengths included; nothing is expanded for it."""
+    """Into how many points of a grid entries expand, strengths included; nothing is expanded for it.
+
+    What is wrong with an entry is said later; until then it is one point at least, and hides no others.
+    """
     count = 0
     for value in entries:
         grid = _grid({"name": value} if isinstance(value, str) else value)
         grid.pop("label", None)
-        names = grid.pop("name", [])
+        names = grid.pop("name", [None])
         kinds = (METHODS[name].strength if isinstance(name, str) and name in METHODS else None for name in names)
-        strengths = sum(len(spec.get(kind, ())) if kind else 1 for kind in kinds)
-        count += strengths * math.prod(map(len, grid.values()))
+        strengths = sum(len(spec.get(kind, [0])) if kind else 1 for kind in kinds)
+        count += max(1, strengths * math.prod(map(len, grid.values())))
     return count
 
 

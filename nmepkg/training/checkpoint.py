@@ -7,7 +7,6 @@ to the bit (on one kind of device with one set of versions; others are recorded)
 from __future__ import annotations
 
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ import jax
 import numpy as np
 
 from nmepkg import records
-from nmepkg.files import arrays_sha256, written_whole
+from nmepkg.files import arrays_sha256, read_arrays, written_whole
 from nmepkg.training.loop import Position
 from nmepkg.training.provenance import Account
 from nmepkg.training.step import State
@@ -78,12 +77,11 @@ class Checkpoints:
 
     def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         try:
-            with np.load(self._path) as file:
-                arrays = {name: file[name] for name in file.files}
+            arrays = read_arrays(self._path)
             description = records.unseal(str(arrays.pop("description")))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError) as error:
             raise KIND.refuse(self._path, f"not readable ({error})") from None
         records.check(self._path, KIND, description, {"run": self._run, "arrays": arrays_sha256(arrays)})
         return arrays, description

@@ -47,6 +47,7 @@ def cache(directory: Path | None) -> Iterator[None]:
         if shared.is_dir():
             for entry in shared.absolute().glob("[!.]*"):
                 own.joinpath(entry.name).symlink_to(entry)
+        before = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
@@ -54,7 +55,7 @@ def cache(directory: Path | None) -> Iterator[None]:
         try:
             yield
         finally:
-            jax.config.update("jax_compilation_cache_dir", None)
+            jax.config.update("jax_compilation_cache_dir", before)
             publish(own, shared)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from flax import traverse_util
 
 from nmepkg import records
 from nmepkg.errors import UserError
-from nmepkg.files import file_sha256, written_whole
+from nmepkg.files import file_sha256, read_arrays, written_whole
 from nmepkg.storage import RESULT
 from nmepkg.training.loop import Outcome
 from nmepkg.training.step import State
@@ -88,9 +87,8 @@ def read_state(path: Path, sha256: str) -> tuple[dict[str, Any], dict[str, Any]]
     try:
         if file_sha256(path) != sha256:
             raise UserError(f"{path}: changed since the run's result was written; {remedy}")
-        with np.load(path) as file:
-            arrays = {tuple(key.split("/")): file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        arrays = {tuple(key.split("/")): array for key, array in read_arrays(path).items()}
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); {remedy}") from None
     variables = traverse_util.unflatten_dict(arrays)
     return variables["params"], variables.get("batch_stats", {})

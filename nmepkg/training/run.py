@@ -80,6 +80,7 @@ def run(
     with locked(directory / ".lock", wait), compilation.cache(cache):
         if (directory / "result.json").exists():
             say("finished already: nothing to do")
+            (directory / ".lock").unlink(missing_ok=True)
             return records.read(directory / "result.json", RESULT, {"run": name, "spec": dict(spec)})
         account = Account(code=code)
         journal = Journal(directory / "state.json", spec["training"]["epochs"])

@@ -1,10 +1,13 @@
 """Landscapes made up without a network: their files, and panels of a figure."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from nmepkg import records
+from nmepkg.files import arrays_sha256
+from nmepkg.storage import LANDSCAPE
 
 SPEC: dict[str, Any] = {
     "model": {"name": "mlp", "width": 2, "depth": 2, "batch_norm": False},
@@ -46,12 +49,17 @@ def arrays(height: float = 0.0, layer: int = 1) -> dict[str, np.ndarray]:
 
 
 def content(**changes: Any) -> dict[str, Any]:
-    """What a landscape's file holds, with arrays or parts of the description (as ``description_…``) replaced."""
-    description = {"format": 1, "spec": SPEC, "provenance": {"code": "c0de"}}
+    """What a landscape's file holds, with arrays or parts of the description (as ``description_…``) replaced afterwards."""
+    description = {
+        "format": LANDSCAPE.format,
+        "spec": SPEC,
+        "arrays": arrays_sha256(arrays()),
+        "provenance": {"code": "c0de"},
+    }
     parts = {key: value for key, value in changes.items() if key.startswith("description_")}
     description |= {key.removeprefix("description_"): value for key, value in parts.items()}
     kept = {key: value for key, value in changes.items() if key not in parts}
-    return {"description": np.array(json.dumps(description)), **arrays(), **kept}
+    return {"description": np.array(records.seal(description)), **arrays(), **kept}
 
 
 def write(path: Path, **changes: Any) -> Path:

@@ -10,17 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nmepkg import records
 from nmepkg.analysis.curves import Curves, collect
-from nmepkg.analysis.measurements import measurement_path, read_measurements
+from nmepkg.analysis.measurements import read_measurements
 from nmepkg.analysis.observations import Source
-from nmepkg.analysis.results import read_results, result_path
+from nmepkg.analysis.results import read_results
+from nmepkg.storage import MEASUREMENT, RESULT, Store
 from nmepkg.study.spec import Cell, Figure, Job
 
 GELU: dict[str, Any] = {"name": "gelu"}
 RELU: dict[str, Any] = {"name": "relu"}
 ABLATED: dict[str, Any] = {"name": "gelu", "second_derivative": "zero"}
 SYNTHETIC: dict[str, Any] = {"name": "relu", "second_derivative": {"name": "gaussian", "beta": 100.0}}
-PROVENANCE = {
+PROVENANCE: dict[str, Any] = {
+    "from_step": 0,
     "nmepkg": "0.1.0",
     "python": "3.12.1",
     "jax": "0.10.2",
@@ -31,6 +34,7 @@ PROVENANCE = {
     "platform": "linux",
     "wall_seconds": 1.5,
     "code": "c0de",
+    "earlier": [],
 }
 
 TRACES: dict[str, Any] = {
@@ -64,10 +68,14 @@ Accuracy = Callable[[str, str, Mapping[str, Any], float, int], float | None]
 class Sample:
     """A results folder in the making, and the cells and specs of its runs."""
 
-    store: Path
+    folder: Path
     cells: list[Cell] = field(default_factory=list)
     specs: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.folder)
 
     def add(
         self,
@@ -115,14 +123,10 @@ class Sample:
         return run
 
     def write_measurement(self, job: Job, content: Mapping[str, Any]) -> None:
-        path = measurement_path(self.store, str(job.run), job.id)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content), encoding="utf-8")
+        records.write(self.store.measurement(str(job.run), job.id), MEASUREMENT, content)
 
     def write(self, run: str, content: Mapping[str, Any]) -> None:
-        path = result_path(self.store, run)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content), encoding="utf-8")
+        records.write(self.store.result(run), RESULT, content)
 
     def collect(self, figure: Figure) -> Curves:
         cells = [cell for cell in self.cells if cell.experiment in figure.experiments]
@@ -136,7 +140,7 @@ def result(run: str, spec: Mapping[str, Any], accuracy: float | None, **provenan
     """The content of a ``result.json``: two evaluations, the second better, or only the first of a diverged run."""
     history = [_row(0, 0.0)] if accuracy is None else [_row(0, 0.0), _row(60, accuracy)]
     return {
-        "format": 1,
+        "format": RESULT.format,
         "run": run,
         "spec": dict(spec),
         "status": "diverged" if accuracy is None else "completed",
@@ -144,7 +148,7 @@ def result(run: str, spec: Mapping[str, Any], accuracy: float | None, **provenan
         "final": history[-1],
         "best_validation": history[-1],
         "diverged": {"epoch": 1, "step": 7} if accuracy is None else None,
-        "steps": 60,
+        "files": {"params.npz": "9a4a"},
         "provenance": {**PROVENANCE, **provenance},
     }
 
@@ -170,7 +174,7 @@ def measurement_content(job: Job, run_spec: Mapping[str, Any], measured: Measure
         given = dict(values) if isinstance(values, Mapping) else None
         points.append({"at": at, "step": step, "status": status, "values": given})
     return {
-        "format": 1,
+        "format": MEASUREMENT.format,
         "measurement": job.id,
         "run": job.run,
         "run_spec": dict(run_spec),

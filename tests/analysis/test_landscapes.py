@@ -1,14 +1,18 @@
+import itertools
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from nmepkg.analysis.landscapes import landscape_path, read_landscape, table
+from nmepkg.analysis.landscapes import read_landscape, table
 from nmepkg.errors import UserError
 from tests.analysis import planes
+
+SEALED = str(planes.content()["description"])
 
 
 def _refusal(path: Path, spec: dict[str, Any] = planes.SPEC) -> str:
@@ -27,10 +31,6 @@ def test_a_landscape_is_read_as_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.arrays["loss"], planes.arrays()["loss"])
 
 
-def test_its_path_is_that_of_the_workflow() -> None:
-    assert landscape_path(Path("results"), "plane-0123") == Path("results/landscapes/plane-0123.npz")
-
-
 def test_a_missing_one_is_named(tmp_path: Path) -> None:
     assert "missing; compute it first" in _refusal(tmp_path / "plane.npz")
 
@@ -38,14 +38,17 @@ def test_a_missing_one_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"description_format": 2}, "of format 2, this version reads format 1"),
-        ({"description_spec": {**planes.SPEC, "seed": 7}}, "spec.seed is 7 where the study asks for 0"),
-        ({"description_provenance": None}, "without a provenance"),
-        ({"loss": np.zeros((31, 30))}, r"'loss' is of shape (31, 30) where its spec asks for (31, 31)"),
-        ({"norm_N": np.full((31, 31), np.nan)}, "without finite numbers in 'norm_N'"),
-        ({"norm_N": np.full((31, 31), "x")}, "without finite numbers in 'norm_N'"),
-        ({"description": np.array("{")}, "not readable"),
-        ({"description": np.array("[]")}, "without a description"),
+        ({"description_format": 1}, "of format 1, this version reads format 2"),
+        ({"description_spec": {**planes.SPEC, "seed": 7}}, "spec.seed is 7 where 0 is asked for"),
+        ({"description_arrays": "0"}, "of something else: arrays is '0' where '"),
+        ({"loss": planes.arrays()["loss"][:, :30]}, "of something else: arrays is '"),
+        ({"norm_N": np.nextafter(planes.arrays()["norm_N"], 9)}, "of something else: arrays is '"),
+        ({"norm_N": planes.arrays()["norm_N"].astype(str)}, "of something else: arrays is '"),
+        ({"more": np.zeros(1)}, "of something else: arrays is '"),
+        ({"description": np.array("{")}, "not readable as JSON"),
+        ({"description": np.array("[]")}, "not a JSON object"),
+        ({"description": np.array("{}")}, "without its sha256"),
+        ({"description": np.array(SEALED.replace('"seed": 0', '"seed": 1'))}, "its sha256 does not match"),
     ],
 )
 def test_another_or_an_edited_one_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -54,12 +57,18 @@ def test_another_or_an_edited_one_is_refused(changes: dict[str, Any], message: s
     assert "delete the file and compute it again" in refusal
 
 
-@pytest.mark.parametrize("absent", ["description", "preactivations", "norm_N_layer"])
-def test_an_incomplete_one_is_refused(absent: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("absent", "message"),
+    [
+        ("description", "without a description"),
+        ("preactivations", "of something else: arrays is '"),
+        ("norm_N_layer", "of something else: arrays is '"),
+    ],
+)
+def test_an_incomplete_one_is_refused(absent: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "plane.npz"
     np.savez(path, **{key: value for key, value in planes.content().items() if key != absent})
-    assert "without" in _refusal(path)
-    assert absent in _refusal(path)
+    assert message in _refusal(path)
 
 
 def test_half_a_file_a_damaged_or_a_foreign_one_is_refused(tmp_path: Path) -> None:
@@ -74,6 +83,17 @@ def test_half_a_file_a_damaged_or_a_foreign_one_is_refused(tmp_path: Path) -> No
         path = tmp_path / f"{number}.npz"
         path.write_bytes(data)
         assert "not readable" in _refusal(path)
+
+
+def test_a_flipped_bit_in_a_header_is_refused_or_no_change(tmp_path: Path) -> None:
+    path = tmp_path / "plane.npz"
+    np.savez(path, **planes.content())
+    whole = path.read_bytes()
+    for start in (whole.index(b"NUMPY"), whole.index(b"PK\1\2")):  # of an array, and of the archive's table
+        for place, flipped in itertools.product(range(start, start + 60), (1, 8, 128)):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ flipped]) + whole[place + 1 :])
+            with suppress(UserError):
+                np.testing.assert_equal(read_landscape(path, planes.SPEC).arrays, planes.arrays())
 
 
 def test_a_table_has_a_row_a_point() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from nmepkg.analysis.measurements import measurement_path, quantity, read_measurements, standard_error
+from nmepkg.analysis.measurements import quantity, read_measurements, standard_error
 from nmepkg.errors import UserError
 from tests.analysis.samples import TRACES, Sample, measurement_content
 
@@ -34,62 +34,60 @@ def test_measurements_are_read_as_written(sample: Sample) -> None:
 def test_missing_measurements_are_counted_and_the_first_is_named(sample: Sample) -> None:
     _, second, third = sample.jobs.values()
     for job in (second, third):
-        measurement_path(sample.store, str(job.run), job.id).unlink()
+        sample.store.measurement(str(job.run), job.id).unlink()
     with pytest.raises(UserError, match="2 of 3 measurements are missing") as caught:
         _read(sample)
-    assert str(measurement_path(sample.store, str(second.run), second.id)) in str(caught.value)
+    assert str(sample.store.measurement(str(second.run), second.id)) in str(caught.value)
 
 
-def _point(content: dict[str, Any], place: int, **changes: Any) -> dict[str, Any]:
-    content["points"][place] = {**content["points"][place], **changes}
-    return content
-
-
-def _without(content: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in content.items() if name != key}
+def _refusal(sample: Sample) -> str:
+    """That of the first measurement, in one line."""
+    with pytest.raises(UserError) as caught:
+        _read(sample)
+    job, text = next(iter(sample.jobs.values())), str(caught.value)
+    assert text.startswith(f"{sample.store.measurement(str(job.run), job.id)}: the measurement is ")
+    assert text.endswith("; delete the file and measure the run again")
+    assert "\n" not in text
+    return text
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: [c], "not a JSON object"),
-        (lambda c: _without(c, "provenance"), "without the key 'provenance'"),
-        (lambda c: {**c, "format": 2}, "format 2"),
-        (lambda c: {**c, "run": "other"}, "that of another run, 'other'"),
-        (lambda c: {**c, "measurement": "other"}, "that of another measurement, 'other'"),
-        (lambda c: {**c, "spec": {**TRACES, "samples": 7}}, "spec.samples is 7 where the study asks for 100"),
-        (lambda c: {**c, "run_spec": {**c["run_spec"], "seed": 9}}, "run_spec.seed is 9 where the study asks for 0"),
-        (lambda c: {**c, "provenance": None}, "without a provenance"),
-        (lambda c: {**c, "points": None}, "without points"),
-        (lambda c: {**c, "points": c["points"][:2]}, "its points are at ['initial', 100] where the spec has"),
-        (lambda c: _point(c, 1, status="running"), "unknown status 'running' at 100"),
-        (lambda c: _point(c, 1, step=99), "step 99 at 100"),
-        (lambda c: _point(c, 0, step=1), "step 1 at initial"),
-        (lambda c: _point(c, 2, step=None), "step None at final"),
-        (lambda c: _point(c, 2, values=None), "measured at final, but its values are None"),
-        (lambda c: _point(c, 2, status="not_reached"), "not reached at final, but it has values"),
+        (lambda c: {"format": 1}, "of format 1, this version reads format 2"),
+        (lambda c: {"run": "other"}, "run is 'other' where 'mlp-psam-0.1-gelu-s0-"),
+        (lambda c: {"measurement": "other"}, "measurement is 'other' where '"),
+        (lambda c: {"spec": {**TRACES, "samples": 7}}, "spec.samples is 7 where 100 is asked for"),
+        (lambda c: {"run_spec": {**c["run_spec"], "seed": 9}}, "run_spec.seed is 9 where 0 is asked for"),
     ],
 )
 def test_a_measurement_that_is_not_the_one_asked_for_is_refused(
-    sample: Sample, change: Callable[[dict[str, Any]], Any], message: str
+    sample: Sample, change: Callable[[dict[str, Any]], dict[str, Any]], message: str
 ) -> None:
     job = next(iter(sample.jobs.values()))
-    sample.write_measurement(job, change(measurement_content(job, sample.specs[str(job.run)], MEASURED)))
-    with pytest.raises(UserError) as caught:
-        _read(sample)
-    text = str(caught.value)
-    assert message in text
-    assert text.startswith(str(measurement_path(sample.store, str(job.run), job.id)))
-    assert text.endswith("delete the file and measure the run again")
-    assert "\n" not in text
+    content = measurement_content(job, sample.specs[str(job.run)], MEASURED)
+    sample.write_measurement(job, {**content, **change(content)})
+    assert message in _refusal(sample)
 
 
-def test_half_a_file_is_refused(sample: Sample) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace('"tr_N": -1.0', '"tr_N": -2.0', 1), "its sha256 does not match"),
+        (lambda text: text.replace('"measured"', '"not_finite"', 1), "its sha256 does not match"),
+        (lambda text: text[:200], "not readable as JSON"),
+        (lambda text: f"[{text}]", "not a JSON object"),
+    ],
+)
+def test_an_edited_or_a_truncated_measurement_is_refused(
+    sample: Sample, change: Callable[[str], str], message: str
+) -> None:
     job = next(iter(sample.jobs.values()))
-    path = measurement_path(sample.store, str(job.run), job.id)
-    path.write_text(path.read_text()[:200])
-    with pytest.raises(UserError, match="not readable as JSON"):
-        _read(sample)
+    path = sample.store.measurement(str(job.run), job.id)
+    text = path.read_text()
+    assert change(text) != text
+    path.write_text(change(text))
+    assert message in _refusal(sample)
 
 
 def test_quantities_of_a_point() -> None:

@@ -1,21 +1,42 @@
 """The files of a figure: complete, the same bytes for the same results, and traceable to their runs."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
+from nmepkg.analysis.figures import landscape
 from nmepkg.analysis.figures.curve import draw
-from nmepkg.analysis.render import mixed_versions, tables, write_tables
-from nmepkg.analysis.save import FORMATS, Origin, save
+from nmepkg.analysis.render import adopted_runs, mixed_versions, tables, write_tables
+from nmepkg.analysis.save import FORMATS, save
 from nmepkg.analysis.style import RC
-from tests.analysis.samples import Sample, figure, grid
+from tests.analysis import planes
+from tests.analysis.embedded import inches, origin
+from tests.analysis.figures import forms
+from tests.analysis.samples import PROVENANCE, TRACES, Sample, figure, grid, measurement_content
 
-ORIGIN = Origin("mnist1d", "figure_1", "SAM and PSAM", "c0dec0de", "0123456789ab")
+ORIGIN: dict[str, Any] = {
+    "study": "mnist1d",
+    "figure": "figure_1",
+    "title": "SAM and PSAM",
+    "digest": "0123456789ab",
+    "code": "c0dec0de",
+    "runs": ["mlp-sam-s0", "mlp-psam-s0"],
+    "note": "",
+}
+NOTE = (
+    "mixed versions: jax 0.10.2, 0.10.3; device AMD EPYC 7763 64-Core Processor, NVIDIA A100-SXM4-80GB, "
+    "NVIDIA H100 80GB HBM3; platform cpu, gpu; 12 of 36 results of other code, adopted"
+)
+DPI = 300
+OLDER = {**PROVENANCE, "jax": "0.10.1"}
+STEPS = [{"from": "before", "reason": "a name"}]
 
 
 @pytest.fixture(scope="module")
@@ -25,37 +46,78 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
     )
 
 
-def _save(sample: Sample, stem: Path, origin: Origin = ORIGIN) -> dict[str, bytes]:
+def _save(sample: Sample, stem: Path, **changes: Any) -> dict[str, bytes]:
     curves = sample.collect(figure(columns="activation", lines="method", title="SAM and PSAM, ρ"))
     with matplotlib.rc_context(RC):
-        save(draw(curves, {}), stem, origin)
+        save(draw(curves, {}), stem, {**ORIGIN, **changes})
     points, runs = tables(curves)
-    write_tables(points.assign(note=origin.note), runs, stem)
+    write_tables(points.assign(note=changes.get("note", "")), runs, stem)
     return {path.name: path.read_bytes() for path in sorted(stem.parent.iterdir())}
 
 
-def test_the_same_results_give_the_same_bytes(sample: Sample, tmp_path: Path) -> None:
-    first, second = (_save(sample, tmp_path / name / "figure_1") for name in ("a", "b"))
+@pytest.mark.parametrize("note", ["", NOTE])
+def test_the_same_results_give_the_same_bytes(sample: Sample, note: str, tmp_path: Path) -> None:
+    first, second = (_save(sample, tmp_path / name / "figure_1", note=note) for name in ("a", "b"))
     assert set(first) == {f"figure_1.{kind}" for kind in (*FORMATS, "csv", "runs.csv")}  # and no temporary file
     assert first == second
 
 
-def test_every_format_says_what_it_was_made_from(sample: Sample, tmp_path: Path) -> None:
-    files = _save(sample, tmp_path / "figure_1", replace(ORIGIN, note="mixed versions: jax 1, 2"))
-    text = Image.open(io.BytesIO(files["figure_1.png"])).text
-    assert text["Title"] == "mnist1d: figure_1"
-    for part in ("study=mnist1d", "figure=figure_1", "code=c0dec0de", "runs=0123456789ab", "note=mixed versions"):
-        assert part in text["Comment"]
-        assert part.encode() in files["figure_1.svg"]
-        assert part.encode() in files["figure_1.pdf"]
+@pytest.mark.parametrize("title", ["SAM and PSAM", "Parts (of N) \\ <H> & 'G'", "ρ, σ² and φ″ (\\)\n«N»"])
+def test_every_format_says_what_it_was_made_from(sample: Sample, title: str, tmp_path: Path) -> None:
+    files = _save(sample, tmp_path / "figure_1", title=title, note=NOTE)
+    for kind in FORMATS:
+        assert origin(kind, files[f"figure_1.{kind}"]) == {**ORIGIN, "title": title, "note": NOTE}
+    assert Image.open(io.BytesIO(files["figure_1.png"])).text["Title"] == "mnist1d: figure_1"
     assert b"Date" not in files["figure_1.pdf"]
     assert b"<dc:date>" not in files["figure_1.svg"]
 
 
 def test_a_png_has_the_resolution_of_print(sample: Sample, tmp_path: Path) -> None:
     image = Image.open(io.BytesIO(_save(sample, tmp_path / "figure_1")["figure_1.png"]))
-    assert image.width == 6.75 * 300
+    assert image.width == 6.75 * DPI
     assert len(image.convert("RGB").getcolors(2**24) or []) > 50
+
+
+FORMS = {
+    "two columns": lambda folder: draw(forms.accuracies(folder), {}),
+    "one column": lambda folder: draw(forms.explosion(folder), {}),
+    "landscape": lambda folder: landscape.draw([("ReLU", planes.arrays()), ("GELU", planes.arrays(1.0))], "A title"),
+}
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Canvas, Path, Path]:
+    """A figure as drawn, and its files without and with a note."""
+    folder = tmp_path_factory.mktemp("note")
+    with matplotlib.rc_context(RC):
+        canvases = [FORMS[request.param](folder / "store") for _ in range(2)]
+        for canvas, note in zip(canvases, ("", NOTE), strict=True):
+            save(canvas, folder / f"figure{len(note)}", {**ORIGIN, "note": note})
+    return canvases[0], folder / "figure0", folder / f"figure{len(NOTE)}"
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_note_makes_a_figure_higher_and_nothing_else_does(pair: tuple[Canvas, Path, Path], kind: str) -> None:
+    canvas, *stems = pair
+    drawn = tuple(canvas.get_size_inches())
+    plain, noted = (inches(kind, stem.with_suffix(f".{kind}").read_bytes()) for stem in stems)
+    assert plain == pytest.approx(drawn, abs=1 / DPI)
+    assert noted[0] == pytest.approx(drawn[0], abs=1 / DPI)
+    assert 0.3 < noted[1] - drawn[1] < 1.0
+
+
+def test_a_note_is_below_the_figure_and_all_of_it_in_the_picture(pair: tuple[Canvas, Path, Path]) -> None:
+    plain, noted = (np.asarray(Image.open(stem.with_suffix(".png")).convert("L")) for stem in pair[1:])
+    np.testing.assert_array_equal(noted[: len(plain)], plain)
+    below = noted[len(plain) :]
+    rows, columns = (np.flatnonzero((below < 200).any(axis)) for axis in (1, 0))
+    margin = round(0.02 * DPI)
+    assert rows.min() > margin
+    assert rows.max() < len(below) - margin
+    assert columns.min() > margin
+    assert columns.max() < below.shape[1] - margin
+    lines = np.count_nonzero(np.diff(rows) > 1) + 1
+    assert lines == -(-len(NOTE) // (17 * below.shape[1] // DPI))
 
 
 def test_text_in_a_pdf_is_embedded_as_truetype(sample: Sample, tmp_path: Path) -> None:
@@ -83,3 +145,47 @@ def test_runs_of_different_environments_are_noted(tmp_path: Path) -> None:
     assert mixed_versions(sample.collect(figure()).runs) == ""
     sample.add(0.5, seed=2, jax="0.10.3", device="gpu")
     assert mixed_versions(sample.collect(figure()).runs) == "mixed versions: jax 0.10.2, 0.10.3; device cpu, gpu"
+
+
+def test_the_versions_of_every_process_of_a_run_are_compared(tmp_path: Path) -> None:
+    sample = Sample(tmp_path)
+    same = {**PROVENANCE, "wall_seconds": 9.0}
+    sample.add(0.5, seed=0, earlier=[same, same], from_step=30)
+    runs = sample.collect(figure()).runs
+    assert (runs["jax"].tolist(), mixed_versions(runs)) == (["0.10.2"], "")
+    one, two = {**PROVENANCE, "jax": "0.10.1", "device": "gpu"}, {**PROVENANCE, "jax": "0.10.3"}
+    sample.add(0.5, seed=1, earlier=[one, two, same], from_step=30)
+    runs = sample.collect(figure()).runs
+    assert runs["jax"].tolist() == ["0.10.2", "0.10.1 then 0.10.3 then 0.10.2"]
+    assert runs["device"].tolist() == ["cpu", "gpu then cpu"]
+    assert mixed_versions(runs) == "mixed versions: jax 0.10.1, 0.10.2, 0.10.3; device cpu, gpu"
+
+
+def test_adopted_runs_say_from_where_and_why_and_are_counted(tmp_path: Path) -> None:
+    sample = Sample(tmp_path)
+    sample.add(0.5, seed=0)
+    assert adopted_runs(sample.collect(figure()).runs) == ""
+    steps = [{"from": "run-1", "reason": "a name"}, {"from": "run-2", "reason": "a type"}]
+    sample.add(0.5, seed=1, adopted=steps)
+    runs = sample.collect(figure()).runs
+    assert runs["adopted"].tolist() == ["", "run-1: a name; run-2: a type"]
+    assert adopted_runs(runs) == "1 of 2 results of other code, adopted"
+
+
+def test_adopted_measurements_are_counted_too(tmp_path: Path) -> None:
+    sample, spec = Sample(tmp_path), {**TRACES, "at": ["final"]}
+    measured = {"final": {"tr_H": 1.0}}
+    for seed in range(3):
+        sample.add(0.5, seed=seed, measured=measured, measurement=spec, **({"adopted": STEPS} if seed == 2 else {}))
+    drawn = figure(measurement="traces", y=("tr_H",))
+    assert adopted_runs(sample.collect(drawn).runs) == "1 of 3 results of other code, adopted"
+    job = next(iter(sample.jobs.values()))
+    sample.write_measurement(
+        job, measurement_content(job, sample.specs[str(job.run)], measured, adopted=STEPS, earlier=[OLDER])
+    )
+    runs = sample.collect(drawn).runs
+    assert runs["measurement_adopted"].tolist() == ["before: a name", "", ""]
+    assert runs["adopted"].tolist() == ["", "", "before: a name"]
+    assert runs["measurement_jax"].tolist() == ["0.10.1 then 0.10.2", "0.10.2", "0.10.2"]
+    assert mixed_versions(runs) == "mixed versions: jax 0.10.1, 0.10.2"
+    assert adopted_runs(runs) == "2 of 3 results of other code, adopted"

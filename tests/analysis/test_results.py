@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from nmepkg.analysis.results import metric, read_results, result_path
+from nmepkg.analysis.results import metric, read_results
 from nmepkg.errors import UserError
 from tests.analysis.samples import Sample, result
 
@@ -26,70 +26,62 @@ def test_results_are_read_as_written(sample: Sample) -> None:
 def test_missing_results_are_counted_and_the_first_is_named(sample: Sample) -> None:
     _, second, third = sample.specs
     for run in (second, third):
-        result_path(sample.store, run).unlink()
+        sample.store.result(run).unlink()
     with pytest.raises(UserError, match="2 of 3 results are missing") as caught:
         read_results(sample.store, sample.specs)
-    assert str(result_path(sample.store, second)) in str(caught.value)
+    assert str(sample.store.result(second)) in str(caught.value)
 
 
-def _truncated(content: dict[str, Any]) -> dict[str, Any]:
-    del content["provenance"]
-    return content
+def _refusal(sample: Sample) -> str:
+    """That of the first result, in one line."""
+    with pytest.raises(UserError) as caught:
+        read_results(sample.store, sample.specs)
+    path, text = sample.store.result(next(iter(sample.specs))), str(caught.value)
+    assert text.startswith(f"{path}: the result is ")
+    assert text.endswith(f"; delete the folder {path.parent} and train the run again")
+    assert "\n" not in text
+    return text
 
 
-def _edited_final(content: dict[str, Any]) -> dict[str, Any]:
-    content["final"] = {**content["final"], "test_accuracy": 0.99}
-    return content
-
-
-def _edited_history(content: dict[str, Any]) -> dict[str, Any]:
-    content["history"][0]["validation_accuracy"] = 0.95
-    return content
-
-
-def _claims_divergence(content: dict[str, Any]) -> dict[str, Any]:
-    return {**content, "status": "diverged"}
-
-
-def _other_spec(content: dict[str, Any]) -> dict[str, Any]:
-    content["spec"]["method"]["strength"] = 0.2
-    return content
+def _other_strength(content: dict[str, Any]) -> dict[str, Any]:
+    spec = content["spec"]
+    return {**content, "spec": {**spec, "method": {**spec["method"], "strength": 0.2}}}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_truncated, "without the key 'provenance'"),
-        (_edited_final, "'final' isn't the last row"),
-        (_edited_history, "'best_validation' isn't the row"),
-        (_claims_divergence, "'status' and 'diverged' disagree"),
-        (_other_spec, "spec.method.strength is 0.2 where the study asks for 0.1"),
-        (lambda content: {**content, "run": "other"}, "that of another run, 'other'"),
-        (lambda content: {**content, "format": 2}, "format 2"),
-        (lambda content: {**content, "history": []}, "without a history"),
-        (lambda content: {**content, "status": "running"}, "unknown status 'running'"),
-        (lambda content: [content], "not a JSON object"),
+        (_other_strength, "of something else: spec.method.strength is 0.2 where 0.1 is asked for"),
+        (lambda content: {**content, "run": "other"}, "of something else: run is 'other' where 'mlp-psam-0.1-gelu-s0-"),
+        (lambda content: {**content, "format": 1}, "of format 1, this version reads format 2"),
     ],
 )
 def test_a_result_that_is_not_the_run_asked_for_is_refused(
-    sample: Sample, change: Callable[[dict[str, Any]], Any], message: str
+    sample: Sample, change: Callable[[dict[str, Any]], dict[str, Any]], message: str
 ) -> None:
     run, spec = next(iter(sample.specs.items()))
-    sample.write(run, change(result(run, {**spec, "method": dict(spec["method"])}, 0.8)))
-    with pytest.raises(UserError) as caught:
-        read_results(sample.store, sample.specs)
-    text = str(caught.value)
-    assert message in text
-    assert text.startswith(str(result_path(sample.store, run)))
-    assert "train the run again" in text
-    assert "\n" not in text
+    sample.write(run, change(result(run, spec, 0.8)))
+    assert message in _refusal(sample)
 
 
-def test_half_a_file_is_refused(sample: Sample) -> None:
-    path = result_path(sample.store, next(iter(sample.specs)))
-    path.write_text(path.read_text()[:200])
-    with pytest.raises(UserError, match="not readable as JSON"):
-        read_results(sample.store, sample.specs)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace('"test_accuracy": 0.8', '"test_accuracy": 0.9', 1), "its sha256 does not match"),
+        (lambda text: text.replace('"completed"', '"diverged"'), "its sha256 does not match"),
+        (lambda text: text[:200], "not readable as JSON"),
+        (lambda text: text[:-3], "not readable as JSON"),
+        (lambda text: "", "not readable as JSON"),
+        (lambda text: "[]", "not a JSON object"),
+        (lambda text: "{}", "without its sha256"),
+    ],
+)
+def test_an_edited_or_a_truncated_result_is_refused(sample: Sample, change: Callable[[str], str], message: str) -> None:
+    path = sample.store.result(next(iter(sample.specs)))
+    text = path.read_text()
+    assert change(text) != text
+    path.write_text(change(text))
+    assert message in _refusal(sample)
 
 
 def test_a_metric_that_a_run_lacks_is_an_error_that_says_so() -> None:

@@ -4,15 +4,19 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
+from nmepkg import records
 from nmepkg.analysis.landscapes import read_landscape
 from nmepkg.errors import UserError
 from nmepkg.landscape.compute import compute
 from nmepkg.landscape.run import run
+from nmepkg.storage import CODE, Store
+from nmepkg.study.identity import code_hash, landscape_id, landscape_targets
 from tests.landscape.specs import spec
 
 SCRIPT = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "landscape.py"
@@ -37,19 +41,36 @@ def test_a_landscape_that_does_not_exist_leaves_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def _script(tmp_path: Path, chosen: dict) -> subprocess.CompletedProcess[str]:
-    arguments = ("--spec", json.dumps(chosen), "--code", "c0de", "--out", "plane.npz", "--cache", "cache")
-    return subprocess.run([sys.executable, str(SCRIPT), *arguments], cwd=tmp_path, capture_output=True, text=True)
+def _script(tmp_path: Path, chosen: dict[str, Any]) -> tuple[str, str, subprocess.CompletedProcess[str]]:
+    """(id, hash of its code, what the script did) of a landscape as planned."""
+    code = code_hash(landscape_targets(chosen))
+    name = landscape_id(chosen, code)
+    arguments = ("--id", name, "--spec", json.dumps(chosen), "--code", code, "--store", "store")
+    done = subprocess.run([sys.executable, str(SCRIPT), *arguments], cwd=tmp_path, capture_output=True, text=True)
+    return name, code, done
 
 
 def test_the_script_writes_it_and_keeps_what_it_compiled(tmp_path: Path) -> None:
-    done = _script(tmp_path, SMALL)
+    name, code, done = _script(tmp_path, SMALL)
     assert done.returncode == 0, done.stderr
-    assert read_landscape(tmp_path / "plane.npz", SMALL).arrays["loss"].shape == (3, 3)
-    assert any((tmp_path / "cache").rglob("*"))
+    store = Store(tmp_path / "store")
+    read = read_landscape(store.landscape(name), SMALL)
+    assert read.arrays["loss"].shape == (3, 3)
+    assert read.provenance["code"] == code
+    assert "nmepkg.landscape.compute" in records.read(store.code(code), CODE, {"code": code})["modules"]
+    assert any(store.compiled.rglob("*-cache"))
 
 
 def test_the_script_says_in_a_line_what_is_wrong(tmp_path: Path) -> None:
-    done = _script(tmp_path, spec(layer=9))
+    name, _, done = _script(tmp_path, spec(layer=9))
     assert done.returncode == 2
-    assert done.stderr == "plane: layer: 9 is no hidden layer of a model of depth 2; they count from 1\n"
+    assert done.stderr == f"{name}: layer: 9 is no hidden layer of a model of depth 2; they count from 1\n"
+
+
+def test_nothing_is_written_where_the_code_is_not_verified(tmp_path: Path) -> None:
+    def verify() -> None:
+        raise UserError("the code changed")
+
+    with pytest.raises(UserError, match="the code changed"):
+        run(SMALL, tmp_path / "plane.npz", code="c0de", verify=verify)
+    assert not list(tmp_path.iterdir())

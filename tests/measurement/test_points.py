@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmepkg import losses
+from nmepkg import losses, records
 from nmepkg.data import store
 from nmepkg.errors import UserError
+from nmepkg.files import file_sha256
 from nmepkg.measurement import points
 from nmepkg.measurement import run as measuring
 from nmepkg.registry import MEASUREMENTS
+from nmepkg.storage import CODE, MEASUREMENT, RESULT, Store
 from nmepkg.study.checks import check_entry
+from nmepkg.study.identity import code_hash, data_id, measurement_id, measurement_targets
 from nmepkg.training import run as training
 from nmepkg.training.result import read_state
 from tests.training.runs import CLASSES, dataset, make_spec, start
@@ -42,7 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "toy.npz"
     toy = dataset()
     arrays = {"train_x": toy.train[0], "train_y": toy.train[1], "test_x": toy.test[0], "test_y": toy.test[1]}
-    store.write(path, arrays, {"name": "toy"})
+    store.write(path, arrays, {"name": "toy"}, code="da7a")
     return path
 
 
@@ -70,8 +75,12 @@ def diverged(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained(WILD, data, tmp_path_factory.mktemp("wild"))
 
 
-def measure(spec: dict[str, Any], folder: Path, data: Path, out: Path) -> dict[str, Any]:
-    measuring.run(spec, folder, data, out, name="some-measurement", code="def", stream=io.StringIO())
+def measure(spec: dict[str, Any], folder: Path, data: Path, out: Path, **options: Any) -> dict[str, Any]:
+    result = records.read(folder / "result.json", RESULT, {})
+    returned = measuring.run(
+        spec, result, folder, data, out, name="some-measurement", code="def", stream=io.StringIO(), **options
+    )
+    assert records.read(out, MEASUREMENT, {}) == {"format": MEASUREMENT.format, **returned}
 
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
@@ -117,7 +126,7 @@ def test_every_point_is_measured_on_the_state_there(mode: str, finished: Path, d
     batches = [order[:8], order[8:16]]
     _, first, _ = start(SPEC, dataset())
     files = [finished / "snapshots/1.npz", finished / "snapshots/4.npz", finished / "params.npz"]
-    states = [(first.params, first.batch_stats), *map(read_state, files)]
+    states = [(first.params, first.batch_stats), *(read_state(file, file_sha256(file)) for file in files)]
     expected = [gradient_norm(state, batches, mode == "train") for state in states]
     found = [point["values"]["gradient_norm"] for point in result["points"]]
     np.testing.assert_allclose(found, expected, rtol=1e-4)
@@ -126,10 +135,12 @@ def test_every_point_is_measured_on_the_state_there(mode: str, finished: Path, d
 def test_a_result_says_how_it_was_measured(finished: Path, data: Path, tmp_path: Path) -> None:
     spec = measurement(split="test", examples=None, batch_size=4)
     result = measure(spec, finished, data, tmp_path / "deep" / "m.json")
-    assert list(result) == ["format", "measurement", "run", "run_spec", "spec", "data", "points", "provenance"]
+    assert list(result) == [
+        *("format", "measurement", "run", "run_spec", "spec", "data", "points", "provenance", "sha256")
+    ]
     assert (result["measurement"], result["run"], result["run_spec"]) == ("some-measurement", "some-run", SPEC)
     assert result["spec"] == spec
-    sha256 = json.loads(data.with_suffix(".json").read_text())["sha256"]
+    sha256 = records.read(data.with_suffix(".json"), store.KIND, {})["arrays"]
     assert result["data"] == {
         "sha256": sha256, "split": "test", "examples": 8, "of": 9, "batch_size": 4, "batches": 2
     }  # fmt: skip
@@ -173,16 +184,75 @@ def test_a_split_without_one_batch_is_refused(finished: Path, data: Path, tmp_pa
 
 
 def test_a_missing_snapshot_of_a_run_that_got_there_is_refused(finished: Path, data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"2\.npz: cannot be read .*; delete its run's folder and train it again"):
+    with pytest.raises(UserError, match=r"the run kept no snapshot of step 2; add it to training\.snapshots"):
         measure(measurement(at=[2]), finished, data, tmp_path / "m.json")
+    assert not (tmp_path / "m.json").exists()
 
 
-def test_script_in_one_line(finished: Path, data: Path, tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "workflow/scripts/measure.py", "--measurement", "some-measurement", "--code", "d"]
-    command += ["--spec", json.dumps(measurement()), "--data", data, "--out", tmp_path / "m.json"]
-    done = subprocess.run(
-        [*command, "--run", tmp_path], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda path: path.unlink(), r"1\.npz: cannot be read \(.*No such file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), r"1\.npz: changed since the run's result was written"),
+        (
+            lambda path: shutil.copy(path.with_name("4.npz"), path),
+            r"1\.npz: changed since the run's result was written",
+        ),
+    ],
+    ids=["deleted", "truncated", "another"],
+)
+def test_a_snapshot_that_is_not_the_runs_is_refused(
+    change: Callable[[Path], Any], message: str, finished: Path, data: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    change(copy / "snapshots" / "1.npz")
+    with pytest.raises(UserError, match=f"{message}.*; delete its run's folder and train it again"):
+        measure(measurement(at=["initial", 1, "final"]), copy, data, tmp_path / "m.json")
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_nothing_is_written_where_the_code_is_not_verified(finished: Path, data: Path, tmp_path: Path) -> None:
+    def verify() -> None:
+        raise UserError("the code changed")
+
+    with pytest.raises(UserError, match="the code changed"):
+        measure(measurement(at=["initial"]), finished, data, tmp_path / "m.json", verify=verify)
+    assert not (tmp_path / "m.json").exists()
+
+
+# The script, in a process of its own.
+
+
+def script(where: Store, name: str, spec: dict[str, Any], code: str, run: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ROOT / "workflow" / "scripts" / "measure.py", "--id", name, "--code", code, "--run", run]
+    command += ["--spec", json.dumps(spec), "--store", where.root]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_script_measures_a_run_of_its_store(finished: Path, data: Path, tmp_path: Path) -> None:
+    where, spec = Store(tmp_path), measurement(at=["initial", 4])
+    shutil.copytree(finished, where.run("some-run"))
+    for suffix in (".npz", ".json"):  # the toy data in the place of those that the run's spec names
+        target = where.data(data_id(SPEC["data"])).with_suffix(suffix)
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(data.with_suffix(suffix), target)
+    code = code_hash(measurement_targets(spec))
+    name = measurement_id(spec, code, "some-run")
+    done = script(where, name, spec, code, "some-run")
+    assert done.returncode == 0, done.stderr
+    expected = {"measurement": name, "run": "some-run", "run_spec": SPEC, "spec": spec}
+    content = records.read(where.measurement("some-run", name), MEASUREMENT, expected)
+    assert content["provenance"]["code"] == code
+    assert [point["status"] for point in content["points"]] == ["measured", "measured"]
+    assert "nmepkg.measurement.points" in records.read(where.code(code), CODE, {"code": code})["modules"]
+
+
+def test_script_in_one_line(tmp_path: Path) -> None:
+    where = Store(tmp_path)
+    done = script(where, "some-measurement", measurement(), "d", "some-run")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"some-measurement: {tmp_path / 'result.json'}: cannot be read")
-    assert done.stderr.count("\n") == 1
+    assert done.stderr == (
+        f"some-measurement: {where.result('some-run')}: the result is not readable (No such file or directory); "
+        f"delete the folder {where.run('some-run')} and train the run again\n"
+    )

@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from nmepkg.study.expand import expand, figure_digest
+from nmepkg.study.expand import expand, figure_digest, figure_identity
+from nmepkg.study.identity import code_hash, data_targets, digest, figure_targets
 from nmepkg.study.spec import Cell, Expansion
 from tests.study.samples import study
 
@@ -112,7 +113,9 @@ def test_a_spec_is_complete_and_json(tmp_path: Path) -> None:
     }  # fmt: skip
     assert run.spec["method"] == {"name": "psam", "strength": 0.1, "m": None}
     assert run.spec["activation"] == {"name": "gelu", "second_derivative": {"name": "zero"}}
-    assert expansion.datasets[run.data_id] == run.spec["data"]
+    dataset = expansion.datasets[run.data_id]
+    assert (dataset.id, dataset.spec) == (run.data_id, run.spec["data"])
+    assert dataset.code == code_hash(data_targets(run.spec["data"]))
 
 
 def test_ids_are_a_readable_label_and_a_hash(tmp_path: Path) -> None:
@@ -128,12 +131,12 @@ def test_the_runs_of_a_figure(tmp_path: Path) -> None:
 
 
 def test_a_figures_digest_follows_what_it_shows(tmp_path: Path) -> None:
-    def digest(*edits: tuple[str, str]) -> str:
+    def shown(*edits: tuple[str, str]) -> str:
         checked = study(tmp_path, *edits)
         return figure_digest(checked, expand(checked), checked.figures["curve"])
 
-    assert digest() == digest()
-    assert digest() == digest(
+    assert shown() == shown()
+    assert shown() == shown(
         ("figures:\n", "figures:\n  other: {experiments: [main], x: rho, rows: method, lines: activation}\n")
     )
     for edit in [
@@ -145,4 +148,16 @@ def test_a_figures_digest_follows_what_it_shows(tmp_path: Path) -> None:
         ("seeds: [0, 1]", "seeds: [0, 1, 2]"),
         ("epochs: 1", "epochs: 2"),
     ]:
-        assert digest() != digest(edit), edit
+        assert shown() != shown(edit), edit
+
+
+def test_the_identity_of_a_figure_is_its_digest_and_what_that_is_of(tmp_path: Path) -> None:
+    checked = study(tmp_path)
+    expansion, figure = expand(checked), checked.figures["curve"]
+    identity = figure_identity(checked, expansion, figure)
+    assert identity["digest"] == digest(identity["parts"]) == figure_digest(checked, expansion, figure)
+    assert identity["parts"]["code"] == code_hash(figure_targets("curve"))
+    assert identity["parts"]["titles"] == {"mlp": "mlp"}
+    assert {"nmepkg.analysis.render", "nmepkg.analysis.figures.curve"} <= set(identity["modules"])
+    assert "nmepkg.training.loop" not in identity["modules"]
+    assert json.loads(json.dumps(identity)) == identity

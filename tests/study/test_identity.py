@@ -14,7 +14,17 @@ from typing import Any
 import pytest
 
 from nmepkg.study.expand import expand
-from nmepkg.study.identity import canonical, data_id, digest, figure_code, label, run_code, run_id, to_json
+from nmepkg.study.identity import (
+    canonical,
+    code_hash,
+    data_id,
+    digest,
+    figure_targets,
+    label,
+    run_id,
+    run_targets,
+    to_json,
+)
 from tests.study.samples import study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +53,7 @@ SPEC: dict[str, Any] = {
 
 def identity(spec: dict[str, Any]) -> str:
     spec = canonical(spec)
-    return run_id(spec, run_code(spec), data_id(spec["data"]))
+    return run_id(spec, code_hash(run_targets(spec)), data_id(spec["data"]))
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -94,7 +104,8 @@ def test_every_choice_is_part_of_a_run(path: tuple[Any, ...], value: Any) -> Non
 
 
 def test_the_code_is_part_of_a_run_and_the_data_too() -> None:
-    spec, code, data = canonical(SPEC), run_code(canonical(SPEC)), data_id(SPEC["data"])
+    spec, data = canonical(SPEC), data_id(SPEC["data"])
+    code = code_hash(run_targets(spec))
     assert len({run_id(spec, code, data), run_id(spec, code[::-1], data), run_id(spec, code, f"{data}0")}) == 3
 
 
@@ -147,7 +158,7 @@ def test_a_value_that_is_no_json_has_no_digest() -> None:
 
 def test_a_figures_code_needs_a_kind_there_is() -> None:
     with pytest.raises(KeyError):
-        figure_code("no_such_kind")
+        figure_targets("no_such_kind")
 
 
 SCRIPT = """

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nmepkg.errors import UserError
+from nmepkg.study.expand import expand
 from nmepkg.study.load import load
 from tests.study.samples import STUDY, study
 
@@ -50,8 +51,9 @@ BAD: dict[str, tuple[Any, ...]] = {
     "missing section": (("version: 1\n", ""), "the key 'version' is missing"),
     "newer version": (
         ("version: 1", "version: 2"),
-        "version: 2 is newer than this nmepkg understands (1); update it",
+        "version: 2 is newer than this nmepkg understands (1); update nmepkg",
     ),
+    "newer version, not whole": (("version: 1", "version: 2.5"), "version: 2.5 is newer than this nmepkg understands"),
     "version 0": (("version: 1", "version: 0"), "version: unknown version 0; this nmepkg understands 1"),
     "unknown method": (
         ("[sam, psam]", "[sam, psan]"),
@@ -116,7 +118,11 @@ BAD: dict[str, tuple[Any, ...]] = {
     "not a number": (("[0, 0.1]", "[0, .nan]"), "experiments.main.rho[1]: nan is not a finite number"),
     "infinite": (("[0, 0.1]", "[0, .inf]"), "experiments.main.rho[1]: inf is not a finite number"),
     "beyond floats": (("[0, 0.1]", "[0, 1e999]"), "experiments.main.rho[1]: inf is not a finite number"),
-    "beyond floats, whole": (("[0, 0.1]", f"[{10**400}]"), "holds a number too large to compute with"),
+    "beyond floats, whole": (("[0, 0.1]", f"[{10**400}]"), "line 14: a whole number of 401 digits is too large"),
+    "beyond whole numbers": (
+        ("epochs: 1", "epochs: 1e300"),
+        "setups.mlp.training.epochs: 1e+300 is not a whole number; write, say, 1",
+    ),
     "huge seed": (
         ("seeds: [0, 1]", "seeds: [4294967296]"),
         "experiments.main.seeds[0]: 4294967296 is above the largest allowed value, 4294967295",
@@ -235,7 +241,65 @@ BAD: dict[str, tuple[Any, ...]] = {
         ("name: tiny", "name: tiny\nlimit_runs: 15"),
         "limit_runs: the experiments ask for 16 runs, more than 15; raise it if you mean it",
     ),
-    "a list in itself": (("[0, 0.1]", "&a [*a]"), "line 14: found unconstructable recursive node"),
+    "a list in itself": (("[0, 0.1]", "&a [*a]"), "line 14: the alias 'a' is part of what it stands for"),
+    "too many by options": (
+        ("[sam, psam]", f"[{{name: nme_trace, samples: {list(range(1, 3001))}, m: {list(range(1, 3001))}}}]"),
+        ("rho: [0, 0.1]", "sigma2: [0.1, 0.2]"),
+        "limit_runs: the experiments ask for 72000000 runs, more than 10000; raise it if you mean it",
+    ),
+    "too many, whatever else is wrong": (
+        ("[sam, psam]", f"[{{name: nme_trace, samples: {list(range(1, 3001))}, m: {list(range(1, 3001))}}}]"),
+        ("[gelu, relu]", "[{beta: 3}, {name: [], beta: 3}]"),
+        "limit_runs: the experiments ask for 36000000 runs",
+    ),
+    "too many panels": (
+        (
+            "figures:\n",
+            f"landscapes:\n  plane: {{activations: [{{name: beta_gelu, beta: {list(range(1, 10002))}}}], "
+            "model: {name: mlp, width: 4, depth: 1}, inputs: 3, weights: [[0, 0], [1, 0]], range: [-1, 1]}\nfigures:\n",
+        ),
+        "limit_runs: the landscapes ask for 10001 panels, more than 10000; raise it if you mean it",
+    ),
+    "no text": (
+        ("learning_rate: 0.1", "learning_rate: [a, b]"),
+        "setups.mlp.optimizer.learning_rate: ['a', 'b'] is not",
+    ),
+    "long value": (
+        ("learning_rate: 0.1", f"learning_rate: {'x' * 1000}"),
+        f"setups.mlp.optimizer.learning_rate: '{'x' * 56}… is not a number",
+    ),
+    "many of two kinds, and one twice": (
+        ("seeds: [0, 1]", f"seeds: [{', '.join(map(str, range(4_000)))}, x, x]"),
+        "experiments.main.seeds: 'x' is listed twice; remove one",
+    ),
+    "text that cannot be written": (
+        ("model: {name: mlp", 'title: "\\uD800"\n    model: {name: mlp'),
+        r"setups.mlp.title: '\ud800' holds a character that cannot be written; remove it",
+    ),
+    "key with a line break": (
+        ("[0, 0.1]", '[0, 0.1]\n    "r\\no": .nan'),
+        r'experiments.main."r\no": nan is not a finite number; write one that is',
+    ),
+    "measurement of none": (
+        ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [traces]"),
+        "experiments.main.measurements[0]: unknown measurement 'traces'; the study has none, so add it",
+    ),
+    "one weight": (
+        (
+            "figures:\n",
+            "landscapes:\n  plane: {activations: [relu], model: {name: mlp, width: 4, depth: 1}, inputs: 3, "
+            "weights: [[0, 0]], range: [-1, 1]}\nfigures:\n",
+        ),
+        "landscapes.plane.weights: has 1 value; give 2",
+    ),
+    "where nothing is measured": (
+        ("experiments:\n", "measurements:\n  traces: {kind: traces, at: [begin]}\nexperiments:\n"),
+        "measurements.traces.at[0]: 'begin' is none of initial, final, a whole number from 1; write one of them",
+    ),
+    "figure named as another's rule": (
+        (FIGURE, FIGURE + FIGURE.replace("curve", "draw_curve")),
+        "figures.draw_curve: is the rule that draws 'curve'; rename the figure",
+    ),
 }
 
 
@@ -246,6 +310,44 @@ def test_refuses_in_one_line_with_file_place_and_remedy(case: str, tmp_path: Pat
         study(tmp_path, *edits)
     assert str(caught.value).startswith(f"{tmp_path / 'study.yaml'}: {message}")
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize("seeds", [500, 1250])
+def test_as_many_runs_as_the_limit_are_no_mistake(tmp_path: Path, seeds: int) -> None:
+    experiment = study(tmp_path, ("seeds: [0, 1]", f"seeds: {list(range(seeds))}")).experiments["main"]
+    assert 2 * 2 * 2 * len(experiment.seeds) == 8 * seeds
+    with pytest.raises(UserError, match="limit_runs: the experiments ask for 10008 runs, more than 10000; raise it if"):
+        study(tmp_path, ("seeds: [0, 1]", f"seeds: {list(range(1251))}"))
+
+
+def test_a_raised_limit_holds(tmp_path: Path) -> None:
+    edits = ("name: tiny", "name: tiny\nlimit_runs: 10008"), ("seeds: [0, 1]", f"seeds: {list(range(1251))}")
+    assert len(study(tmp_path, *edits).experiments["main"].seeds) == 1251
+
+
+def test_the_limit_counts_what_options_expand_into(tmp_path: Path) -> None:
+    edits = (
+        ("[sam, psam]", "[sgd, {name: [sam, nme_trace], m: [4, 8]}]"),
+        ("[gelu, relu]", "[relu, {name: beta_gelu, beta: [1, 2, 3]}]"),
+        ("rho: [0, 0.1]", "rho: [0, 0.1]\n    sigma2: [0.1, 0.2, 0.3]"),
+        (FIGURE, ""),
+        ("figures:\n", ""),
+    )
+    count = (1 + 2 * (2 + 3)) * 4 * 2  # of SGD, and with two groups SAM and the NME trace; activations; seeds
+    assert len(expand(study(tmp_path, *edits, ("name: tiny", f"name: tiny\nlimit_runs: {count}"))).cells) == count
+    with pytest.raises(UserError, match=f"ask for {count} runs, more than {count - 1}"):
+        study(tmp_path, *edits, ("name: tiny", f"name: tiny\nlimit_runs: {count - 1}"))
+
+
+def test_a_step_is_a_whole_number_however_it_is_written(tmp_path: Path) -> None:
+    edits = (
+        ("batch_size: 16", "batch_size: 16, snapshots: [5.0]"),
+        ("experiments:\n", "measurements:\n  traces: {kind: traces, at: [5.0]}\nexperiments:\n"),
+        ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [traces]"),
+    )
+    (at,) = study(tmp_path, *edits).measurements["traces"]["at"]
+    assert (at, type(at)) == (5, int)
 
 
 def test_fills_in_defaults_and_types(tmp_path: Path) -> None:

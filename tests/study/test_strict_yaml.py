@@ -58,16 +58,33 @@ def test_a_merged_mapping_may_be_overridden(tmp_path: Path) -> None:
         ("1: a\n", "line 1: the key 1 is not text"),
         ("a: [1, 2\n", "line 2: expected ',' or ']', but got '<stream end>'"),
         ("a: b: c\n", "line 1: mapping values are not allowed here"),
-        ("a: !!python/name:os.system\n", "line 1: could not determine a constructor for the tag"),
+        ("a: !!python/name:os.system\n", "line 1: the tag 'tag:yaml.org,2002:python/name:os.system', which"),
+        ("a: !!bool maybe\n", "line 1: the tag 'tag:yaml.org,2002:bool', which a study does not need; remove it"),
+        ("a: ! b\n", "line 1: the tag '!', which a study does not need; remove it"),
         ("a: *nowhere\n", "line 1: found undefined alias 'nowhere'"),
         ("", "this file is empty"),
         ("# nothing\n", "this file is empty"),
         ("- a\n", "this file is a list"),
-        ("text\n", "this file is a str"),
+        ("text\n", "this file is text"),
         (b"a: \xff\n", "not UTF-8 text; save it as UTF-8"),
         ("a: \x00\n", "not YAML: "),
         ("a: 1\n---\nb: 2\n", "line 2: but found another document"),
-        ("[" * 5000, "not YAML: "),
+        ("[" * 100_000, "line 1: more than 50 levels deep; close brackets"),
+        ("a0: &a0 [1]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 3000)), "levels deep by its aliases"),
+        ("a: &a [*a]\n", "line 1: the alias 'a' is part of what it stands for; write the value out"),
+        ("a: &a {b: {<<: *a}}\n", "line 1: the alias 'a' is part of what it stands for"),
+        (f"a: 1{'0' * 18}\n", "line 1: a whole number of 19 digits is too large to compute with; write a smaller one"),
+        (f"a: -{'9' * 5000}\n", "line 1: a whole number of 5000 digits"),
+        (f"a: {{? {list(range(100))} : b}}\n", "line 1: the key [0, 1, 2"),
+        ("? [a]\n: b\n", "line 1: the key ['a'] is not text"),
+        ("a: {<<: {b: 1, b: 2}}\n", "line 1: the key 'b' appears twice"),
+        ("a: &a {b: 1}\nc: {<<: *a, <<: *a}\n", "line 2: the key '<<' appears twice"),
+        ("a: {<<: b}\n", "line 1: expected a mapping or list of mappings for merging, but found scalar; merge what is"),
+        ("a: <<\n", "line 1: could not determine a constructor for the tag"),
+        ("a: b\n  c: 1 # \t\n", "line 2: a tab where YAML wants spaces"),
+        ("a: 1 # \t\na: 2 # \t\n", "line 2: the key 'a' appears twice"),
+        ("#" * 300_001, "larger than 300,000 bytes, which no study is; check the name of the file"),
+        ("3\n", "this file is a single value"),
     ],
 )
 def test_refuses_in_one_line_with_file_and_place(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -76,6 +93,33 @@ def test_refuses_in_one_line_with_file_and_place(tmp_path: Path, text: str | byt
     assert str(caught.value).startswith(f"{tmp_path / 'file.yaml'}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300 + len(str(tmp_path))
+
+
+def laughs(value: str, levels: int) -> str:
+    """Ten times ten times … a value."""
+    first = f"a0: &a0 {value}\n"
+    return first + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, levels + 1))
+
+
+@pytest.mark.parametrize("text", [laughs("x", 20), laughs(f"[{'x' * 100_000}]", 2), laughs("{b: 1}", 8)])
+def test_refuses_what_aliases_blow_up(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError, match=r"line \d+: more than 50,000 values from here on, with what aliases stand for"):
+        parse(tmp_path, text)
+
+
+def test_aliases_are_free_up_to_there(tmp_path: Path) -> None:
+    assert len(parse(tmp_path, laughs("x", 3))["a3"]) == 10
+
+
+def test_what_is_merged_again_and_again_is_merged_once(tmp_path: Path) -> None:
+    merges = "".join(f"m{i}: &m{i} {{<<: [*m{i - 1}, *m{i - 1}]}}\n" for i in range(1, 11))
+    assert parse(tmp_path, f"m0: &m0 {{a: 1, b: 2}}\n{merges}")["m10"] == {"a": 1, "b": 2}
+
+
+def test_of_merged_mappings_the_first_wins(tmp_path: Path) -> None:
+    text = "a: &a {x: 1, y: 1}\nb: &b {y: 2, z: 2}\nc: {<<: [*a, *b], z: 3}\n"
+    assert parse(tmp_path, text)["c"] == {"x": 1, "y": 1, "z": 3}
 
 
 def test_refuses_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -83,3 +127,5 @@ def test_refuses_files_that_cannot_be_read(tmp_path: Path) -> None:
         read(tmp_path / "absent.yaml")
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
         read(tmp_path)
+    with pytest.raises(UserError, match="cannot be read: embedded null byte"):
+        read(tmp_path / "a\0b")

@@ -1,20 +1,29 @@
-"""The persistent compilation cache's folder."""
+"""The persistent compilation cache: a folder a type of CPU, that processes share and none can spoil."""
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import jax
 import pytest
 
-from nmepkg.training.compilation import cpu_fingerprint, enable_cache
+from nmepkg.training.compilation import cache, cpu_fingerprint
+
+ROOT = Path(__file__).parents[2]
 
 OPTIONS = (
     "jax_compilation_cache_dir",
     "jax_persistent_cache_min_compile_time_secs",
     "jax_persistent_cache_min_entry_size_bytes",
+    "jax_persistent_cache_enable_xla_caches",
 )
 
 
@@ -52,7 +61,175 @@ def test_fingerprint_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cpu_fingerprint() != first
 
 
+# What a block of the cache does with its folders, without compiling anything.
+
+
+@contextmanager
+def caching(directory: Path) -> Iterator[Path]:
+    """A block of the cache, and the folder that JAX works in."""
+    with cache(directory):
+        yield Path(str(jax.config.jax_compilation_cache_dir))
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """The folder that processes share, with one entry."""
+    shared = tmp_path / cpu_fingerprint()
+    shared.mkdir()
+    (shared / "old-cache").write_bytes(b"old")
+    return shared
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def files(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """What changes if a file of a folder is written to or replaced."""
+    return {path.name: (path.read_bytes(), path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
 @pytest.mark.usefixtures("options")
-def test_cache_is_a_folder_of_this_cpu_and_keeps_everything(tmp_path: Path) -> None:
-    enable_cache(tmp_path)
-    assert [getattr(jax.config, name) for name in OPTIONS] == [str(tmp_path / cpu_fingerprint()), 0.0, -1]
+def test_everything_is_kept_in_a_folder_of_this_cpu(tmp_path: Path) -> None:
+    with caching(tmp_path / "new") as own:
+        assert [getattr(jax.config, name) for name in OPTIONS] == [str(own), 0.0, -1, "none"]
+        (own / "one-cache").write_bytes(b"one")
+        assert not (tmp_path / "new").exists()
+    assert contents(tmp_path / "new" / cpu_fingerprint()) == {"one-cache": b"one"}
+    assert jax.config.jax_compilation_cache_dir is None
+    assert not own.exists()
+
+
+@pytest.mark.usefixtures("options")
+def test_entries_that_there_are_can_be_read_and_new_ones_are_published_at_the_end(tmp_path: Path, shared: Path) -> None:
+    (shared / ".half-cache.x1y2").write_bytes(b"ha")  # of a process that is publishing it, or was killed
+    before = contents(shared)
+    with caching(tmp_path) as own:
+        assert contents(own) == {"old-cache": b"old"}
+        assert (own / "old-cache").resolve() == (shared / "old-cache").resolve()  # and no copy
+        (own / "new-cache").write_bytes(b"new")
+        assert contents(shared) == before
+    assert contents(shared) == {**before, "new-cache": b"new"}
+
+
+@pytest.mark.usefixtures("options")
+def test_a_relative_folder_is_linked_too(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shared.parent.parent)
+    with caching(Path(shared.parent.name)) as own:
+        assert contents(own) == {"old-cache": b"old"}
+
+
+@pytest.mark.usefixtures("options")
+def test_no_entry_is_replaced(tmp_path: Path, shared: Path) -> None:
+    with caching(tmp_path) as own:
+        (own / "old-cache").unlink()
+        for name in ("old-cache", "new-cache"):
+            (own / name).write_bytes(b"mine")
+        (shared / "new-cache").write_bytes(b"of another process, meanwhile")
+        before = files(shared)
+    assert files(shared) == before
+
+
+@pytest.mark.usefixtures("options")
+def test_what_was_compiled_before_an_error_is_kept(tmp_path: Path, shared: Path) -> None:
+    def fail() -> None:
+        with caching(tmp_path) as own:
+            (own / "new-cache").write_bytes(b"new")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert contents(shared) == {"old-cache": b"old", "new-cache": b"new"}
+    assert jax.config.jax_compilation_cache_dir is None
+
+
+@pytest.mark.usefixtures("options")
+def test_an_entry_is_published_whole_or_not_at_all(
+    tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fill_the_disk(source: IO[bytes], target: IO[bytes]) -> None:
+        target.write(source.read(2))
+        target.flush()
+        raise OSError("no space left")
+
+    monkeypatch.setattr("shutil.copyfileobj", fill_the_disk)
+    with caching(tmp_path) as own:
+        (own / "new-cache").write_bytes(b"new")
+    assert contents(shared) == {"old-cache": b"old"}  # and no temporary file
+    assert capsys.readouterr().out == f"{shared}: compiled programs are not kept (no space left)\n"
+
+
+@pytest.mark.usefixtures("options")
+def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(b"")  # to root, no folder is
+    with caching(tmp_path / "file") as own:
+        (own / "new-cache").write_bytes(b"new")
+    said = capsys.readouterr().out
+    assert said.startswith(f"{tmp_path / 'file' / cpu_fingerprint()}: compiled programs are not kept (")
+    assert said.count("\n") == 1
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+@pytest.mark.usefixtures("options")
+def test_without_a_folder_nothing_is_kept() -> None:
+    before = [getattr(jax.config, name) for name in OPTIONS]
+    with cache(None):
+        assert [getattr(jax.config, name) for name in OPTIONS] == before
+
+
+# What processes that compile do.
+
+COMPILES = """
+import collections, os, signal, sys
+from pathlib import Path
+import jax
+import numpy as np
+from nmepkg.training.compilation import cache
+
+seen = collections.Counter()
+jax.monitoring.register_event_listener(lambda event, **_: seen.update([event.rpartition("/")[2]]))
+folder, ending, *sizes = sys.argv[1:]
+with cache(Path(folder)):
+    for size in map(int, sizes):
+        jax.jit(lambda x: x @ x + size)(np.ones((size, size), np.float32)).block_until_ready()
+    if ending == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+print(seen["cache_hits"], seen["cache_misses"])
+"""
+
+
+def compiles(folder: Path, *sizes: int, killed: bool = False) -> tuple[int, int] | None:
+    """(programs found, programs compiled) by a process that needs one for each size; None if it was killed."""
+    temporary = folder.parent / "tmp"  # where a killed process leaves its own folder
+    temporary.mkdir(exist_ok=True)
+    process = subprocess.run(
+        [sys.executable, "-c", COMPILES, str(folder), "killed" if killed else "ends", *map(str, sizes)],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if killed:
+        assert process.returncode == -signal.SIGKILL, process.stderr
+        return None
+    assert (process.returncode, process.stderr) == (0, "")
+    found, compiled = map(int, process.stdout.split())
+    return found, compiled
+
+
+def test_processes_share_what_they_compile_and_a_killed_one_shares_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "cache"
+    compiles(folder, 2, killed=True)
+    assert not folder.exists()
+    assert compiles(folder, 2) == (0, 1)
+    (shared,) = folder.iterdir()
+    before = files(shared)
+    assert len(before) == 1
+    compiles(folder, 2, 3, killed=True)
+    assert compiles(folder, 2) == (1, 0)
+    assert files(shared) == before
+    assert compiles(folder, 2, 3) == (1, 1)
+    assert compiles(folder, 3, 2) == (2, 0)
+    assert len(list(shared.iterdir())) == 2

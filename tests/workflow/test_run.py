@@ -82,8 +82,10 @@ def test_a_study_from_nothing_to_its_figure_and_what_runs_again(project: Project
     assert [results[run]["spec"]["optimizer"]["learning_rate"] for run in diverged] == [1e30]
 
     figures = project.folder / "results/figures/tiny"
+    endings = ("pdf", "svg", "png", "csv", "runs.csv")
     assert {path.name for path in figures.iterdir()} == {
-        f"{name}.{ending}" for name in ("both", "curve") for ending in ("pdf", "svg", "png", "csv", "runs.csv")
+        "records",
+        *(f"{name}.{ending}" for name in ("both", "curve") for ending in endings),
     }
     drawn = {}
     for name in ("both", "curve"):

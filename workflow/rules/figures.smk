@@ -28,7 +28,7 @@ for name in STUDY.figures:
         params:
             study=shlex.quote(str(STUDY_FILE)),
             name=name,
-            folder=FIGURES,
+            folder=subpath(output.svg, parent=True),
             caption=STUDY.figures[name].caption,
             digest=digest,
         message:
@@ -41,7 +41,7 @@ for name in STUDY.figures:
     rule:
         name:
             name
-        localrule: True
         input:
             getattr(rules, f"draw_{name}").output,
             figure_inputs(name),
+        localrule: True

@@ -1,7 +1,3 @@
-# Machine settings: no parameter of the rule, or a change would train everything again.
-CHECKPOINTS = " ".join(f"--checkpoint-{unit} {every:g}" for unit, every in STUDY.checkpoints.items() if every is not None)
-
-
 rule train:
     input:
         # Here and in other rules: a file named by the hash of what it holds is the same however new it is.
@@ -12,6 +8,9 @@ rule train:
     log:
         f"{LOGS}/train/{{run}}.log",
     threads: 1
+    resources:
+        # No parameter, as those say what a run is: a change would train everything again.
+        checkpoints=" ".join(f"--checkpoint-{unit} {n:g}" for unit, n in STUDY.checkpoints.items() if n is not None),
     params:
         job=lambda wildcards: job_arguments(wildcards.run, planned(EXPANSION.runs, wildcards.run)),
     message:
@@ -19,4 +18,4 @@ rule train:
     # NPROC is the size of XLA's thread pool: one thread a job, or parallel jobs fight for the cores.
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/train.py {params.job} {CHECKPOINTS} >{log} 2>&1"
+        "python workflow/scripts/train.py {params.job} {resources.checkpoints} >{log} 2>&1"

@@ -1,0 +1,91 @@
+"""A real study whose results are synthetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nmepkg.study.expand import expand
+from nmepkg.study.load import load
+from nmepkg.study.spec import Expansion, Job, Run, Study
+from tests.analysis import planes
+from tests.analysis.samples import PROVENANCE, Sample, measurement_content, result
+
+STUDY = """\
+version: 1
+name: small
+setups:
+  mlp:
+    title: MLP on MNIST-1D
+    data: mnist1d
+    model: {name: mlp, width: 4, depth: 1}
+    optimizer: {learning_rate: 0.1}
+    training: {epochs: 1, batch_size: 16}
+experiments:
+  grid:
+    setups: [mlp]
+    methods: [sam, psam]
+    activations: [gelu, {name: gelu, second_derivative: zero}, {name: relu, label: rectifier}]
+    rho: [0, 0.01, 0.1]
+    seeds: [0, 1]
+  beta:
+    setups: [mlp]
+    methods: [sgd, psam]
+    activations: [{name: beta_gelu, beta: [1, 1e3, 1e6]}]
+    rho: [0.1]
+    seeds: [0, 1]
+  penalties:
+    setups: [mlp]
+    methods: [weight_noise, {name: hessian_trace, samples: 5}]
+    activations: [gelu]
+    sigma2: [0, 1e-3]
+    seeds: [0, 1]
+    measurements: [curvature]
+measurements:
+  curvature: {kind: traces, at: [initial, final]}
+landscapes:
+  plane:
+    model: {name: mlp, width: 2, depth: 2}
+    inputs: 3
+    activations: [relu, gelu]
+    weights: [[0, 0], [2, 1]]
+    range: [-3, 3]
+    points: 31
+figures:
+  curve: {experiments: [grid], x: rho, columns: activation, lines: method}
+  beta: {experiments: [beta], x: beta, lines: method, title: "Sharpness (β, ρ = 0.1)"}
+  traces:
+    experiments: [penalties]
+    measurement: curvature
+    x: step
+    x_scale: linear
+    y: [tr_H, tr_G]
+    y_scale: symlog
+    rows: sigma2
+    columns: method
+    lines: quantity
+  plane: {kind: landscape, landscape: plane}
+"""
+
+Provenance = Callable[[Run | Job], dict[str, Any]]  # what differs in that of a run, measurement or landscape
+
+
+def prepare(folder: Path, provenance: Provenance = lambda job: {}) -> tuple[Study, Expansion]:
+    """Writes ``study.yaml`` and, in ``results``, everything that its figures show."""
+    (folder / "study.yaml").write_text(STUDY, encoding="utf-8")
+    study = replace(load(folder / "study.yaml"), store=str(folder / "results"))
+    expansion, sample = expand(study), Sample(folder / "results")
+    for run in expansion.runs.values():
+        sample.write(run.id, result(run.id, run.spec, 0.5 + 0.1 * run.spec["seed"], **provenance(run)))
+    for job in expansion.measurements.values():
+        spec = expansion.runs[str(job.run)].spec
+        measured = {at: {"tr_H": 1.0, "tr_G": 2.0, "tr_N": -1.0} for at in ("initial", "final")}
+        sample.write_measurement(job, measurement_content(job, spec, measured, **provenance(job)))
+    for _, job in expansion.landscapes["plane"]:
+        path = sample.store.landscape(job.id)
+        path.parent.mkdir(exist_ok=True)
+        origin = {**PROVENANCE, **provenance(job)}
+        planes.write(path, description_spec=job.spec, description_provenance=origin)
+    return study, expansion

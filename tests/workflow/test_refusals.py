@@ -1,0 +1,379 @@
+"""Bad studies and bad environments: each ends in one line with file, key and remedy, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from nmepkg.files import locked
+from tests.workflow.project import STUDY, Project
+
+SECONDS = 20  # four times what a refusal may take, as machines may be busy; a hang ends here
+FIGURE = "curve: {experiments: [main], x: rho}"
+NUMBERS = list(range(1, 5001))
+LANDSCAPE = """\
+landscapes:
+  plane: {model: {name: mlp, width: 4, depth: 1}, inputs: 3, activations: [relu], weights: [[0, 0], [3, 1]], range: [-1, 1]}
+"""
+LAUGHS = "a: &a0 [ha]\n" + "".join(f"b{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10))
+
+
+def edited(*edits: tuple[str, str]) -> str:
+    text = STUDY
+    for old, new in edits:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+def measured(measurement: str, *edits: tuple[str, str]) -> str:
+    section = f"measurements:\n  step: {{{measurement}}}\nexperiments:\n"
+    return edited(("seeds: [0]", "seeds: [0], measurements: [step]"), ("experiments:\n", section), *edits)
+
+
+# What the file holds (None: there is none), how the line begins after the file's name, and words of its remedy.
+STUDIES: dict[str, tuple[str | bytes | None, str, str]] = {
+    # Files that are no study
+    "no file": (None, "cannot be read: No such file", "check the name"),
+    "not UTF-8": ("name: étude\n".encode("latin-1"), "not UTF-8", "save it as UTF-8"),
+    "binary": (b"\x93NUMPY\x01\x00v\x00{'descr': '<f4'}", "not UTF-8", "save it as UTF-8"),
+    "empty": ("", "a study is a mapping", "with 'version', 'name', 'setups'"),
+    "a list": ("- version: 1\n", "a study is a mapping", "this file is a list"),
+    "a scalar": ("version\n", "a study is a mapping", "this file is text"),
+    "two documents": (STUDY + "---\n" + STUDY, "line 13: but found another document", "remove the line '---'"),
+    "a tab": (edited(("  mlp:", "\tmlp:")), "line 4: a tab", "put spaces there"),
+    "an open bracket": (edited(("seeds: [0]}", "seeds: [0}")), "line 10: expected ',' or ']'", "close the bracket"),
+    # Keys twice, aliases
+    "a key twice": (STUDY + "name: again\n", "line 13: the key 'name' appears twice", "remove one"),
+    "a nested key twice": (
+        edited(("batch_size: 16", "batch_size: 16, epochs: 2")),
+        "line 8: the key 'epochs' appears twice",
+        "remove one",
+    ),
+    "an alias to nothing": (edited(("[0, 0.1]", "*grid")), "line 10: found undefined alias 'grid'", "write &name"),
+    "an alias to itself": (
+        edited(("[0, 0.1]", "&grid [*grid]")),
+        "line 10: the alias 'grid' is part of what it stands for",
+        "write the value out",
+    ),
+    "a billion laughs": (f"{LAUGHS}{STUDY}", "line 6: more than 50,000 values", "write fewer"),
+    "brackets in brackets": ("name: " + "[" * 100_000, "line 1: more than 50 levels deep", "close brackets"),
+    # Numbers
+    "not a number": (edited(("[0, 0.1]", "[0, .nan]")), "experiments.main.rho[1]: nan", "write one that is"),
+    "infinite": (edited(("[0, 0.1]", "[0, .inf]")), "experiments.main.rho[1]: inf", "write one that is"),
+    "beyond floats": (edited(("[0, 0.1]", "[0, 1e400]")), "experiments.main.rho[1]: inf", "write one that is"),
+    "5000 digits": (edited(("epochs: 1", f"epochs: {'9' * 5000}")), "line 8: a whole number of 5000 digits", "smaller"),
+    "true for a number": (edited(("epochs: 1", "epochs: true")), "setups.mlp.training.epochs: true", "write, say, 1"),
+    "negative strength": (edited(("[0, 0.1]", "[0, -1]")), "experiments.main.rho[1]: -1", "smallest allowed value, 0"),
+    "huge seed": (
+        edited(("seeds: [0]", "seeds: [4294967296]")),
+        "experiments.main.seeds[0]: 4294967296 is above",
+        "largest allowed value, 4294967295",
+    ),
+    # Keys and types
+    "unknown key": (edited(("\nsetups:", "\nsetup:")), "unknown key 'setup'", "did you mean 'setups'?"),
+    "unknown nested key": (
+        edited(("learning_rate", "lerning_rate")),
+        "setups.mlp.optimizer: unknown key 'lerning_rate'",
+        "did you mean 'learning_rate'?",
+    ),
+    "missing key": (edited(("epochs: 1, ", "")), "setups.mlp.training: the key 'epochs' is missing", "add it"),
+    "wrong type": (
+        edited(("learning_rate: 0.1", "learning_rate: fast")),
+        "setups.mlp.optimizer.learning_rate: 'fast' is not a number",
+        "write, say, 0.1",
+    ),
+    "empty list": (edited(("seeds: [0]", "seeds: []")), "experiments.main.seeds: is empty", "give at least one value"),
+    "repeated seed": (
+        edited(("seeds: [0]", "seeds: [0, 0]")),
+        "experiments.main.seeds: 0 is listed twice",
+        "remove one",
+    ),
+    # Names of what there is
+    "unknown data": (
+        edited(("mnist1d", "minst1d")),
+        "setups.mlp.data.name: unknown data 'minst1d'",
+        "did you mean 'mnist1d'?",
+    ),
+    "unknown model": (
+        edited(("{name: mlp,", "{name: cnn,")),
+        "setups.mlp.model.name: unknown model 'cnn'",
+        "choose from mlp, resnet1d",
+    ),
+    "unknown loss": (
+        edited(("    model", "    loss: hinge\n    model")),
+        "setups.mlp.loss: unknown loss 'hinge'",
+        "choose from cross_entropy, mse",
+    ),
+    "unknown method": (
+        edited(("[sam]", "[ssam]")),
+        "experiments.main.methods[0]: unknown method 'ssam'",
+        "did you mean 'sam'?",
+    ),
+    "unknown activation": (
+        edited(("[relu]", "[swish]")),
+        "experiments.main.activations[0]: unknown activation 'swish'",
+        "choose from relu, leaky_relu",
+    ),
+    "unknown kind of measurement": (
+        measured("kind: trace"),
+        "measurements.step.kind: unknown measurement 'trace'",
+        "did you mean 'traces'?",
+    ),
+    "unknown kind of figure": (
+        edited(("x: rho}", "x: rho, kind: histogram}")),
+        "figures.curve.kind: unknown value 'histogram'",
+        "choose from curve, landscape",
+    ),
+    "unknown setup": (
+        edited(("setups: [mlp]", "setups: [mpl]")),
+        "experiments.main.setups[0]: unknown setup 'mpl'",
+        "did you mean 'mlp'?",
+    ),
+    # What does not go together
+    "no strengths": (edited(("rho: [0, 0.1], ", "")), "experiments.main: the key 'rho' is missing", "so add it"),
+    "strengths for no method": (edited(("[sam]", "[sgd]")), "experiments.main.rho: no method", "remove it"),
+    "groups that do not fit": (
+        edited(("[sam]", "[{name: sam, m: 5}]")),
+        "experiments.main.methods: groups of m = 5 do not divide the batch of 16",
+        "choose a divisor",
+    ),
+    "warm-up longer than training": (
+        edited(("learning_rate: 0.1", "learning_rate: 0.1, warmup_epochs: 2")),
+        "setups.mlp.optimizer.warmup_epochs: 2 is more than the 1 of training.epochs",
+        "shorten it",
+    ),
+    "no snapshot to measure": (
+        measured("kind: alignment, at: [7]"),
+        "experiments.main.measurements[0]: 'step' measures at step 7",
+        "add it to setups.mlp.training.snapshots",
+    ),
+    "no validation to measure": (
+        measured("kind: alignment, split: validation", ("    model", "    validation: {fraction: 0}\n    model")),
+        "experiments.main.measurements[0]: 'step' needs validation examples",
+        "setups.mlp.validation.fraction is 0; raise it",
+    ),
+    "weights that are not there": (
+        edited(("figures:\n", f"{LANDSCAPE}figures:\n")),
+        "landscapes.plane.weights[1]: input 3 of [3, 1] is not in layer 1",
+        "from 0 to 2",
+    ),
+    # Names, which become files
+    "setup beyond ASCII": (edited(("  mlp:", "  réseau:")), "setups: 'réseau' is not a name", "use letters"),
+    "experiment beyond ASCII": (edited(("main: {", "größe: {")), "experiments: 'größe' is not a name", "use letters"),
+    "figure beyond ASCII": (edited(("curve:", "φ:")), "figures: 'φ' is not a name", "use letters"),
+    "study beyond ASCII": (edited(("name: tiny", "name: 研究")), "name: '研究' is not a name", "use letters"),
+    "study elsewhere": (edited(("name: tiny", "name: ../x")), "name: '../x' is not a name", "use letters"),
+    "figure elsewhere": (edited(("curve:", "../x:")), "figures: '../x' is not a name", "use letters"),
+    "blank in the store": (edited(("name: tiny", "name: tiny\nstore: a b")), "store: 'a b'", "without blanks"),
+    "wildcard in the store": (edited(("name: tiny", "name: tiny\nstore: '{x}'")), "store: '{x}'", "without blanks"),
+    "figure named as a target": (edited(("curve:", "all:")), "figures.all: is another target", "rename the figure"),
+    "figure without its axis": (
+        edited(("[relu]", "[relu, gelu]")),
+        "figures.curve: its experiments have 2 values of 'activation'",
+        "give it to rows, columns or lines",
+    ),
+    # Versions
+    "of a newer version": (
+        edited(("version: 1", "version: 999\nseeds: many")),
+        "version: 999 is newer",
+        "update nmepkg",
+    ),
+    "of version 0": (
+        edited(("version: 1", "version: 0")),
+        "version: unknown version 0",
+        "understands 1, so write that",
+    ),
+    "of version one": (edited(("version: 1", "version: one")), "version: 'one' is not a whole number", "write, say, 1"),
+    # Grids
+    "huge grid": (
+        edited(("[0, 0.1]", str(NUMBERS)), ("seeds: [0]", f"seeds: {NUMBERS}")),
+        "limit_runs: the experiments ask for 25000000 runs, more than 10000",
+        "raise it if you mean it",
+    ),
+    "huge grid of options": (
+        edited(
+            ("[sam]", f"[{{name: nme_trace, samples: {NUMBERS[:1000]}, m: {NUMBERS}, probe: [gaussian, rademacher]}}]"),
+            ("rho: [0, 0.1]", "sigma2: [0.1]"),
+        ),
+        "limit_runs: the experiments ask for 10000000 runs, more than 10000",
+        "raise it if you mean it",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One copy for all: a refusal leaves nothing behind. The first call compiles the package."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    (project.folder / "study.yaml").unlink()
+    project.snakemake()
+    return project
+
+
+def refused(
+    project: Project,
+    *arguments: str,
+    study: str | None = "study.yaml",
+    environment: Mapping[str, str] | None = None,
+    prepare: Callable[[], None] | None = None,
+) -> str:
+    """The line that a real call ends in; checks that there is no other, no file, and the exit code of a refusal."""
+    before = listing(project)
+    done = subprocess.run(
+        project.command(*arguments, study=study),
+        cwd=project.folder,
+        env={**project.environment, **(environment or {})},
+        preexec_fn=prepare,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS,
+    )
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(("Using profile", "Failed to setup log"))]
+    assert done.returncode == 2, done.stdout
+    assert len(lines) == 1, done.stdout
+    assert "Traceback" not in done.stdout
+    assert listing(project) == before
+    return lines[0]
+
+
+def listing(project: Project) -> dict[str, tuple[int, int]]:
+    """All files and folders, but caches of code and empty logs: Snakemake opens one before it reads a line of the workflow."""
+    found = {}
+    for path in sorted(project.folder.rglob("*")):
+        name, status = str(path.relative_to(project.folder)), path.stat()
+        empty_log = name.startswith(".snakemake/log/") and status.st_size == 0
+        if not empty_log and name != ".snakemake/log" and "__pycache__" not in name:
+            found[name] = (status.st_mtime_ns, status.st_size)
+    return found
+
+
+@pytest.mark.parametrize("case", STUDIES)
+def test_a_bad_study(project: Project, case: str) -> None:
+    content, place, remedy = STUDIES[case]
+    file = project.folder / "study.yaml"
+    file.unlink(missing_ok=True)
+    if content is not None:
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+    line = refused(project)
+    assert line.startswith(f"study.yaml: {place}")
+    assert remedy in line
+    assert len(line) < 400
+
+
+def test_a_folder_is_no_study(project: Project) -> None:
+    line = refused(project, study="profiles")
+    assert line == "profiles: cannot be read: Is a directory; check the name of the file"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--config", "study=study.yaml", "epochs=3"],
+        ["--config", "study=3"],
+        ["--config", "study=study.yaml", "--configfile", "profiles/local/config.yaml"],
+    ],
+    ids=["an unknown option", "a number", "two studies"],
+)
+def test_options_that_name_no_study(project: Project, options: list[str]) -> None:
+    line = refused(project, *options, study=None)
+    assert line == "a workflow has one study and no other options: --config study=FILE, or --configfile FILE"
+
+
+@pytest.fixture
+def studied(project: Project) -> Project:
+    project.write("study.yaml", STUDY)
+    return project
+
+
+@pytest.mark.parametrize(
+    ("distribution", "metadata", "message"),
+    [
+        (
+            "jax-0.1",
+            "Name: jax\nVersion: 0.1\n",
+            "jax: 0.1, but nmepkg needs >=",
+        ),
+        (
+            "nmepkg-0.1.0",
+            "Name: nmepkg\nVersion: 0.1.0\nRequires-Dist: absent>=3\n",
+            "absent: missing, but nmepkg needs >=3; run: python -m pip install 'absent>=3'",
+        ),
+    ],
+    ids=["of another version", "missing"],
+)
+def test_a_package(studied: Project, tmp_path: Path, distribution: str, metadata: str, message: str) -> None:
+    (tmp_path / f"{distribution}.dist-info").mkdir()
+    (tmp_path / f"{distribution}.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\n{metadata}")
+    line = refused(studied, environment={"PYTHONPATH": f"{tmp_path}{os.pathsep}{studied.folder}"})
+    assert line.startswith(message)
+
+
+def test_another_workflow_on_the_study(studied: Project) -> None:
+    with locked(studied.folder / ".snakemake" / "tiny.lock"):
+        line = refused(studied)
+        assert line.startswith(".snakemake/tiny.lock: another snakemake is working on this study here; wait for it")
+        assert studied.snakemake("-n").returncode == 0  # a look is free
+
+
+@pytest.mark.parametrize(
+    ("key", "folder", "message"),
+    [
+        ("store", "Snakefile", "Snakefile is a file where a folder should be"),
+        ("output", "study.yaml/out", "study.yaml is a file where a folder should be"),
+        ("store", "a" * 300, "File name too long"),
+    ],
+    ids=["a file", "in a file", "a long name"],
+)
+def test_a_folder_that_cannot_be(project: Project, key: str, folder: str, message: str) -> None:
+    project.write("study.yaml", edited(("name: tiny", f"name: tiny\n{key}: {folder}")))
+    line = refused(project)
+    assert line.startswith(f"study.yaml: {key}: {message}")
+    assert "choose another folder" in line
+
+
+def obey_permissions() -> Callable[[], None] | None:
+    """What makes a child of root, whom permissions do not bind, obey them as anyone does."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        subprocess.run(["true"], preexec_fn=_drop, check=True)
+    except (subprocess.SubprocessError, AttributeError):
+        pytest.skip("root passes over permissions, and cannot be kept from it here")
+    return _drop
+
+
+def _drop() -> None:
+    drop_from_bounding_set, rights = 24, (1, 2)  # PR_CAPBSET_DROP; CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+    if any(ctypes.CDLL(None).prctl(drop_from_bounding_set, right, 0, 0, 0) for right in rights):
+        raise PermissionError
+
+
+@pytest.fixture
+def locked_folder(project: Project) -> Iterator[Path]:
+    folder = project.folder / "locked"
+    folder.mkdir()
+    folder.chmod(0o555)
+    yield folder
+    folder.chmod(0o755)
+    folder.rmdir()
+
+
+@pytest.mark.parametrize("key", ["store", "output"])
+def test_a_locked_store(project: Project, locked_folder: Path, key: str) -> None:
+    project.write("study.yaml", edited(("name: tiny", f"name: tiny\n{key}: locked/results")))
+    line = refused(project, prepare=obey_permissions())
+    assert line.startswith(f"study.yaml: {key}: locked is not writable, and 2 files are missing there")
+    assert "choose another folder or ask for permission" in line
+
+
+def test_a_locked_folder(studied: Project, locked_folder: Path) -> None:
+    """Snakemake's complaint that it cannot write its log comes first."""
+    line = refused(studied, "--directory", "locked", study="../study.yaml", prepare=obey_permissions())
+    assert line == f".snakemake: {locked_folder} is not writable; call snakemake in a folder that is yours"
