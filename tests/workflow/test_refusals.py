@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -221,15 +221,14 @@ def refused(
     *arguments: str,
     study: str | None = "study.yaml",
     environment: Mapping[str, str] | None = None,
-    prepare: Callable[[], None] | None = None,
+    before_command: Sequence[str] = (),
 ) -> str:
     """The line that a real call ends in; checks that there is no other, no file, and the exit code of a refusal."""
     before = listing(project)
     done = subprocess.run(
-        project.command(*arguments, study=study),
+        [*before_command, *project.command(*arguments, study=study)],
         cwd=project.folder,
         env={**project.environment, **(environment or {})},
-        preexec_fn=prepare,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -338,21 +337,14 @@ def test_a_folder_that_cannot_be(project: Project, key: str, folder: str, messag
     assert "choose another folder" in line
 
 
-def obey_permissions() -> Callable[[], None] | None:
-    """What makes a child of root, whom permissions do not bind, obey them as anyone does."""
+def obey_permissions() -> list[str]:
+    """The words before a command with which root, whom permissions do not bind, obeys them as anyone does."""
     if os.geteuid() != 0:
-        return None
-    try:
-        subprocess.run(["true"], preexec_fn=_drop, check=True)
-    except (subprocess.SubprocessError, AttributeError):
+        return []
+    words = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    if shutil.which("setpriv") is None or subprocess.run([*words, "true"], capture_output=True).returncode:
         pytest.skip("root passes over permissions, and cannot be kept from it here")
-    return _drop
-
-
-def _drop() -> None:
-    drop_from_bounding_set, rights = 24, (1, 2)  # PR_CAPBSET_DROP; CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
-    if any(ctypes.CDLL(None).prctl(drop_from_bounding_set, right, 0, 0, 0) for right in rights):
-        raise PermissionError
+    return words
 
 
 @pytest.fixture
@@ -368,12 +360,12 @@ def locked_folder(project: Project) -> Iterator[Path]:
 @pytest.mark.parametrize("key", ["store", "output"])
 def test_a_locked_store(project: Project, locked_folder: Path, key: str) -> None:
     project.write("study.yaml", edited(("name: tiny", f"name: tiny\n{key}: locked/results")))
-    line = refused(project, prepare=obey_permissions())
+    line = refused(project, before_command=obey_permissions())
     assert line.startswith(f"study.yaml: {key}: locked is not writable, and 2 files are missing there")
     assert "choose another folder or ask for permission" in line
 
 
 def test_a_locked_folder(studied: Project, locked_folder: Path) -> None:
     """Snakemake's complaint that it cannot write its log comes first."""
-    line = refused(studied, "--directory", "locked", study="../study.yaml", prepare=obey_permissions())
+    line = refused(studied, "--directory", "locked", study="../study.yaml", before_command=obey_permissions())
     assert line == f".snakemake: {locked_folder} is not writable; call snakemake in a folder that is yours"

@@ -6,7 +6,6 @@ import json
 import os
 import py_compile
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -43,16 +42,15 @@ def runs(project: Project) -> list[Run]:
     return list(expand(load(project.folder / "study.yaml")).runs.values())
 
 
-def train(project: Project, run: Run, **options: object) -> subprocess.CompletedProcess[str]:
+def train(project: Project, run: Run, *before_command: str) -> subprocess.CompletedProcess[str]:
     arguments = ["--id", run.id, "--spec", to_json(run.spec), "--code", run.code, "--store", "results"]
     return subprocess.run(
-        [sys.executable, "workflow/scripts/train.py", *arguments],
+        [*before_command, sys.executable, "workflow/scripts/train.py", *arguments],
         cwd=project.folder,
         env=project.environment,
         capture_output=True,
         text=True,
         timeout=120,
-        **options,  # type: ignore[call-overload]
     )
 
 
@@ -100,7 +98,7 @@ def test_a_full_disk_is_one_line_and_spoils_nothing(project: Project) -> None:
     folder = project.folder / "results" / "runs"
     shutil.rmtree(folder / lost.id)
     before = {path: path.read_bytes() for path in project.folder.glob("results/runs/**/*") if path.is_file()}
-    done = train(project, lost, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)))
+    done = train(project, lost, "sh", "-c", 'ulimit -f 2 && exec "$0" "$@"')  # blocks of 512 bytes, or 1024
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == f"{lost.id}: [Errno 27] File too large"
     assert "Traceback" not in done.stderr
