@@ -1,5 +1,6 @@
 """A study, from its YAML to its figures. See README.md for use, config/README.md for every key of a study."""
 
+import gc
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ from nmepkg.study.expand import expand, figure_digest
 from nmepkg.study.identity import to_json
 from nmepkg.study.load import load
 from nmepkg.study.registration import register
+
+# Snakemake makes a great many objects for a great many jobs, and Python would look again and again for garbage among them.
+gc.set_threshold(100_000, 50, 50)
 
 # The study is read by nmepkg alone: `configfile:` would merge the default study into the one asked for.
 OPTIONS = dict(workflow.config_settings.config)
@@ -87,7 +91,7 @@ onstart:
 rule figures:
     default_target: True
     input:
-        [getattr(rules, name).input for name in STUDY.figures],
+        distinct(getattr(rules, name).input for name in STUDY.figures),
 
 
 rule measurements:
@@ -104,9 +108,7 @@ rule report:
 
 rule all:
     input:
-        rules.report.input,
-        rules.measurements.input,
-        [STORE.result(run) for run in EXPANSION.runs],
+        distinct([rules.report.input, rules.measurements.input, map(STORE.result, EXPANSION.runs)]),
 
 
 report: "workflow/report/workflow.rst"

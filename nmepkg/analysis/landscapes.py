@@ -1,13 +1,12 @@
-"""Reading landscapes, and refusing those that aren't what the study asks for; and as a table."""
+"""Reading landscapes, and refusing those that aren't what the study asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from nmepkg import records
 from nmepkg.errors import UserError
@@ -56,17 +55,3 @@ def describe(path: Path) -> dict[str, Any] | None:
         return records.unseal(str(read_arrays(path)["description"]))
     except (FileNotFoundError, ValueError, KeyError):
         return None
-
-
-def table(panels: Sequence[Panel]) -> pd.DataFrame:
-    """The numbers of a figure, a row a point: w1, w2, activation, loss, norm_N, norm_N_layer, norm_G.
-
-    Args:
-      panels: as of ``nmepkg.analysis.figures.landscape.draw``.
-    """
-    frames = []
-    for label, landscape in panels:
-        w1, w2 = np.meshgrid(landscape["w1"], landscape["w2"])
-        maps = {key: landscape[key].ravel() for key in MAPS}
-        frames.append(pd.DataFrame({"w1": w1.ravel(), "w2": w2.ravel(), "activation": label, **maps}))
-    return pd.concat(frames, ignore_index=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 
 from nmepkg import records
 from nmepkg.analysis.curves import PLACE, Curves, collect
 from nmepkg.analysis.labels import activation_label
-from nmepkg.analysis.landscapes import Panel, read_landscape, table
+from nmepkg.analysis.landscapes import MAPS, Panel, read_landscape
 from nmepkg.analysis.measurements import read_measurements
 from nmepkg.analysis.observations import THEN, VERSIONS, Source, adopted, everywhere
 from nmepkg.analysis.results import read_results
@@ -44,7 +45,7 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
     with matplotlib.rc_context(RC):
         if figure.landscape is not None:
             panels, runs = _landscapes(study, expansion, figure)
-            canvas, points = draw(panels, figure.title), table(panels)
+            canvas, points = draw(panels, figure.title), landscape_table(panels)
         else:
             curves = _curves(study, expansion, figure)
             canvas = draw(curves, {key: setup.title for key, setup in study.setups.items()})
@@ -99,6 +100,20 @@ def tables(curves: Curves) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Points and runs of a figure of curves, without what only drawing needs."""
     internal = [name for name in curves.runs if str(name).startswith("_")]
     return curves.points.drop(columns=PLACE), curves.runs.drop(columns=[*PLACE, *internal])
+
+
+def landscape_table(panels: Sequence[Panel]) -> pd.DataFrame:
+    """The numbers of a figure, a row a point: w1, w2, activation, loss, norm_N, norm_N_layer, norm_G.
+
+    Args:
+      panels: as of ``nmepkg.analysis.figures.landscape.draw``.
+    """
+    frames = []
+    for label, landscape in panels:
+        w1, w2 = np.meshgrid(landscape["w1"], landscape["w2"])
+        maps = {key: landscape[key].ravel() for key in MAPS}
+        frames.append(pd.DataFrame({"w1": w1.ravel(), "w2": w2.ravel(), "activation": label, **maps}))
+    return pd.concat(frames, ignore_index=True)
 
 
 def write_tables(points: pd.DataFrame, runs: pd.DataFrame, stem: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmepkg.analysis.landscapes import read_landscape, table
+from nmepkg.analysis.landscapes import read_landscape
+from nmepkg.analysis.render import landscape_table
 from nmepkg.errors import UserError
 from tests.analysis import planes
 
@@ -97,7 +98,7 @@ def test_a_flipped_bit_in_a_header_is_refused_or_no_change(tmp_path: Path) -> No
 
 
 def test_a_table_has_a_row_a_point() -> None:
-    frame = table([("ReLU", planes.arrays()), ("β-GELU (β = 3)", planes.arrays(2.0))])
+    frame = landscape_table([("ReLU", planes.arrays()), ("β-GELU (β = 3)", planes.arrays(2.0))])
     assert list(frame) == ["w1", "w2", "activation", "loss", "norm_N", "norm_N_layer", "norm_G"]
     assert len(frame) == 2 * 31 * 31
     assert frame["activation"].unique().tolist() == ["ReLU", "β-GELU (β = 3)"]

@@ -10,6 +10,11 @@ def job_arguments(id, job):
     return shlex.join(["--id", id, "--spec", to_json(job.spec), "--code", job.code, "--store", STUDY.store])
 
 
+def distinct(lists):
+    """Files, each once: every mention of one takes Snakemake's time."""
+    return list(dict.fromkeys(str(file) for files in lists for file in files))
+
+
 def figure_inputs(name):
     """Files that a figure is drawn from."""
     figure = STUDY.figures[name]

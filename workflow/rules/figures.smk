@@ -43,5 +43,5 @@ for name in STUDY.figures:
             name
         input:
             getattr(rules, f"draw_{name}").output,
-            figure_inputs(name),
+            getattr(rules, f"draw_{name}").input,
         localrule: True
