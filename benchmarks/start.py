@@ -20,20 +20,25 @@ from pathlib import Path
 
 from nmepkg.data import mnist1d, store
 from nmepkg.study.expand import expand
+from nmepkg.study.identity import code_hash, data_id, run_id, run_targets
 from nmepkg.study.load import load
 
 STUDY = Path(__file__).parents[1] / "config" / "config.yaml"
 SCRIPT = """
 import json, sys, time
 from pathlib import Path
+from nmepkg.study.verify import planned_run
+id, spec, code, data, out, cache = sys.argv[1:]
+spec = json.loads(spec)
+planned = planned_run(id, spec, code)
 from nmepkg.training import run
+planned.load()
 class Clock:
     def __init__(self, *arguments): pass
     def __call__(self, epoch, row):
         if epoch == 1: print(time.time())
 run.Progress = Clock
-spec, data, out, cache = sys.argv[1:]
-run.run(json.loads(spec), Path(data), Path(out), name="benchmark", code="", cache=Path(cache))
+run.run(spec, Path(data), Path(out), name=id, code=code, cache=Path(cache), verify=planned.check_imports)
 """
 
 
@@ -48,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "data.npz")
         arrays = mnist1d.prepare(seed=42, samples=5000)
-        store.write(data, arrays, {})
+        store.write(data, arrays, {}, code="")
         for model in ("mlp", "resnet1d"):
             spec = next(r.spec for r in runs if (r.spec["model"]["name"], r.spec["method"]["name"]) == (model, "psam"))
             examples = len(arrays["train_x"])
@@ -58,9 +63,11 @@ def main() -> None:
                 "validation": {"fraction": fraction, "seed": 0},
                 "training": {**spec["training"], "epochs": 1},
             }
-            command = [sys.executable, "-c", SCRIPT, json.dumps(spec), str(data), f"{folder}/out", f"{folder}/cache"]
+            code = code_hash(run_targets(spec))
+            job = [run_id(spec, code, data_id(spec["data"])), json.dumps(spec), code, str(data)]
             seconds = []
-            for _ in range(rounds + 1):
+            for i in range(rounds + 1):
+                command = [sys.executable, "-c", SCRIPT, *job, f"{folder}/{model}{i}", f"{folder}/cache"]
                 start = time.time()
                 done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
                 seconds.append(float(done.stdout) - start)
