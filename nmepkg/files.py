@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @contextmanager
@@ -57,6 +61,11 @@ def locked(path: Path, wait: Callable[[], None] | None = None) -> Iterator[None]
                     raise
                 wait()
                 time.sleep(0.2)
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                print(f"{path}: this file system has no locks; let no two processes do the same", file=sys.stderr)
+                break
         yield
 
 

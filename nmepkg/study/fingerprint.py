@@ -65,11 +65,22 @@ def closure(modules: Iterable[str], package: Path = PACKAGE) -> set[str]:
     return found
 
 
-@cache
-def _module(module: str, package: Path) -> tuple[str, frozenset[str]]:
-    """(hash, imported modules of the package) of one module."""
+def is_as_hashed(module: str, source: bytes, package: Path = PACKAGE) -> bool:
+    """Whether a module's source is, to the byte, the one that its hash was taken of."""
+    return _module(module, package)[2] == hashlib.sha256(source).hexdigest()
+
+
+def source_path(module: str, package: Path = PACKAGE) -> Path:
+    """The file of a module of the package."""
     path = _path(module, package)
     assert path is not None, module
+    return path
+
+
+@cache
+def _module(module: str, package: Path) -> tuple[str, frozenset[str], str]:
+    """(hash, imported modules of the package, hash of the source) of one module."""
+    path = source_path(module, package)
     source = path.read_bytes()
     known, key = _remembered(package), hashlib.sha256(f"{module} {path.name}\n".encode() + source).hexdigest()
     if key not in known:
@@ -80,7 +91,8 @@ def _module(module: str, package: Path) -> tuple[str, frozenset[str]]:
         known[key] = (digest, sorted(set(_imports(tree, module, path))))
         _forgotten.add(package)
     digest, imports = known[key]
-    return digest, frozenset(name for name in imports if _path(name, package) is not None)
+    found = frozenset(name for name in imports if _path(name, package) is not None)
+    return digest, found, hashlib.sha256(source).hexdigest()
 
 
 # Parsing takes longer than all the rest. So what was found for a source is kept beside its bytecode, as that is, under a hash

@@ -9,14 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from nmepkg import records
 from nmepkg.errors import UserError
 from nmepkg.storage import CODE, Store
 from nmepkg.study import identity
-from nmepkg.study.fingerprint import EXCLUDED, PACKAGE, closure, module_hashes
+from nmepkg.study.fingerprint import EXCLUDED, PACKAGE, closure, is_as_hashed, module_hashes, source_path
 from nmepkg.study.spec import Spec
 
 # Modules that jobs import and that decide no number: they call, record and report. Nothing else may be outside the hash.
@@ -68,7 +67,6 @@ class Planned:
             raise UserError(f"planned as another job, {now}: spec, code or data changed; run snakemake again")
         self._modules = identity.modules([*self._targets, *besides])
         self._hashed = closure(self._modules)
-        self._sources = {module: _source(module) for module in self._hashed}
         self._loaded = 0
 
     def describe(self, store: Store) -> None:
@@ -87,12 +85,12 @@ class Planned:
         for module in self._modules:
             import_module(module)
         for name in sorted(self._hashed & set(sys.modules)):
-            source, loader = _source(name), getattr(sys.modules[name], "__loader__", None)
-            if source != self._sources[name]:
+            path, loader = source_path(name), getattr(sys.modules[name], "__loader__", None)
+            source = path.read_bytes()
+            if not is_as_hashed(name, source):
                 raise UserError(f"{name}: the code changed while this job started; run snakemake again")
-            path = str(getattr(sys.modules[name], "__file__", None))
-            if loader is None or loader.get_code(name) != compile(source, path, "exec", dont_inherit=True):
-                folder = Path(path).parent / "__pycache__"
+            if loader is None or loader.get_code(name) != compile(source, str(path), "exec", dont_inherit=True):
+                folder = path.parent / "__pycache__"
                 raise UserError(f"{name}: loaded from bytecode that is not that of its source; delete {folder}")
 
     def check_imports(self) -> None:
@@ -109,12 +107,6 @@ class Planned:
                 raise UserError(
                     f"{name}: imported, but no part of this job's code hash; import it by a statement of a module that is"
                 )
-
-
-def _source(module: str) -> bytes:
-    parts = module.split(".")[1:]
-    path = PACKAGE.joinpath(*parts)
-    return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_bytes()
 
 
 def planned_run(id: str, spec: Any, code: str) -> Planned:

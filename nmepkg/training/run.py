@@ -53,7 +53,8 @@ def run(
       cache: folder of the compilation cache; None compiles afresh.
       interval: when checkpoints are due.
       stopping: asked after every step whether to end, with a checkpoint.
-      verify: called after every epoch; raises if the modules in use are not those that ``code`` is the hash of.
+      verify: called after every epoch and before the result is written; raises if the modules in use are not those that
+        ``code`` is the hash of.
       stream: where progress goes.
 
     Returns:
@@ -115,6 +116,7 @@ def run(
             )
             if outcome.diverged is not None:
                 say(f"diverged in epoch {outcome.diverged['epoch']}: the loss is no longer a finite number")
+            verify()
             provenance = {"data": data.stem, "data_sha256": dataset.sha256, **account.provenance()}
             content = result.write(directory, name, spec, outcome, provenance)
         for leftover in ("checkpoint.npz", "state.json", ".lock"):
@@ -128,7 +130,8 @@ def _noting_failure(journal: Journal) -> Iterator[None]:
     try:
         yield
     except StoppedError:
-        journal.write("stopped")
+        with suppress(OSError):
+            journal.write("stopped")
         raise
     except Exception as error:
         with suppress(OSError):

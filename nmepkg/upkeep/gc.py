@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,9 @@ def in_use(store: Store, studies: Iterable[tuple[Study, Expansion]]) -> dict[str
         for folder, ids in uses(expansion).items():
             found[folder] |= set(ids)
     for content in registered(store):
-        if content["study"] not in given:  # what a study of ours used before it was edited is just what may go
+        # What a study of ours used before it was edited, or deleted, is just what may go.
+        deleted = content["host"] == socket.gethostname() and not Path(content["study"]).exists()
+        if content["study"] not in given and not deleted:
             for folder in found:
                 found[folder] |= set(content[folder])
     return found
@@ -58,8 +61,10 @@ def studies_of(folder: Path, besides: Sequence[Path], store: Store) -> list[tupl
     """The studies of a folder, and besides, whose store this is.
 
     Raises:
-      UserError: one cannot be read: what it uses is not known.
+      UserError: one cannot be read, or there is no such folder: it is not known what is in use.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; call gc in the project's, whose studies say what is in use")
     found = []
     for path in dict.fromkeys([*sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]), *besides]):
         try:

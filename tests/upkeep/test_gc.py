@@ -81,6 +81,8 @@ def test_what_another_study_of_the_store_uses_is_not_left_over(made: Made, tmp_p
     registration.register(other.study, other.expansion)
     assert found(made) == {}
     assert len(runs) == 11
+    elsewhere.unlink()
+    assert found(made) != {}, "a study that was deleted uses nothing"
 
 
 def test_a_study_in_the_folder_that_has_another_store_does_not_count(made: Made, tmp_path: Path) -> None:
@@ -119,3 +121,10 @@ def test_the_command_deletes_only_when_told_to(made: Made) -> None:
     assert {path.name for path in (made.store.root / "runs").iterdir()} == kept
     assert {path.name for path in (made.store.root / "measurements").iterdir()} <= kept
     assert "Nothing is left over" in made.call("gc")
+
+
+def test_a_folder_without_studies_is_refused(made: Made) -> None:
+    (made.folder / "elsewhere").mkdir()
+    made.path.parent.rename(made.folder / "elsewhere" / "config")
+    with pytest.raises(UserError, match="no such folder; call gc in the project's"):
+        gc.studies_of(made.path.parent, [], made.store)
