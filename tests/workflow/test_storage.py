@@ -220,3 +220,20 @@ def planned(project: Project) -> list[Run]:
         [sys.executable, "-c", script], cwd=project.folder, env=project.environment, capture_output=True, check=True
     )
     return [Run(**run) for run in json.loads(done.stdout)]
+
+
+def test_what_is_adopted_is_not_trained_and_says_so_wherever_it_is_shown(project: Project) -> None:
+    project.append("nmepkg/methods/sam.py", "\nNEW = 1\n")
+    (trained,) = project.plan()[1]
+    (adopted,) = project.nmepkg("adopt", "--yes", "--reason", "a constant that nothing reads")
+    assert (adopted["new"], adopted["modules"]) == (trained, ["nmepkg.methods.sam"])
+    assert project.plan() == (set(), set(), {"curve"})
+    done = project.snakemake()
+    assert done.returncode == 0, done.stdout
+    figures = project.folder / "results" / "figures" / "tiny"
+    table = (figures / "curve.runs.csv").read_text()
+    assert f"{adopted['old']}: a constant that nothing reads" in table
+    record = json.loads(next(figures.glob("records/curve/*.json")).read_text())
+    assert record["note"] == "1 of 2 results of other code, adopted"
+    assert record["note"].encode() in (figures / "curve.png").read_bytes()
+    assert project.plan() == (set(), set(), set())
