@@ -40,6 +40,7 @@ benchmark: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/step_cost.py
 	$(BIN)/python benchmarks/products.py
 	$(BIN)/python benchmarks/training_loop.py
+	$(BIN)/python benchmarks/checkpoints.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/workflow.py
 
