@@ -121,6 +121,8 @@ def test_two_studies_share_a_store(finished: Project, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "results/figures/tiny/curve.pdf").exists(), "figures are everybody's own"
     assert planned <= {path.name for path in finished.folder.glob("results/runs/*")}
+    (finished.folder / "config").mkdir()
+    shutil.copy(finished.folder / "study.yaml", finished.folder / "config")
     leftovers = finished.nmepkg("gc")
     assert not [item for item in leftovers if "/runs/" in item["path"]], "the other study's run is in use"
     assert finished.plan() == (set(), set(), set())
