@@ -52,7 +52,7 @@ class Reason:
 
 
 def explain(study: Study, expansion: Expansion, store: Store) -> list[Reason]:
-    """A reason for everything that Snakemake would run for ``all``; nothing else."""
+    """A reason for everything that Snakemake would run for ``all``, and for damaged results, which it would not see."""
     states = run_states(store, expansion.runs.values())
     unfinished = {run: state for run, state in states.items() if state.status not in FINISHED}
     reasons = list(_data(expansion, store, unfinished))
