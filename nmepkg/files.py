@@ -23,6 +23,9 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
 
     It is written beside ``path`` and renamed: a reader, a second writer or a crash never meets half of it. The folder is
     made if need be.
+
+    Raises:
+      OSError: it cannot be written; names the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -33,8 +36,12 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are for their owner alone
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as problem:
         os.unlink(temporary)
+        if (
+            isinstance(problem, OSError) and problem.errno and problem.filename is None
+        ):  # a full disk does not say what it was full for
+            raise OSError(problem.errno, problem.strerror, str(path)) from None
         raise
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import signal
 import stat
@@ -181,3 +182,10 @@ def test_a_lock_that_is_free_is_not_waited_for(tmp_path: Path) -> None:
 
     with locked(tmp_path / "lock", wait):
         assert held(tmp_path / "lock")
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "thing.json"
+    with pytest.raises(OSError, match=r"No space left on device: '.*thing\.json'"), written_whole(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []

@@ -28,6 +28,11 @@ def one_line_errors(name: str) -> Iterator[None]:
     """Ends the process with a line and code 2 where the user, or a full disk, is the cause. Bugs keep their traceback."""
     try:
         yield
-    except (UserError, OSError) as error:
+    except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        remedy = "mend that and run snakemake again: nothing that is finished is lost"
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"{name}: {what}; {remedy}", file=sys.stderr)
         sys.exit(2)
