@@ -38,13 +38,14 @@ def check_versions() -> None:
 
 def _found(requirement: Requirement) -> str | None:
     """What there is in place of what is required; None if it is there."""
+    found: str | None = None
     try:
-        found: str | None = version(requirement.name)  # None where an installation is broken
+        found = version(requirement.name)  # None where an installation is broken, or in later versions of Python KeyError
         if found is not None and requirement.specifier.contains(found, prereleases=True):
             return None
     except PackageNotFoundError:
         return "missing"
-    except InvalidVersion:
+    except (InvalidVersion, KeyError):
         pass
     return found or "broken"
 
