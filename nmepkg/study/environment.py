@@ -40,7 +40,8 @@ def _found(requirement: Requirement) -> str | None:
     """What there is in place of what is required; None if it is there."""
     found: str | None = None
     try:
-        found = version(requirement.name)  # None where an installation is broken, or in later versions of Python KeyError
+        # None where an installation is broken, or in later versions of Python a KeyError.
+        found = version(requirement.name)
         if found is not None and requirement.specifier.contains(found, prereleases=True):
             return None
     except PackageNotFoundError:
