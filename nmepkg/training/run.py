@@ -79,6 +79,8 @@ def run(
             say(waiting[0])
 
     with locked(directory / ".lock", wait), compilation.cache(cache):
+        for half in directory.rglob(".*.*"):  # what a killed process was writing: the lock says that nobody is now
+            half.unlink()
         if (directory / "result.json").exists():
             say("finished already: nothing to do")
             (directory / ".lock").unlink(missing_ok=True)

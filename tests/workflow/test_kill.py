@@ -122,3 +122,19 @@ def test_two_trainings_of_one_run_are_one(undisturbed: Project, tmp_path: Path) 
     assert [training.returncode for training in both] == [0, 0], errors
     assert sum("finished already: nothing to do" in error for error in errors) == 1
     assert sum("another process trains this run" in error for error in errors) == 1
+
+
+def test_what_a_killed_training_had_half_written_goes(undisturbed: Project, tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("study.yaml", STUDY)
+    shutil.copytree(undisturbed.folder / "results" / "data", tmp_path / "results" / "data")
+    run = next(iter(expand(load(tmp_path / "study.yaml")).runs.values()))
+    folder = tmp_path / "results" / "runs" / run.id
+    for half in (folder / ".checkpoint.npz.x1y2z3", folder / "snapshots" / ".1.npz.x1y2z3"):
+        half.parent.mkdir(parents=True, exist_ok=True)
+        half.write_bytes(b"half")
+    training = script(project, run)
+    assert training.wait(timeout=120) == 0, training.communicate()
+    assert {path.name for path in folder.rglob("*")} == {
+        *("result.json", "params.npz", "snapshots", "1.npz", "1500.npz", "4001.npz")
+    }
