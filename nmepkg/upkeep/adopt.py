@@ -23,7 +23,7 @@ from nmepkg.storage import LANDSCAPE, MEASUREMENT, RESULT, Store
 from nmepkg.study import identity
 from nmepkg.study.spec import Expansion, Job, Run
 from nmepkg.upkeep.differences import changed_modules
-from nmepkg.upkeep.survey import names, read_results, serving_code
+from nmepkg.upkeep.survey import names, read_if_whole, read_results, serving_code
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _adopt_measurement(store: Store, job: Job, old_run: str) -> Iterator[Adoptio
     if store.measurement(str(job.run), job.id).exists():
         return
     folder = store.root / "measurements" / old_run
-    others = [content for name in sorted(names(folder)) if (content := _read(folder / name))]
+    others = [content for name in sorted(names(folder)) if (content := read_if_whole(folder / name, MEASUREMENT))]
     same = [other for other in others if other["spec"] == job.spec]
     if same:
         latest = max(same, key=lambda other: other["provenance"]["start"])
@@ -170,10 +170,3 @@ def _link(old: Path, new: Path) -> None:
         os.link(old, new)
     except OSError:
         shutil.copyfile(old, new)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        return records.read(path, MEASUREMENT, {})
-    except DamagedError:
-        return None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from nmepkg import records
+from nmepkg.analysis.landscapes import describe
 from nmepkg.data.store import KIND as DATA
 from nmepkg.records import DamagedError
 from nmepkg.storage import FIGURE, MEASUREMENT, Store
@@ -22,6 +22,7 @@ from nmepkg.upkeep.survey import (
     figures_folder,
     log,
     names,
+    read_if_whole,
     read_results,
     run_states,
     serving_code,
@@ -130,14 +131,14 @@ def _data_modules(store: Store, data: str, run: Run) -> list[str]:
 
 def _measurement(store: Store, job: Job) -> Reason:
     folder = store.root / "measurements" / str(job.run)
-    found = [_read(folder / name, MEASUREMENT) for name in sorted(names(folder)) if name.startswith(job.spec["kind"])]
+    found = [
+        read_if_whole(folder / name, MEASUREMENT) for name in sorted(names(folder)) if name.startswith(job.spec["kind"])
+    ]
     others = [other for other in found if other]
     return _compared(store, "measurement", job, others, "measurement", identity.measurement_targets(job.spec))
 
 
 def _landscape(store: Store, job: Job, there: set[str]) -> Reason:
-    from nmepkg.analysis.landscapes import describe  # reads arrays, which is seldom needed
-
     found = [(name, describe(store.root / "landscapes" / name)) for name in sorted(there) if name.endswith(".npz")]
     others = [{**other, "landscape": name.removesuffix(".npz")} for name, other in found if other]
     return _compared(store, "landscape", job, others, "landscape", identity.landscape_targets(job.spec))
@@ -163,7 +164,7 @@ def _figure(study: Study, expansion: Expansion, figure: Figure, waiting: int) ->
         return Reason("figure", figure.name, "inputs", detail=f"{waiting} of what it shows come first")
     folder = figures_folder(study)
     now = figure_identity(study, expansion, figure)
-    found = [_read(path, FIGURE) for path in sorted((folder / "records" / figure.name).glob("*.json"))]
+    found = [read_if_whole(path, FIGURE) for path in sorted((folder / "records" / figure.name).glob("*.json"))]
     records_there = [record for record in found if record]
     if not records_there:
         return Reason("figure", figure.name, "new", detail="not drawn yet")
@@ -178,10 +179,3 @@ def _figure(study: Study, expansion: Expansion, figure: Figure, waiting: int) ->
     other = [part for part in ("cells", "landscapes") if before["parts"][part] != now["parts"][part]]
     detail = "other runs, or runs called by other names, are behind it" if other else ""
     return Reason("figure", figure.name, "changed", None, tuple(differences), tuple(modules), detail)
-
-
-def _read(path: Path, kind: records.Kind) -> dict[str, Any] | None:
-    try:
-        return records.read(path, kind, {})
-    except DamagedError:
-        return None

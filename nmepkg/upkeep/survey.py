@@ -95,17 +95,18 @@ def names(folder: Path) -> set[str]:
         return set()
 
 
+def read_if_whole(path: Path, kind: Kind) -> dict[str, Any] | None:
+    """A record; None where there is none, or one that is damaged or of another version of its format."""
+    try:
+        return records.read(path, kind, {})
+    except DamagedError:
+        return None
+
+
 def read_results(store: Store) -> dict[str, dict[str, Any]]:
-    """Every result in a store that is whole: id -> content. Those of other versions of the format are left out."""
-    return dict(_read_all(((name, store.result(name)) for name in sorted(names(store.root / "runs"))), RESULT))
-
-
-def _read_all(paths: Iterable[tuple[str, Path]], kind: Kind) -> Iterable[tuple[str, dict[str, Any]]]:
-    for name, path in paths:
-        try:
-            yield name, records.read(path, kind, {})
-        except DamagedError:
-            continue
+    """Every result in a store that is whole: id -> content."""
+    found = {run: read_if_whole(store.result(run), RESULT) for run in sorted(names(store.root / "runs"))}
+    return {run: result for run, result in found.items() if result is not None}
 
 
 def serving_code(provenance: Mapping[str, Any]) -> str:
@@ -127,9 +128,5 @@ def figures_folder(study: Study) -> Path:
 def drawn(study: Study, expansion: Expansion, name: str) -> bool:
     """Whether a figure's files are there, of all that it shows now and by the code that draws it now."""
     folder = figures_folder(study)
-    path = figure_record(folder, name, figure_digest(study, expansion, study.figures[name]))
-    try:
-        files = records.read(path, FIGURE, {})["files"]
-    except DamagedError:
-        return False
-    return files.keys() <= names(folder)
+    record = read_if_whole(figure_record(folder, name, figure_digest(study, expansion, study.figures[name])), FIGURE)
+    return record is not None and record["files"].keys() <= names(folder)
