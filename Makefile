@@ -7,7 +7,7 @@ CORES ?= all
 REPORT ?= results/report.html
 KILLS ?= 50
 
-.PHONY: figures report test soak lint format benchmark lock clean
+.PHONY: figures report test soak test-peers lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
@@ -18,11 +18,15 @@ report: $(VENV)/figures.stamp
 	@echo "The report is $(REPORT)"
 
 test: lint
-	$(BIN)/pytest -n auto --maxprocesses 8
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup
 
 # Kills a small study fifty times at random moments and compares its results with those of one left alone.
 soak: $(VENV)/dev.stamp
 	KILLS=$(KILLS) $(BIN)/pytest -m soak -s tests/workflow/test_kill.py
+
+# The models against PyTorch's, and a real step of every method on each of the large ones.
+test-peers: $(VENV)/peers.stamp
+	$(BIN)/pytest -m peers tests/peers
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -62,4 +66,8 @@ $(VENV)/figures.stamp: requirements.lock pyproject.toml
 
 $(VENV)/dev.stamp: $(VENV)/figures.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --constraint requirements.lock --editable '.[dev]'
+	touch $@
+
+$(VENV)/peers.stamp: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[peers]'
 	touch $@

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,16 +36,21 @@ def path(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Path:
     return path
 
 
+def splitting(fraction: float, seed: int = 0, train: int | None = None, test: int | None = None) -> dict[str, Any]:
+    """What of a run's spec says how its data are split."""
+    return {"validation": {"fraction": fraction, "seed": seed}, "subset": {"train": train, "test": test}}
+
+
 def refusal(path: Path, fraction: float = 0.25) -> str:
     with pytest.raises(UserError) as caught:
-        store.read(path, fraction, 0)
+        store.read(path, splitting(fraction))
     message = str(caught.value)
     assert "\n" not in message
     return message
 
 
 def test_round_trip(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    dataset = store.read(path, 0.0, 0)
+    dataset = store.read(path, splitting(0.0))
     for split in ("train", "test"):
         for part, name in zip(getattr(dataset, split), "xy", strict=True):
             expected = arrays[f"{split}_{name}"]
@@ -56,13 +62,14 @@ def test_round_trip(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def test_sidecar_says_what_the_arrays_are(path: Path, arrays: dict[str, np.ndarray]) -> None:
     assert records.read(path.with_suffix(".json"), store.KIND, {}) == {
-        "format": 2,
+        "format": 3,
         "spec": SPEC,
         "code": "c0de",
         "arrays": arrays_sha256(arrays),
         "classes": 4,
         "shapes": {"train_x": [20, 3], "train_y": [20], "test_x": [6, 3], "test_y": [6]},
         "examples_per_class": {"train": [5, 5, 5, 5], "test": [2, 2, 2]},
+        "pixels": None,
         "numpy": np.__version__,
     }
     assert sorted(file.name for file in path.parent.iterdir()) == ["toy-0123.json", "toy-0123.npz"]
@@ -75,10 +82,28 @@ def test_written_files_are_the_same_each_time(path: Path, arrays: dict[str, np.n
     assert again.with_suffix(".json").read_bytes() == path.with_suffix(".json").read_bytes()
 
 
+def test_images_stay_bytes_and_are_scaled_where_they_are_used(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """By mean and standard deviation of each channel over the whole training set; a channel that is constant stays finite."""
+    rng = np.random.default_rng(1)
+    images = rng.integers(0, 256, (26, 4, 5, 3), dtype=np.uint8)
+    images[..., 2] = 7
+    arrays |= {"train_x": images[:20], "test_x": images[20:]}
+    store.write(tmp_path / "toy.npz", arrays, SPEC, code="c0de")
+    dataset = store.read(tmp_path / "toy.npz", splitting(0.25))
+    assert dataset.train[0].dtype == np.uint8
+    pixels = images[:20].astype(np.float64) / 255
+    mean, std = pixels.mean(axis=(0, 1, 2)), pixels.std(axis=(0, 1, 2))
+    std[2] = 1
+    x, y = dataset.take("test", np.array([4, 1]))
+    np.testing.assert_allclose(x, (images[20:][[4, 1]] / 255 - mean) / std, rtol=1e-5, atol=1e-6)
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(y, arrays["test_y"][[4, 1]])
+
+
 def test_classes_may_be_missing_from_the_training_set(tmp_path: Path, arrays: dict[str, np.ndarray]) -> None:
     arrays["test_y"][0] = 7
     store.write(tmp_path / "toy.npz", arrays, SPEC, code="c0de")
-    assert store.read(tmp_path / "toy.npz", 0.0, 0).classes == 8
+    assert store.read(tmp_path / "toy.npz", splitting(0.0)).classes == 8
 
 
 REMEDY = "; delete both files of this data set to prepare it again"
@@ -118,7 +143,7 @@ def test_a_flipped_bit_in_a_header_is_refused_or_no_change(path: Path, arrays: d
         for place, flipped in itertools.product(range(start, start + 60), (1, 8, 128)):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ flipped]) + whole[place + 1 :])
             with suppress(UserError):
-                assert store.read(path, 0.0, 0).sha256 == arrays_sha256(arrays)
+                assert store.read(path, splitting(0.0)).sha256 == arrays_sha256(arrays)
 
 
 def test_missing_array(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -154,14 +179,14 @@ def test_edited_sidecar(path: Path) -> None:
 
 def test_sidecar_of_an_older_version(path: Path, arrays: dict[str, np.ndarray]) -> None:
     records.write(path.with_suffix(".json"), store.KIND, {"format": 1, "arrays": arrays_sha256(arrays), "classes": 4})
-    assert "of format 1, this version reads format 2" in refusal(path)
+    assert "of format 1, this version reads format 3" in refusal(path)
 
 
 @pytest.mark.parametrize(("fraction", "held_out"), [(0.0, 0), (0.25, 5), (0.5, 10), (0.96, 19)])
 def test_split_is_disjoint_and_of_the_size_asked(
     path: Path, arrays: dict[str, np.ndarray], fraction: float, held_out: int
 ) -> None:
-    dataset = store.read(path, fraction, 0)
+    dataset = store.read(path, splitting(fraction))
     assert (len(dataset.train[0]), len(dataset.validation[0])) == (20 - held_out, held_out)
     rows = {x.tobytes(): y for x, y in zip(arrays["train_x"], arrays["train_y"], strict=True)}
     seen = [(x.tobytes(), y) for part in (dataset.train, dataset.validation) for x, y in zip(*part, strict=True)]
@@ -170,10 +195,10 @@ def test_split_is_disjoint_and_of_the_size_asked(
 
 
 def test_split_depends_on_its_seed_only(path: Path) -> None:
-    first = store.read(path, 0.5, 0).validation[0]
+    first = store.read(path, splitting(0.5)).validation[0]
     np.random.seed(1)
-    np.testing.assert_array_equal(store.read(path, 0.5, 0).validation[0], first)
-    assert not np.array_equal(store.read(path, 0.5, 1).validation[0], first)
+    np.testing.assert_array_equal(store.read(path, splitting(0.5)).validation[0], first)
+    assert not np.array_equal(store.read(path, splitting(0.5, 1)).validation[0], first)
 
 
 def test_split_that_leaves_nothing(path: Path) -> None:
