@@ -20,7 +20,7 @@ import numpy as np
 from nmepkg.data.store import Dataset
 from nmepkg.study.expand import expand
 from nmepkg.study.load import load
-from nmepkg.training import loop, step
+from nmepkg.training import loop, optimizer, step
 
 STUDY = Path(__file__).parents[1] / "config" / "config.yaml"
 
@@ -52,14 +52,14 @@ def main() -> None:
 def measure(spec: dict[str, Any], data: Dataset, rounds: int) -> None:
     epochs = 11  # one evaluation in ten epochs
     steps = epochs * (len(data.train[0]) // spec["training"]["batch_size"])
-    spec = {**spec, "training": {**spec["training"], "epochs": epochs, "evaluate_every": epochs}}
-    program = step.make_program(spec, data.classes)
-    hyper = jax.device_put(loop.hyperparameters(spec, len(data.train[0])))
+    spec = {**spec, "training": {**spec["training"], "epochs": epochs, "evaluate_every": epochs, "evaluate_last": 1}}
+    program = step.make_program(spec, data.classes, data.sizes[0])
+    hyper = jax.device_put(optimizer.hyperparameters(spec, len(data.train[0])))
     arrays = jax.device_put(data.train)
     compiled = jax.jit(program.step, donate_argnums=0)
 
     def bare() -> float:
-        state = jax.jit(program.init)(np.uint32(0), hyper, arrays[0])
+        state = jax.jit(program.init)(np.uint32(0), hyper, data.example)
         state = jax.block_until_ready(compiled(state, hyper, arrays))
         start = time.perf_counter()
         for _ in range(steps):

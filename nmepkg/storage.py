@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nmepkg.records import Kind
 
-RESULT = Kind("result", 2, "delete the folder {folder} and train the run again")
+RESULT = Kind("result", 3, "delete the folder {folder} and train the run again")
 MEASUREMENT = Kind("measurement", 2, "delete the file and measure the run again")
 LANDSCAPE = Kind("landscape", 2, "delete the file and compute it again")
 CODE = Kind("list of modules", 1, "delete the file")

@@ -98,7 +98,7 @@ class Source:
         completed = result["status"] == "completed"
         columns |= {"status": seen.status, "_y": seen.value}
         columns["_train"] = metric(result, figure.report, "train_accuracy", path) if completed else None
-        for report in ("final", "best_validation"):
+        for report in ("final", "best_validation", "median_last"):
             row = result[report] or {}
             columns |= {f"{report}_{name}": row.get(name) for name in result["history"][0] if name != "step"}
         return columns | versions

@@ -49,6 +49,9 @@ _FAMILIES = {
     "share": "Share of the NME",
 }
 
+# Which evaluation a metric is of, where it isn't the last one.
+_REPORTS = {"final": "", "best_validation": " at best validation", "median_last": ", median of the last epochs"}
+
 
 def metric_title(name: str, report: str, measured: Mapping[str, Any] | None = None) -> str:
     """``Test accuracy (%)``, ``Trace of the Hessian, tr H``; says so where the evaluation isn't the last one.
@@ -61,8 +64,7 @@ def metric_title(name: str, report: str, measured: Mapping[str, Any] | None = No
             return f"Fraction of units with {_above(measured)}"
         return _names(name, measured)[0]
     title = METRIC_NAMES.get(name) or _plain(name)
-    if report == "best_validation":
-        title += " at best validation"
+    title += _REPORTS[report]
     return f"{title} (%)" if is_accuracy(name) else title
 
 
@@ -72,8 +74,8 @@ def common_title(names: Sequence[str], report: str, measured: Mapping[str, Any] 
         return metric_title(names[0], report, measured)
     families = {_family(name) for name in names}
     title = families.pop() if len(families) == 1 else "Value"
-    if measured is None and report == "best_validation":
-        title += " at best validation"
+    if measured is None:
+        title += _REPORTS[report]
     return f"{title} (%)" if all(is_accuracy(name) for name in names) else title
 
 

@@ -29,7 +29,7 @@ def read_results(store: Store, specs: Mapping[str, Mapping[str, Any]]) -> dict[s
 
 
 def metric(result: Mapping[str, Any], report: str, name: str, path: Path) -> float:
-    """The metric ``name`` of the evaluation ``report`` (``final`` or ``best_validation``) of a completed run.
+    """The metric ``name`` of the evaluation ``report`` (``final``, ``best_validation`` or ``median_last``) of a completed run.
 
     Raises:
       UserError: the run has no such evaluation, or no such finite metric.

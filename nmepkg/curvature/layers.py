@@ -19,6 +19,14 @@ def names(params: Params) -> list[str]:
     return [jax.tree_util.keystr(path[:-1], simple=True, separator="/") or "/" for path in paths]
 
 
+def normalizes(path: tuple[Any, ...]) -> bool:
+    """Whether a parameter, by its path in the tree, is a scale or bias of a normalisation layer.
+
+    They are recognised by name: what lies under a key with "norm" in it, as Flax's ``BatchNorm_0`` and ``LayerNorm_0``.
+    """
+    return "norm" in jax.tree_util.keystr(path).lower()
+
+
 def of_entries(params: Params) -> np.ndarray:
     """(P,) the layer of each entry of the flat parameter vector, as a number; two entries are of one layer if it agrees."""
     _, numbers = np.unique(names(params), return_inverse=True)

@@ -12,11 +12,12 @@ import numpy as np
 from jax import Array
 
 from nmepkg import activations
+from nmepkg.data.splits import SETS
 from nmepkg.data.store import Dataset
 from nmepkg.errors import UserError
 from nmepkg.measurement.problem import Batch, Context, Params, Problem
 from nmepkg.registry import MEASUREMENTS
-from nmepkg.training.loop import hyperparameters
+from nmepkg.training.optimizer import hyperparameters
 from nmepkg.training.step import loss_function, make_program, model_factory
 
 At = str | int  # "initial", "final", or a number of steps taken
@@ -117,9 +118,10 @@ def _batches(
     run_spec: Mapping[str, Any], spec: Mapping[str, Any], dataset: Dataset
 ) -> tuple[tuple[Batch, ...], dict[str, Any]]:
     """Batches of the first examples of a permutation of the split drawn from the measurement's seed, and their account."""
-    x, y = getattr(dataset, spec["split"])
-    size = spec["batch_size"] or run_spec["training"]["batch_size"]
-    order = np.random.default_rng(spec["seed"]).permutation(len(x))[: spec["examples"]]
+    examples = dataset.sizes[SETS.index(spec["split"])]
+    training = run_spec["training"]
+    size = spec["batch_size"] or training["batch_norm_group"] or training["batch_size"]
+    order = np.random.default_rng(spec["seed"]).permutation(examples)[: spec["examples"]]
     count = len(order) // size
     if count == 0:
         raise UserError(
@@ -127,16 +129,18 @@ def _batches(
             "lower batch_size or raise examples"
         )
     parts = order[: count * size].reshape(count, size)
-    batches = tuple((jnp.asarray(x[part]), jnp.asarray(y[part])) for part in parts)
-    account = {"sha256": dataset.sha256, "split": spec["split"], "examples": count * size, "of": len(x)}
+    taken = (dataset.take(spec["split"], part) for part in parts)
+    batches = tuple((jnp.asarray(x), jnp.asarray(y)) for x, y in taken)
+    account = {"sha256": dataset.sha256, "split": spec["split"], "examples": count * size, "of": examples}
     return batches, account | {"batch_size": size, "batches": count}
 
 
 def _initial(run_spec: Mapping[str, Any], dataset: Dataset) -> Variables:
     """Where the run began: initialised again from its seed."""
-    program = make_program(run_spec, dataset.classes)
-    inputs = dataset.train[0]
-    state = jax.jit(program.init)(np.uint32(run_spec["seed"]), hyperparameters(run_spec, len(inputs)), inputs)
+    examples = dataset.sizes[0]
+    program = make_program(run_spec, dataset.classes, examples, dataset.scaling)
+    hyper = hyperparameters(run_spec, examples)
+    state = jax.jit(program.init)(np.uint32(run_spec["seed"]), hyper, dataset.example)
     return state.params, state.batch_stats
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nmepkg import records
-from nmepkg.data import store
 from nmepkg.errors import UserError
 from nmepkg.measurement.points import At, Variables, measure_points
+from nmepkg.registry import DATASETS, load_target
 from nmepkg.storage import MEASUREMENT
 from nmepkg.training import compilation
 from nmepkg.training.provenance import Account
@@ -26,6 +26,7 @@ def run(
     *,
     name: str,
     code: str,
+    source: Path | None = None,
     cache: Path | None = None,
     verify: Callable[[], None] = lambda: None,
     stream: TextIO = sys.stderr,
@@ -38,6 +39,7 @@ def run(
       directory: the run's folder.
       data: the run's prepared data (.npz).
       name, code: id of the measurement and hash of its code, recorded.
+      source: folder that data are streamed from, where they are.
       cache: folder of the compilation cache; None compiles afresh.
       verify: called before the result is written; raises if the modules in use are not those that ``code`` is the hash of.
       stream: where progress goes.
@@ -57,7 +59,7 @@ def run(
 
     with compilation.cache(cache):
         account = Account(code=code)
-        dataset = store.read(data, run_spec["validation"]["fraction"], run_spec["validation"]["seed"])
+        dataset = load_target(DATASETS[run_spec["data"]["name"]].reader)(data, run_spec, source)
         points, taken = measure_points(run_spec, spec, dataset, load, lambda line: print(line, file=stream, flush=True))
     verify()
     content = {

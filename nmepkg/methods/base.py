@@ -16,12 +16,14 @@ sees, as functions of the parameters (they are differentiated through). The runn
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 Params = Any  # a pytree of arrays
 Batch = tuple[Array, Array]
@@ -82,35 +84,48 @@ def add_scaled(tree: Params, scale: Any, other: Params) -> Params:
 
 
 def mean_of_draws(draw: Callable[[Array], Params], key: Array, samples: int) -> Params:
-    """The mean of ``draw(key)`` over ``samples`` keys split from ``key``, one draw after another, for memory's sake.
-
-    On a CPU the draws are written out, as convolutions inside a loop are slow there, by a factor of ten and more. What does not
-    depend on the key is computed once for all of them.
+    """The mean of ``draw(key)`` over ``samples`` keys split from ``key``, in turn; see :func:`mean_in_turn`.
 
     Raises:
       ValueError: samples < 1.
     """
     if samples < 1:
         raise ValueError(f"the number of samples must be at least 1, not {samples}")
+    return mean_in_turn(draw, jax.random.split(key, samples))
 
-    def add(total: Params, key: Array) -> tuple[Params, None]:
-        return jax.tree.map(jnp.add, total, draw(_after(total, key))), None
 
-    keys = jax.random.split(key, samples)
-    total = draw(keys[0])
+def mean_in_turn(function: Callable[[Any], Params], arguments: Any) -> Params:
+    """The mean of ``function(argument)`` over the leading axis of a pytree of arguments, one after another, for memory's sake.
+
+    On a CPU all is written out, as convolutions inside a loop are slow there, by a factor of ten and more. What does not depend
+    on the argument is computed once for all of them.
+    """
+
+    def add(total: Params, argument: Any) -> tuple[Params, None]:
+        return jax.tree.map(jnp.add, total, function(_after(total, argument))), None
+
+    count = len(jax.tree.leaves(arguments)[0])
+    first, *others = (jax.tree.map(operator.itemgetter(i), arguments) for i in range(count))
+    total = function(first)
     if jax.default_backend() == "cpu":
-        for key in keys[1:]:
-            total, _ = add(total, key)
-    else:
-        total, _ = jax.lax.scan(add, total, keys[1:])
-    return jax.tree.map(lambda leaf: leaf / samples, total)
+        for argument in others:
+            total, _ = add(total, argument)
+    elif others:
+        total, _ = jax.lax.scan(add, total, jax.tree.map(lambda leaf: leaf[1:], arguments))
+    return jax.tree.map(lambda leaf: leaf / count, total)
 
 
-def _after(total: Params, key: Array) -> Array:
-    """``key``, not to be used before ``total`` is known. Of a barrier XLA makes nothing on a CPU before it schedules."""
+def _after(total: Params, argument: Any) -> Any:
+    """The argument, not to be used before ``total`` is known. Of a barrier XLA makes nothing on a CPU before it schedules."""
     x = sum(leaf.ravel()[0] for leaf in jax.tree.leaves(total))
-    zero = jnp.isnan(x) & jnp.isinf(x)  # which the compiler cannot know
-    return jax.random.wrap_key_data(jax.random.key_data(key) | zero.astype(jnp.uint32), impl=jax.random.key_impl(key))
+    never = jnp.isnan(x) & jnp.isinf(x)  # which the compiler cannot know
+
+    def after(leaf: Array) -> Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(after(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
+        return jnp.where(never, jnp.zeros_like(leaf), leaf)
+
+    return jax.tree.map(after, argument)
 
 
 def with_groups(method: Method) -> Method:
@@ -118,7 +133,8 @@ def with_groups(method: Method) -> Method:
 
     The batch of B examples is split, in order, into B/m groups; the method takes its own step on each, and direction, loss
     and running averages are the means over groups. ``m=None`` is one group. BatchNorm then normalises each group by itself,
-    as data-parallel training does with m examples a device.
+    as data-parallel training does with m examples a device. ``mesh``, of one axis along which the batch is shared out, keeps
+    whole groups on a device where it divides their number, and else shares out each group, one after another.
 
     Raises:
       ValueError: m does not divide B.
@@ -134,6 +150,7 @@ def with_groups(method: Method) -> Method:
         strength: Any,
         *,
         m: int | None = None,
+        mesh: Mesh | None = None,
         **options: Any,
     ) -> Update:
         size = batch[0].shape[0]
@@ -141,11 +158,31 @@ def with_groups(method: Method) -> Method:
             return method(logits_fn, loss_fn, params, batch, key, strength, **options)
         if size % m:
             raise ValueError(f"groups of m = {m} examples do not divide a batch of {size}")
-        groups = jax.tree.map(lambda x: x.reshape(size // m, m, *x.shape[1:]), batch)
-        keys = jax.random.split(key, size // m)
-        updates = jax.vmap(lambda batch, key: method(logits_fn, loss_fn, params, batch, key, strength, **options))(
-            groups, keys
-        )
-        return jax.tree.map(lambda x: jnp.mean(x, axis=0), updates)
+        count = size // m
+        groups = (jax.tree.map(lambda x: x.reshape(count, m, *x.shape[1:]), batch), jax.random.split(key, count))
+
+        def one(group: tuple[Batch, Array]) -> Update:
+            return method(logits_fn, loss_fn, params, *group, strength, **options)
+
+        def mean(groups: tuple[Batch, Array]) -> Update:
+            # Each group has parameters of its own to perturb. All at once, that makes convolutions in groups, which accelerators
+            # are slow at; in turn, a loop, which a CPU is slower at.
+            if jax.default_backend() == "cpu":
+                return jax.tree.map(lambda x: jnp.mean(x, axis=0), jax.vmap(one)(groups))
+            return mean_in_turn(one, groups)
+
+        if mesh is None:
+            return mean(groups)
+        (axis,) = mesh.axis_names
+        if count % mesh.size:
+            sharding = NamedSharding(mesh, PartitionSpec(None, axis))
+            return mean_in_turn(one, (jax.lax.with_sharding_constraint(groups[0], sharding), groups[1]))
+        return jax.shard_map(
+            lambda groups: jax.lax.pmean(mean(groups), axis),
+            mesh=mesh,
+            in_specs=PartitionSpec(axis),
+            out_specs=PartitionSpec(),
+            check_vma=False,  # or the gradient with respect to what all devices have would be its sum over them
+        )(groups)
 
     return grouped

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from nmepkg.curvature import probes
+from nmepkg.curvature import layers, probes
 from nmepkg.methods.base import (
     Batch,
     LogitsFn,
@@ -40,8 +40,8 @@ def weight_noise(
     Args:
       antithetic: the mean of the gradients at θ + σε and θ − σε, which are rid of the odd terms H ε, … of the noise, at twice
         the cost.
-      normalization: whether the scales and biases of normalisation layers get noise too. They are recognised by name: what
-        lies under a key with "norm" in it, as Flax's ``BatchNorm_0``.
+      normalization: whether the scales and biases of normalisation layers get noise too; see
+        :func:`nmepkg.curvature.layers.normalizes`.
 
     Source: paper, section 2; An (1996).
     """
@@ -50,7 +50,7 @@ def weight_noise(
     noise = probes.draw(key, params, "gaussian")
     if not normalization:
         noise = jax.tree_util.tree_map_with_path(
-            lambda path, leaf: jnp.zeros_like(leaf) if _normalizes(path) else leaf, noise
+            lambda path, leaf: jnp.zeros_like(leaf) if layers.normalizes(path) else leaf, noise
         )
     scale = jnp.sqrt(strength)
     _, _, direction = loss_and_gradient(logits_fn, loss_fn, add_scaled(params, scale, noise), batch)
@@ -58,7 +58,3 @@ def weight_noise(
         _, _, other = loss_and_gradient(logits_fn, loss_fn, add_scaled(params, -scale, noise), batch)
         direction = jax.tree.map(lambda x, y: (x + y) / 2, direction, other)
     return Update(direction, state, loss_fn(logits, labels))
-
-
-def _normalizes(path: tuple[Any, ...]) -> bool:
-    return "norm" in jax.tree_util.keystr(path).lower()

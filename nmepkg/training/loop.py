@@ -10,13 +10,16 @@ import jax
 import numpy as np
 from jax import Array
 
+from nmepkg.data.splits import SETS
 from nmepkg.data.store import Dataset
 from nmepkg.errors import UserError
-from nmepkg.training.optimizer import Hyperparameters
+from nmepkg.registry import DATASETS, load_target
+from nmepkg.training import devices
+from nmepkg.training.devices import Layout
+from nmepkg.training.feed import Feed
+from nmepkg.training.optimizer import Hyperparameters, hyperparameters
 from nmepkg.training.step import State, make_program
 
-SETS = ("train", "validation", "test")
-_EVALUATION_BATCH = 1000  # bounds the memory of an evaluation
 
 Row = dict[str, Any]  # one line of a history: epoch, step, and loss and accuracy of each set
 
@@ -33,23 +36,6 @@ class Outcome(NamedTuple):
     state: State
     history: list[Row]
     diverged: dict[str, int] | None
-
-
-def hyperparameters(spec: Mapping[str, Any], examples: int) -> Hyperparameters:
-    """The traced numbers of a canonical spec, in single precision; ``examples`` counts the training set."""
-    optimizer, training = spec["optimizer"], spec["training"]
-    epoch = examples // training["batch_size"]
-    numbers = Hyperparameters(
-        strength=spec["method"]["strength"],
-        beta=spec["activation"].get("beta", 1.0),
-        learning_rate=optimizer["learning_rate"],
-        momentum=optimizer["momentum"],
-        weight_decay=optimizer["weight_decay"],
-        clip_norm=optimizer["clip_norm"] or 0.0,
-        warmup_steps=round(optimizer["warmup_epochs"] * epoch),
-        total_steps=training["epochs"] * epoch,
-    )
-    return Hyperparameters(*(np.float32(number) for number in numbers))
 
 
 class Position(NamedTuple):
@@ -75,9 +61,9 @@ def train(
     """Trains the run of a canonical spec.
 
     Each epoch visits the training examples in a fresh permutation, in batches; what does not fill a last batch is left out
-    of that epoch. Evaluations come before the first step, every ``evaluate_every`` epochs, and after the last. Steps are
-    dispatched from Python, as a convolution inside a scan is an order of magnitude slower on a CPU; the host waits for the
-    device once an epoch, to see whether the loss is still finite.
+    of that epoch. Evaluations come before the first step, every ``evaluate_every`` epochs, and after each of the last
+    ``evaluate_last``, one at least. Steps are dispatched from Python, as a convolution inside a scan is an order of magnitude
+    slower on a CPU; the host waits for the device once an epoch, to see whether the loss is still finite.
 
     Args:
       spec: canonical, complete.
@@ -94,7 +80,7 @@ def train(
         before the first step.
     """
     training = spec["training"]
-    examples = len(dataset.train[0])
+    examples = dataset.sizes[0]
     if training["batch_size"] > examples:
         raise UserError(
             f"training.batch_size: {training['batch_size']} is more than the {examples} examples to train on"
@@ -105,19 +91,20 @@ def train(
         raise UserError(
             f"training.snapshots: step {max(wanted)} lies beyond the {epochs * steps} steps of the training"
         )
-    hyper = jax.device_put(hyperparameters(spec, examples))
-    data = jax.device_put(dataset.train)
-    program = make_program(spec, dataset.classes)
-    step = jax.jit(program.step, donate_argnums=0)
-    begin_epoch = jax.jit(program.begin_epoch, donate_argnums=0)
-    evaluate = _evaluator(program.evaluate, dataset)
+    layout = devices.layout(spec)
+    feed: Feed = load_target(DATASETS[spec["data"]["name"]].feed)(dataset, spec, layout)
+    hyper = layout.replicate(hyperparameters(spec, examples))
+    program = make_program(spec, dataset.classes, examples, dataset.scaling, layout)
+    step = jax.jit(program.step, donate_argnums=0, out_shardings=layout.everywhere)
+    begin_epoch = jax.jit(program.begin_epoch, donate_argnums=0, out_shardings=layout.everywhere)
+    evaluate = _evaluator(program.evaluate, feed, layout)
 
-    start = (np.uint32(spec["seed"]), hyper, data[0])
+    start = (np.uint32(spec["seed"]), hyper, layout.replicate(dataset.example))
     resumed = resume(lambda: jax.eval_shape(program.init, *start))
     if resumed is not None:
-        state, history = jax.device_put(resumed.state), resumed.history
+        state, history = layout.replicate(resumed.state), resumed.history
     else:
-        state = jax.jit(program.init)(*start)
+        state = jax.jit(program.init, out_shardings=layout.everywhere)(*start)
         history = [{"epoch": 0, "step": 0, **evaluate(state, hyper)}]
         for name in (f"{name}_loss" for name in SETS):
             if not math.isfinite(history[0][name] or 0.0):
@@ -128,15 +115,16 @@ def train(
         begun = max(done, (epoch - 1) * steps)
         if begun == (epoch - 1) * steps:
             state = begin_epoch(state)
-        for taken in range(begun + 1, epoch * steps + 1):
+        for taken, data in enumerate(feed.steps(begun, epoch * steps), begun + 1):
             state = step(state, hyper, data)
+            feed.pace(state)
             if taken in wanted:
                 snapshot(taken, state)
             if taken < epoch * steps:
                 between(Position(state, history), False)
         row = None
         finite = math.isfinite(float(state.loss))
-        if finite and (epoch % training["evaluate_every"] == 0 or epoch == epochs):
+        if finite and _is_evaluated(training, epoch):
             row = {"epoch": epoch, "step": epoch * steps, **evaluate(state, hyper)}
             finite = all(math.isfinite(number) for number in row.values() if number is not None)
         if not finite:
@@ -148,28 +136,19 @@ def train(
     return Outcome(state, history, None)
 
 
-def _evaluator(evaluate: Callable[..., tuple[Array, Array]], dataset: Dataset) -> Callable[..., Row]:
+def _is_evaluated(training: Mapping[str, Any], epoch: int) -> bool:
+    return epoch % training["evaluate_every"] == 0 or epoch > training["epochs"] - max(1, training["evaluate_last"])
+
+
+def _evaluator(evaluate: Callable[..., tuple[Array, Array]], feed: Feed, layout: Layout) -> Callable[..., Row]:
     """(state, hyper) -> mean loss and accuracy of every set, null where a set is empty; one compilation serves all."""
-    sets = (dataset.train, dataset.validation, dataset.test)
-    sizes = np.asarray([len(x) for x, _ in sets], dtype=np.int64)
-    total = int(sizes.sum())
-    batch = min(total, _EVALUATION_BATCH)
-    padding = -total % batch
-    members = np.repeat(np.eye(len(sets), dtype=bool), sizes, axis=0)
-
-    def batches(array: np.ndarray) -> Array:
-        padded = np.pad(array, [(0, padding)] + [(0, 0)] * (array.ndim - 1))
-        return jax.device_put(padded.reshape(-1, batch, *array.shape[1:]))
-
-    inputs, labels = (np.concatenate([part[i] for part in sets]) for i in (0, 1))
-    chunks = list(zip(batches(inputs), batches(labels), batches(members), strict=True))
-    compiled = jax.jit(evaluate)
+    compiled = jax.jit(evaluate, out_shardings=layout.everywhere)
 
     def row(state: State, hyper: Hyperparameters) -> Row:
-        sums = [compiled(state, hyper, (x, y), member) for x, y, member in chunks]
+        sums = [compiled(state, hyper, batch, members) for batch, members in feed.evaluation()]
         losses, correct = (np.sum([np.asarray(part[i], np.float64) for part in sums], axis=0) for i in (0, 1))
         result: Row = {}
-        for name, size, loss, hits in zip(SETS, sizes, losses, correct, strict=True):
+        for name, size, loss, hits in zip(SETS, feed.sizes.tolist(), losses, correct, strict=True):
             result[f"{name}_loss"] = float(loss / size) if size else None
             result[f"{name}_accuracy"] = float(hits / size) if size else None
         return result

@@ -6,12 +6,16 @@ coupled, and outside the penalised loss); momentum u ← μu + d, or Nesterov's 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
+
+from nmepkg.curvature import layers
 
 
 class Hyperparameters(NamedTuple):
@@ -25,6 +29,7 @@ class Hyperparameters(NamedTuple):
       weight_decay: λ.
       clip_norm: largest global norm of a direction; ignored when clipping is off.
       warmup_steps: steps of linear warm-up.
+      warmup_from: the share of the peak that it begins at.
       total_steps: steps of the whole training.
     """
 
@@ -35,23 +40,53 @@ class Hyperparameters(NamedTuple):
     weight_decay: Any
     clip_norm: Any
     warmup_steps: Any
+    warmup_from: Any
     total_steps: Any
+
+
+def hyperparameters(spec: Mapping[str, Any], examples: int) -> Hyperparameters:
+    """The traced numbers of a canonical spec, in single precision; ``examples`` counts the training set.
+
+    With a ``reference_batch_size`` R the learning rate is for R examples a step, and scaled by B/R (Goyal et al. 2018).
+    """
+    optimizer, training = spec["optimizer"], spec["training"]
+    batch = training["batch_size"]
+    epoch = examples // batch
+    numbers = Hyperparameters(
+        strength=spec["method"]["strength"],
+        beta=spec["activation"].get("beta", 1.0),
+        learning_rate=optimizer["learning_rate"] * batch / (optimizer["reference_batch_size"] or batch),
+        momentum=optimizer["momentum"],
+        weight_decay=optimizer["weight_decay"],
+        clip_norm=optimizer["clip_norm"] or 0.0,
+        warmup_steps=round(optimizer["warmup_epochs"] * epoch),
+        warmup_from=optimizer["warmup_from"],
+        total_steps=training["epochs"] * epoch,
+    )
+    return Hyperparameters(*(np.float32(number) for number in numbers))
 
 
 def learning_rate(step: Array, hyper: Hyperparameters) -> Array:
     """lr(t) of step t = 0, 1, …: linear warm-up over W steps, then half a cosine to zero at T (Loshchilov & Hutter 2017).
 
-    lr_peak · (t + 1)/W for t < W, and lr_peak · ½ (1 + cos(π (t − W)/(T − W))) from there on.
+    lr_peak · (f + (1 − f)(t + 1)/W) for t < W, f the share that it begins at, and lr_peak · ½ (1 + cos(π (t − W)/(T − W))) from
+    there on.
     """
-    warmup, total = hyper.warmup_steps, hyper.total_steps
+    warmup, total, begin = hyper.warmup_steps, hyper.total_steps, hyper.warmup_from
     progress = (step - warmup) / jnp.maximum(total - warmup, 1)
     cosine = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1)))
-    linear = (step + 1) / jnp.maximum(warmup, 1)
+    linear = begin + (1 - begin) * (step + 1) / jnp.maximum(warmup, 1)
     return hyper.learning_rate * jnp.where(step < warmup, linear, cosine)
 
 
 def decayed(params: Any, which: str) -> Any:
-    """Which parameters weight decay acts on: ``all``, or ``kernels``, those of two axes or more (no biases, no norms)."""
+    """Which parameters weight decay acts on.
+
+    ``all``; ``not_normalization``, all but scales and biases of normalisation layers (Goyal et al. 2018); or ``kernels``, those
+    of two axes or more, so no biases either.
+    """
+    if which == "not_normalization":
+        return jax.tree_util.tree_map_with_path(lambda path, _: not layers.normalizes(path), params)
     return jax.tree.map(lambda leaf: which == "all" or leaf.ndim >= 2, params)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,24 +15,39 @@ from nmepkg import records
 from nmepkg.errors import UserError
 from nmepkg.files import file_sha256, read_arrays, written_whole
 from nmepkg.storage import RESULT
-from nmepkg.training.loop import Outcome
+from nmepkg.training.loop import Outcome, Row
 from nmepkg.training.step import State
 
 
-def describe(outcome: Outcome) -> dict[str, Any]:
+def describe(outcome: Outcome, last_epochs: int) -> dict[str, Any]:
     """What ``result.json`` says of the training itself: the same, to the bit, each time a run is repeated.
 
     ``final`` is the last evaluation (of a diverged run, the last finite one); ``best_validation`` the evaluation with the
-    highest validation accuracy, the earliest of equals, null without a validation set.
+    highest validation accuracy, the earliest of equals, null without a validation set; ``median_last`` the median of each
+    metric over the evaluations of the last ``last_epochs`` epochs (Goyal et al. 2018), and how many they are; null if it
+    diverged.
     """
-    validated = [row for row in outcome.history if row["validation_accuracy"] is not None]
+    history = outcome.history
+    validated = [row for row in history if row["validation_accuracy"] is not None]
     return {
         "status": "completed" if outcome.diverged is None else "diverged",
         "diverged": outcome.diverged,
-        "final": outcome.history[-1],
+        "final": history[-1],
         "best_validation": max(validated, key=lambda row: row["validation_accuracy"], default=None),
-        "history": outcome.history,
+        "median_last": None if outcome.diverged else _median(history, last_epochs),
+        "history": history,
     }
+
+
+def _median(history: list[Row], last_epochs: int) -> Row:
+    first = max(1, history[-1]["epoch"] - max(1, last_epochs) + 1)
+    rows = [row for row in history if row["epoch"] >= first]
+    metrics = {
+        key: None if last is None else statistics.median(row[key] for row in rows)
+        for key, last in rows[-1].items()
+        if key not in ("epoch", "step")
+    }
+    return {"evaluations": len(rows), **metrics}
 
 
 def write(
@@ -55,7 +71,7 @@ def write(
     content = {
         "run": run,
         "spec": dict(spec),
-        **describe(outcome),
+        **describe(outcome, spec["training"]["evaluate_last"]),
         "files": {str(path.relative_to(directory)): file_sha256(path) for path in files},
         "provenance": dict(provenance),
     }

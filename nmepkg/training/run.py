@@ -12,12 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+import jax
+
 from nmepkg import records
-from nmepkg.data import store
 from nmepkg.errors import UserError
 from nmepkg.files import locked
+from nmepkg.registry import DATASETS, load_target
 from nmepkg.storage import RESULT
-from nmepkg.training import compilation, loop, result
+from nmepkg.training import compilation, devices, hosts, loop, result
 from nmepkg.training.checkpoint import NEVER, Checkpoints, Interval, StoppedError
 from nmepkg.training.journal import Journal
 from nmepkg.training.progress import Progress
@@ -32,6 +34,7 @@ def run(
     *,
     name: str,
     code: str,
+    source: Path | None = None,
     cache: Path | None = None,
     interval: Interval = NEVER,
     stopping: Callable[[], bool] = lambda: False,
@@ -42,12 +45,14 @@ def run(
 
     The result depends on spec, data, code, library versions and device alone; on the same machine, a repeated run is equal
     to the bit outside its ``provenance``, and so is one that was killed and resumed. A run that is finished is left as it is,
-    and of two processes that train the same run, one waits for the other.
+    and of two processes that train the same run, one waits for the other. Where several processes train it together
+    (:func:`nmepkg.training.devices.join`), the first does all of this, and the others just take its steps.
 
     Args:
       spec: canonical and complete, as the study expands it.
       data: prepared data (.npz).
       directory: where the files go.
+      source: folder that data are streamed from, where they are.
       name: the run's id.
       code: hash of the code, recorded.
       cache: folder of the compilation cache; None compiles afresh.
@@ -58,7 +63,7 @@ def run(
       stream: where progress goes.
 
     Returns:
-      The content of ``result.json``.
+      The content of ``result.json``; nothing in processes that follow.
 
     Raises:
       UserError: data that are missing, damaged or too few.
@@ -69,6 +74,13 @@ def run(
     def say(line: str) -> None:
         print(line, file=stream, flush=True)
 
+    def opened() -> Any:
+        return load_target(DATASETS[spec["data"]["name"]].reader)(data, spec, source)
+
+    if not devices.leads():
+        with compilation.cache(cache):
+            hosts.follow(spec, opened())
+        return {}
     waiting: list[str] = []
 
     def wait() -> None:
@@ -84,8 +96,12 @@ def run(
         if (directory / "result.json").exists():
             say("finished already: nothing to do")
             (directory / ".lock").unlink(missing_ok=True)
+            hosts.announce(hosts.FINISHED)
             return records.read(directory / "result.json", RESULT, {"run": name, "spec": dict(spec)})
-        account = Account(code=code)
+        used = devices.layout(spec).devices
+        if used < jax.device_count():
+            say(f"uses {used} of {jax.device_count()} devices: no more can share a batch evenly")
+        account = Account(code=code, devices=used)
         journal = Journal(directory / "state.json", spec["training"]["epochs"])
         checkpoints = Checkpoints(directory / "checkpoint.npz", name, interval, stopping, account)
         progress = Progress(spec["training"]["epochs"], stream)
@@ -95,10 +111,13 @@ def run(
                 position = checkpoints.resume(shapes)
             except records.DamagedError as problem:
                 say(f"{problem}. Training begins anew")
+                position = None
+            if position is None:
+                hosts.announce(hosts.BEGINS)
                 return None
-            if position is not None:
-                journal.spent = account.spent
-                say(f"continues after step {position.state.step} of an earlier process")
+            hosts.announce(hosts.RESUMES, position.state)
+            journal.spent = account.spent
+            say(f"continues after step {position.state.step} of an earlier process")
             return position
 
         def report(epoch: int, row: loop.Row | None) -> None:
@@ -107,7 +126,7 @@ def run(
             verify()
 
         with _noting_failure(journal):
-            dataset = store.read(data, spec["validation"]["fraction"], spec["validation"]["seed"])
+            dataset = opened()
             outcome = loop.train(
                 spec,
                 dataset,

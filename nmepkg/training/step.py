@@ -16,7 +16,10 @@ import optax
 from jax import Array
 
 from nmepkg import activations
-from nmepkg.registry import LOSSES, METHODS, MODELS
+from nmepkg.data.store import Scaling
+from nmepkg.methods.base import LogitsFn, Update, mean_in_turn
+from nmepkg.registry import AUGMENTATIONS, DATASETS, LOSSES, METHODS, MODELS
+from nmepkg.training.devices import ONE, Layout
 from nmepkg.training.optimizer import Hyperparameters, learning_rate, sgd
 
 Data = tuple[Array, Array]
@@ -31,7 +34,7 @@ class State(NamedTuple):
       momentum: state of the optimiser.
       step: steps taken.
       key: PRNG key of the run; draws are folded from it by step or epoch, never by history.
-      order: (N,) the epoch's permutation of the training examples.
+      order: (N,) the epoch's permutation of the training examples; empty where they are streamed.
       loss: sum of the clean losses since the epoch began.
     """
 
@@ -47,11 +50,14 @@ class State(NamedTuple):
 class Program(NamedTuple):
     """The functions of a run, ready to be compiled.
 
+    ``data`` is what a step takes examples from: (inputs, labels) of the whole training set, and maybe more behind it, on the
+    device; or where data are streamed, those of the batch.
+
     Attributes:
-      init: (seed, hyper, inputs) -> State, from the shape of the training inputs.
+      init: (seed, hyper, example) -> State, from one example (1, …) of the data.
       begin_epoch: State -> State with a fresh order.
       step: (State, hyper, data) -> State after one batch.
-      evaluate: (State, hyper, data, members) -> (sum of losses, number correct), each (S,), over the examples of each of S
+      evaluate: (State, hyper, batch, members) -> (sum of losses, number correct), each (S,), over the examples of each of S
         sets, with members (B, S) saying which example is in which set. The model is in evaluation mode.
     """
 
@@ -89,24 +95,44 @@ def loss_function(spec: Mapping[str, Any]) -> Callable[[Array, Array], Array]:
     return partial(LOSSES[spec["loss"]["name"]].load(), **_options(spec["loss"]))
 
 
-def make_program(spec: Mapping[str, Any], classes: int) -> Program:
-    """The functions of the run that a canonical spec describes. Hyper-parameters in the spec are not read here."""
+def make_program(
+    spec: Mapping[str, Any], classes: int, examples: int, scaling: Scaling | None = None, layout: Layout = ONE
+) -> Program:
+    """The functions of the run that a canonical spec describes. Hyper-parameters in the spec are not read here.
+
+    Args:
+      spec: canonical.
+      classes: number of labels.
+      examples: to train on.
+      scaling: of the data's inputs; None: they are used as they are.
+      layout: of the devices.
+    """
+    training, optimization = spec["training"], spec["optimizer"]
+    batch_size, accumulate = training["batch_size"], training["accumulate"]
+    streamed = DATASETS[spec["data"]["name"]].streamed
+    augment = partial(AUGMENTATIONS[spec["augmentation"]["name"]].load(), **_options(spec["augmentation"]))
     make_model, loss_fn = model_factory(spec, classes), loss_function(spec)
+    if training["precision"] != "float32":
+        make_model = partial(make_model, dtype=jnp.dtype(training["precision"]))
     method = partial(METHODS[spec["method"]["name"]].load(), **_options(spec["method"], "strength"))
-    batch_size = spec["training"]["batch_size"]
+    if spec["method"].get("m") is not None:
+        method = partial(method, mesh=layout.mesh)
     optimizer = partial(
         sgd,
-        nesterov=spec["optimizer"]["nesterov"],
-        decayed_parameters=spec["optimizer"]["decayed"],
-        clip=spec["optimizer"]["clip_norm"] is not None,
+        nesterov=optimization["nesterov"],
+        decayed_parameters=optimization["decayed"],
+        clip=optimization["clip_norm"] is not None,
     )
 
     def model(hyper: Hyperparameters) -> Any:
         return make_model(activation=activations.from_spec(spec["activation"], hyper.beta))
 
-    def init(seed: Array, hyper: Hyperparameters, inputs: Array) -> State:
+    def scaled(inputs: Array) -> Array:
+        return inputs if scaling is None else scaling(inputs)
+
+    def init(seed: Array, hyper: Hyperparameters, example: Array) -> State:
         init_key, key = jax.random.split(jax.random.key(seed))
-        variables = model(hyper).init(init_key, inputs[:1], train=False)
+        variables = model(hyper).init(init_key, scaled(example), train=False)
         params = variables["params"]
         return State(
             params,
@@ -114,7 +140,7 @@ def make_program(spec: Mapping[str, Any], classes: int) -> Program:
             optimizer(hyper, params).init(params),
             jnp.zeros((), jnp.int32),
             key,
-            jnp.arange(len(inputs), dtype=jnp.int32),
+            jnp.arange(0 if streamed else examples, dtype=jnp.int32),
             jnp.zeros(()),
         )
 
@@ -122,34 +148,49 @@ def make_program(spec: Mapping[str, Any], classes: int) -> Program:
         key = jax.random.fold_in(jax.random.fold_in(state.key, 0), state.step)
         return state._replace(order=permutation(key, len(state.order)), loss=jnp.zeros_like(state.loss))
 
-    def step(state: State, hyper: Hyperparameters, data: Data) -> State:
-        start = (state.step % (len(state.order) // batch_size)) * batch_size
+    def batch_of(state: State, data: Data) -> Data:
+        if streamed:
+            return data
+        start = (state.step % (examples // batch_size)) * batch_size
         indices = jax.lax.dynamic_slice_in_dim(state.order, start, batch_size)
-        batch = jax.tree.map(lambda x: x[indices], data)
+        key = jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step)
+        return augment(data[0], indices, key), data[1][indices]
 
-        def logits_fn(params: Any, inputs: Array) -> tuple[Array, Any]:
+    def step(state: State, hyper: Hyperparameters, data: Data) -> State:
+        def apply(params: Any, inputs: Array) -> tuple[Array, Any]:
             variables = {"params": params, "batch_stats": state.batch_stats}
             logits, updates = model(hyper).apply(variables, inputs, train=True, mutable=["batch_stats"])
             return logits, updates.get("batch_stats", {})
 
+        def update(argument: tuple[Data, Array]) -> Update:
+            (inputs, labels), key = argument
+            logits_fn = in_groups(apply, training["batch_norm_group"])
+            return method(logits_fn, loss_fn, state.params, (scaled(inputs), labels), key, hyper.strength)
+
+        batch = batch_of(state, data)
         key = jax.random.fold_in(jax.random.fold_in(state.key, 1), state.step)
-        update = method(logits_fn, loss_fn, state.params, batch, key, hyper.strength)
-        descent, momentum = optimizer(hyper, state.params).update(update.direction, state.momentum, state.params)
+        if accumulate == 1:
+            found = update((jax.tree.map(layout.shared, batch), key))
+        else:
+            parts = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), batch)
+            parts = jax.tree.map(partial(layout.shared, axis=1), parts)
+            found = mean_in_turn(update, (parts, jax.random.split(key, accumulate)))
+        descent, momentum = optimizer(hyper, state.params).update(found.direction, state.momentum, state.params)
         rate = learning_rate(state.step, hyper)
         return State(
             optax.apply_updates(state.params, jax.tree.map(lambda d: -rate * d, descent)),
-            update.state,
+            found.state,
             momentum,
             state.step + 1,
             state.key,
             state.order,
-            state.loss + update.loss,
+            state.loss + found.loss,
         )
 
-    def evaluate(state: State, hyper: Hyperparameters, data: Data, members: Array) -> tuple[Array, Array]:
-        inputs, labels = data
+    def evaluate(state: State, hyper: Hyperparameters, batch: Data, members: Array) -> tuple[Array, Array]:
+        inputs, labels = jax.tree.map(layout.shared, batch)
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        logits = model(hyper).apply(variables, inputs, train=False)
+        logits = model(hyper).apply(variables, scaled(inputs), train=False)
         losses = jax.vmap(lambda z, y: loss_fn(z[None], y[None]))(logits, labels)
         correct = jnp.argmax(logits, axis=1) == labels
         # `where`, as 0·∞ would carry one set's overflow into another.
@@ -157,3 +198,23 @@ def make_program(spec: Mapping[str, Any], classes: int) -> Program:
         return sums, jnp.sum(members & correct[:, None], axis=0)
 
     return Program(init, begin_epoch, step, evaluate)
+
+
+def in_groups(apply: LogitsFn, group: int | None) -> LogitsFn:
+    """A model in training mode that normalises groups of so many examples by themselves, as data-parallel training does.
+
+    A batch of no more than a group is one group. Running averages are the means over groups. (Goyal et al. 2018, section 2.3.)
+
+    Args:
+      apply: (params, inputs) -> (logits, running averages).
+      group: divides the batch; None: normalisation is over all of it.
+    """
+
+    def grouped(params: Any, inputs: Array) -> tuple[Array, Any]:
+        if group is None or len(inputs) <= group:
+            return apply(params, inputs)
+        parts = inputs.reshape(-1, group, *inputs.shape[1:])
+        logits, state = jax.vmap(apply, in_axes=(None, 0))(params, parts)
+        return logits.reshape(len(inputs), -1), jax.tree.map(lambda x: jnp.mean(x, axis=0), state)
+
+    return grouped

@@ -147,6 +147,7 @@ def result(run: str, spec: Mapping[str, Any], accuracy: float | None, **provenan
         "history": history,
         "final": history[-1],
         "best_validation": history[-1],
+        "median_last": {"evaluations": 1, **{key: x for key, x in history[-1].items() if key not in ("epoch", "step")}},
         "diverged": {"epoch": 1, "step": 7} if accuracy is None else None,
         "files": {"params.npz": "9a4a"},
         "provenance": {**PROVENANCE, **provenance},

@@ -53,7 +53,7 @@ def _other_strength(content: dict[str, Any]) -> dict[str, Any]:
     [
         (_other_strength, "of something else: spec.method.strength is 0.2 where 0.1 is asked for"),
         (lambda content: {**content, "run": "other"}, "of something else: run is 'other' where 'mlp-psam-0.1-gelu-s0-"),
-        (lambda content: {**content, "format": 1}, "of format 1, this version reads format 2"),
+        (lambda content: {**content, "format": 1}, "of format 1, this version reads format 3"),
     ],
 )
 def test_a_result_that_is_not_the_run_asked_for_is_refused(

@@ -11,7 +11,7 @@ import numpy as np
 
 from nmepkg.data.store import Dataset
 from nmepkg.registry import METHODS
-from nmepkg.training.loop import hyperparameters
+from nmepkg.training.optimizer import hyperparameters
 from nmepkg.training.step import make_program
 
 CLASSES = 3
@@ -22,6 +22,8 @@ quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level":
 _BASE: dict[str, Any] = {
     "data": {"name": "mnist1d", "seed": 42, "samples": 500},
     "validation": {"fraction": 0.2, "seed": 0},
+    "subset": {"train": None, "test": None},
+    "augmentation": {"name": "none"},
     "model": {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True},
     "activation": {"name": "gelu", "second_derivative": None},
     "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
@@ -32,10 +34,22 @@ _BASE: dict[str, Any] = {
         "nesterov": True,
         "weight_decay": 5e-4,
         "decayed": "all",
+        "reference_batch_size": None,
         "warmup_epochs": 1.0,
+        "warmup_from": 0.0,
         "clip_norm": None,
     },
-    "training": {"epochs": 3, "batch_size": 8, "evaluate_every": 2, "snapshots": []},
+    "training": {
+        "epochs": 3,
+        "batch_size": 8,
+        "accumulate": 1,
+        "batch_norm_group": None,
+        "precision": "float32",
+        "evaluate_every": 2,
+        "evaluate_last": 1,
+        "evaluate_train": None,
+        "snapshots": [],
+    },
     "seed": 0,
 }
 
@@ -68,8 +82,8 @@ def dataset(train: int = 27, validation: int = 6, test: int = 9) -> Dataset:
 
 def start(spec: Mapping[str, Any], data: Dataset) -> tuple[Any, Any, Any]:
     """(program, state at the beginning of the first epoch, hyper-parameters) of a spec."""
-    program = make_program(spec, data.classes)
+    program = make_program(spec, data.classes, data.sizes[0], data.scaling)
     hyper = hyperparameters(spec, len(data.train[0]))
     # Not compiled: single operations are compiled once for all specs.
-    state = program.init(np.uint32(spec["seed"]), hyper, data.train[0])
+    state = program.init(np.uint32(spec["seed"]), hyper, data.example)
     return program, program.begin_epoch(state), hyper

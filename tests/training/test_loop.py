@@ -12,7 +12,8 @@ from nmepkg import activations
 from nmepkg.data.store import Dataset
 from nmepkg.errors import UserError
 from nmepkg.models.mlp import MLP
-from nmepkg.training import loop
+from nmepkg.training import feed, loop
+from nmepkg.training.optimizer import hyperparameters
 from nmepkg.training.step import make_program
 from tests.training.runs import CLASSES, dataset, make_spec, quick_jit, start
 
@@ -92,7 +93,7 @@ def test_evaluations_come_first_last_and_in_between(epochs: int, every: int, eva
 # 42 examples: the last chunk has 8 examples of padding, or there is none.
 @pytest.mark.parametrize(("chunk", "validation"), [(10, 6), (1000, 0)])
 def test_evaluation_against_a_direct_computation(chunk: int, validation: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "_EVALUATION_BATCH", chunk)
+    monkeypatch.setattr(feed, "_EVALUATION_BATCH", chunk)
     data = dataset(27, validation, 15 - validation)
     outcome = loop.train(make_spec(), data, silent, no_snapshot)
     model = MLP(CLASSES, activations.gelu, 4, 1, True)
@@ -146,8 +147,8 @@ def test_loss_of_another_set_may_diverge_first() -> None:
     data = dataset()
     huge = (np.full_like(data.validation[0], 1e38), data.validation[1])
     spec = make_spec(model={"depth": 0}, optimizer={"learning_rate": 10.0}, training={"epochs": 4})
-    program = make_program(spec, CLASSES)
-    first = program.init(np.uint32(0), loop.hyperparameters(spec, 27), data.train[0])
+    program = make_program(spec, CLASSES, 27)
+    first = program.init(np.uint32(0), hyperparameters(spec, 27), data.example)
     logits = huge[0].astype(np.float64) @ np.asarray(first.params["Dense_0"]["kernel"], np.float64)
     scale = 1e38 / np.abs(logits).max()  # the first evaluation is just finite
     outcome = loop.train(
@@ -181,8 +182,8 @@ def test_hyperparameters_in_steps_of_the_training_set() -> None:
         method={"name": "sam", "strength": 0.3, "m": None},
         optimizer={"warmup_epochs": 1.5, "clip_norm": 2.0},
     )
-    numbers = loop.hyperparameters(spec, 27)
-    assert numbers == tuple(np.float32(x) for x in (0.3, 4.0, 0.1, 0.9, 5e-4, 2.0, 4, 9))
+    numbers = hyperparameters(spec, 27)
+    assert numbers == tuple(np.float32(x) for x in (0.3, 4.0, 0.1, 0.9, 5e-4, 2.0, 4, 0, 9))
     assert all(number.dtype == np.float32 for number in numbers)
 
 

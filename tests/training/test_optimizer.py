@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmepkg.training.optimizer import Hyperparameters, decayed, learning_rate, sgd
+from nmepkg.training.optimizer import Hyperparameters, decayed, hyperparameters, learning_rate, sgd
+from tests.training.runs import make_spec
 
 
 def hyper(**changes: float) -> Hyperparameters:
@@ -23,6 +24,7 @@ def hyper(**changes: float) -> Hyperparameters:
         "weight_decay": 0.02,
         "clip_norm": 0.7,
         "warmup_steps": 4.0,
+        "warmup_from": 0.0,
         "total_steps": 12.0,
     }
     return Hyperparameters(**(values | changes))
@@ -49,10 +51,33 @@ def test_learning_rate_at_the_corners() -> None:
     np.testing.assert_allclose(got, [0.075, 0.3, 0.3, 0.15, last, 0, 0], atol=1e-7)
 
 
+def test_a_warm_up_may_begin_at_a_share_of_the_peak() -> None:
+    """Goyal et al. go from η to kη: with k = 4, a quarter of the peak and 3/16 more after each of four steps."""
+    got = [float(learning_rate(jnp.int32(step), hyper(warmup_from=0.25))) for step in range(5)]
+    np.testing.assert_allclose(got, [0.3 * (0.25 + 0.75 * (step + 1) / 4) for step in range(4)] + [0.3], rtol=1e-6)
+
+
+def test_the_learning_rate_is_scaled_by_the_batch() -> None:
+    """0.1 for 256 examples is 0.4 for 1024, and 0.1 where no reference is given."""
+    numbers = [
+        hyperparameters(make_spec(optimizer={"reference_batch_size": r}, training={"batch_size": 1024}), 5000)
+        for r in (256, None)
+    ]
+    np.testing.assert_allclose([number.learning_rate for number in numbers], [0.4, 0.1], rtol=1e-6)
+
+
 def test_decayed_parameters() -> None:
     params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3), "conv": jnp.ones((3, 1, 2)), "scale": jnp.ones(2)}
     assert all(decayed(params, "all").values())
     assert decayed(params, "kernels") == {"kernel": True, "bias": False, "conv": True, "scale": False}
+
+
+def test_all_but_normalisation_decays() -> None:
+    norm = {"scale": jnp.ones(2), "bias": jnp.ones(2)}
+    params = {"Dense_0": {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}, "BatchNorm_0": norm, "LayerNorm_1": norm}
+    found = decayed(params, "not_normalization")
+    assert found["Dense_0"] == {"kernel": True, "bias": True}
+    assert found["BatchNorm_0"] == found["LayerNorm_1"] == {"scale": False, "bias": False}
 
 
 def reference(

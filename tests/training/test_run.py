@@ -67,14 +67,15 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 def test_result_is_of_the_schema(finished: Any, data: Path) -> None:
     out, result, progress = finished
     assert {key: result[key] for key in ("format", "run", "spec", "status", "diverged")} == {
-        "format": 2,
+        "format": 3,
         "run": "some-run",
         "spec": make_spec(method=method("sam", 0.1)),
         "status": "completed",
         "diverged": None,
     }
     assert list(result) == [
-        *("format", "run", "spec", "status", "diverged", "final", "best_validation", "history"),
+        *("format", "run", "spec", "status", "diverged", "final", "best_validation", "median_last"),
+        "history",
         *("files", "provenance", "sha256"),
     ]
     assert result["files"] == {"params.npz": file_sha256(out / "params.npz")}
@@ -98,18 +99,39 @@ def test_best_validation_on_ties() -> None:
     from nmepkg.training.result import describe
 
     history = [{"epoch": epoch, "validation_accuracy": value} for epoch, value in enumerate((0.25, 0.5, 0.5, 0.25))]
-    described = describe(Outcome(None, history, None))  # type: ignore[arg-type]
+    described = describe(Outcome(None, history, None), 1)  # type: ignore[arg-type]
     assert described["best_validation"] == history[1]
     assert described["final"] == history[3]
+
+
+def test_the_median_of_the_last_epochs() -> None:
+    """Of each metric by itself, over evaluations of the last epochs; the one before the first step is none of them."""
+    from nmepkg.training.loop import Outcome
+    from nmepkg.training.result import describe
+
+    values = (0.1, 0.9, 0.2, 0.6, 0.4)
+    history = [
+        {"epoch": epoch, "step": epoch, "validation_accuracy": None, "test_accuracy": value, "test_loss": -value}
+        for epoch, value in enumerate(values)
+    ]
+
+    def median(last: int, diverged: dict[str, int] | None = None) -> Any:
+        return describe(Outcome(None, history, diverged), last)["median_last"]  # type: ignore[arg-type]
+
+    assert median(3) == {"evaluations": 3, "validation_accuracy": None, "test_accuracy": 0.4, "test_loss": -0.4}
+    assert median(2)["test_accuracy"] == pytest.approx(0.5)
+    assert median(9) == {"evaluations": 4, "validation_accuracy": None, "test_accuracy": 0.5, "test_loss": -0.5}
+    assert median(0)["test_accuracy"] == 0.4
+    assert median(3, {"epoch": 5, "step": 5}) is None
 
 
 def test_provenance(finished: Any, data: Path) -> None:
     provenance = finished[1]["provenance"]
     assert set(provenance) == {
         *("code", "data", "data_sha256", "python", "nmepkg", "jax", "flax", "optax", "numpy", "platform", "device"),
-        *("git_commit", "git_dirty", "start", "wall_seconds", "from_step", "earlier"),
+        *("git_commit", "git_dirty", "start", "wall_seconds", "from_step", "earlier", "devices"),
     }
-    assert provenance["code"] == "abc"
+    assert (provenance["code"], provenance["devices"]) == ("abc", 1)
     assert provenance["data_sha256"] == records.read(data.with_suffix(".json"), store.KIND, {})["arrays"]
     assert (provenance["data"], provenance["from_step"], provenance["earlier"]) == ("toy", 0, [])
     assert provenance["numpy"] == np.__version__

@@ -94,6 +94,52 @@ def test_groups_of_one_batch_change_nothing_and_smaller_ones_do() -> None:
     assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(*map(jax.tree.leaves, (halves, whole)), strict=True))
 
 
+@pytest.mark.parametrize("name", ["sgd", "sam", "psam", "weight_noise", "gn_trace"])
+def test_accumulation_is_the_method_on_each_part(name: str) -> None:
+    """Two parts of four are two groups of four, one after another; SGD, which has no groups, is the mean of two gradients."""
+    accumulated = train_steps(make_spec(method=method(name, 0.1), training={"accumulate": 2}), 1)[1]
+    grouped = {"training": {"batch_norm_group": 4}} if name == "sgd" else {"method": method(name, 0.1) | {"m": 4}}
+    _, expected = train_steps(make_spec(**grouped), 1)
+    jax.tree.map(close, accumulated._replace(key=0), expected._replace(key=0))
+
+
+def test_accumulation_without_batch_norm_is_one_batch() -> None:
+    spec = make_spec(model={"batch_norm": False})
+    parts = make_spec(model={"batch_norm": False}, training={"accumulate": 4})
+    jax.tree.map(close, *(train_steps(s)[1]._replace(key=0) for s in (spec, parts)))
+
+
+def test_batch_norm_in_groups_is_the_mean_of_models_on_groups() -> None:
+    """Logits of each group by itself, one gradient of their loss; running averages are those of groups, averaged."""
+    spec = make_spec(training={"batch_norm_group": 4}, optimizer={"weight_decay": 0.0, "momentum": 0.0})
+    begun, state = train_steps(spec, 1)
+    order = np.asarray(begun.order)[:8]
+    x, y = (part[order] for part in dataset().train)
+    model = MLP(CLASSES, activations.gelu, 4, 1, True)
+
+    def objective(params: Any) -> tuple[Any, Any]:
+        variables = {"params": params, "batch_stats": begun.batch_stats}
+        halves = [model.apply(variables, half, True, mutable=["batch_stats"]) for half in (x[:4], x[4:])]
+        loss = sum(cross_entropy(z, t) for (z, _), t in zip(halves, (y[:4], y[4:]), strict=True)) / 2
+        return loss, [updates["batch_stats"] for _, updates in halves]
+
+    gradient, (first, second) = jax.grad(objective, has_aux=True)(begun.params)
+    rate = 0.1 / 3  # the first of three steps of warm-up
+    # Nesterov's momentum of 0 is SGD.
+    jax.tree.map(lambda new, old, g: close(new, old - rate * g), state.params, begun.params, gradient)
+    jax.tree.map(lambda new, a, b: close(new, (a + b) / 2), state.batch_stats, first, second)
+
+
+def test_half_precision_is_that_of_the_model_alone() -> None:
+    """Parameters, momentum, running averages and losses stay in single precision; numbers differ as bfloat16 rounds."""
+    _, single = train_steps(make_spec(method=method("psam", 0.1)))
+    _, half = train_steps(make_spec(method=method("psam", 0.1), training={"precision": "bfloat16"}))
+    for a, b in zip(jax.tree.leaves(single._replace(key=0)), jax.tree.leaves(half._replace(key=0)), strict=True):
+        assert np.asarray(a).dtype == np.asarray(b).dtype
+    np.testing.assert_allclose(half.loss, single.loss, rtol=0.02)
+    assert float(half.loss) != float(single.loss)
+
+
 @pytest.mark.parametrize(
     "change",
     [{"loss": {"label_smoothing": 0.3}}, {"method": method("psam_fd", 0.2) | {"step": 0.5}}, {"seed": 1}],
@@ -116,12 +162,12 @@ def lowered(**changes: Any) -> str:
     for key, value in changes.items():
         spec[key] = {**spec[key], **value} if isinstance(value, dict) else value
     data = dataset()
-    program, state, hyper = make_program(spec, CLASSES), *start(spec, data)[1:]
+    program, state, hyper = make_program(spec, CLASSES, 27), *start(spec, data)[1:]
     members = np.ones((27, 3), bool)
     return "\n".join(
         jax.jit(function).lower(*arguments).as_text()
         for function, arguments in (
-            (program.init, (np.uint32(spec["seed"]), hyper, data.train[0])),
+            (program.init, (np.uint32(spec["seed"]), hyper, data.example)),
             (program.begin_epoch, (state,)),
             (program.step, (state, hyper, data.train)),
             (program.evaluate, (state, hyper, data.train, members)),
@@ -141,7 +187,8 @@ TRACED: dict[str, dict[str, Any]] = {
     "momentum": {"optimizer": {"momentum": 0.5}},
     "weight decay": {"optimizer": {"weight_decay": 0.0}},
     "clipping norm": {"optimizer": {"clip_norm": 3.0}},
-    "warm-up": {"optimizer": {"warmup_epochs": 0.0}},
+    "warm-up": {"optimizer": {"warmup_epochs": 0.0, "warmup_from": 0.5}},
+    "reference batch": {"optimizer": {"reference_batch_size": 4}},
     "epochs": {"training": {"epochs": 7, "evaluate_every": 1}},
     "seed": {"seed": 4},
 }
@@ -151,6 +198,9 @@ STATIC: dict[str, dict[str, Any]] = {
     "batch size": {"training": {"batch_size": 9}},
     "clipping": {"optimizer": {"clip_norm": None}},
     "decayed": {"optimizer": {"decayed": "kernels"}},
+    "accumulation": {"training": {"accumulate": 2}},
+    "groups": {"training": {"batch_norm_group": 4}},
+    "precision": {"training": {"precision": "bfloat16"}},
     "nesterov": {"optimizer": {"nesterov": False}},
 }
 

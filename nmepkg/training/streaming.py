@@ -1,0 +1,84 @@
+"""A feed of examples that arrive while a training goes on: read, decoded and varied by other processes, a few batches ahead."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nmepkg.data.splits import SETS
+from nmepkg.data.streamed import StreamedDataset
+from nmepkg.registry import AUGMENTATIONS
+from nmepkg.training.devices import Layout
+from nmepkg.training.feed import Batch, evaluated, evaluation_batch
+
+_AHEAD = 2  # steps that the host may have dispatched and the device not done: what waits for them is batches in its memory
+
+
+class Streamed:
+    """Batches of a data set that is too large for the device; see :class:`nmepkg.training.feed.Feed`."""
+
+    def __init__(self, dataset: StreamedDataset, spec: Mapping[str, Any], layout: Layout) -> None:
+        self._dataset, self._spec, self._layout = dataset, spec, layout
+        self._places = {name: np.arange(size) for name, size in zip(SETS, dataset.sizes, strict=True)}
+        self._places["train"] = evaluated(spec, dataset.sizes[0])
+        self.sizes = np.asarray([len(self._places[name]) for name in SETS])
+        self._size = evaluation_batch(spec, int(self.sizes.sum()), layout)
+        self._process = (jax.process_index(), jax.process_count())
+        self._workers = _workers()
+        self._batches: Iterator[Batch] = iter(())
+        self._at = -1
+        self._pending: deque[Any] = deque()
+
+    def steps(self, start: int, stop: int) -> Iterator[Batch]:
+        if start != self._at:
+            self._batches = self._open(start)
+        self._at = stop
+        return map(self._layout.share, itertools.islice(self._batches, stop - start))
+
+    def _open(self, start: int) -> Iterator[Batch]:
+        """Batches from a step on to the end of the training, through all epochs, so that nobody waits where one begins."""
+        name, options = self._spec["augmentation"]["name"], dict(self._spec["augmentation"])
+        del options["name"]
+        view = None if name == "none" else partial(AUGMENTATIONS[name].load(), size=self._dataset.stream.size, **options)
+        training, examples = self._spec["training"], self._dataset.split.train
+        size = training["batch_size"]
+        last = training["epochs"] * (len(examples) // size)
+        return self._dataset.stream.batches(
+            examples, size, self._spec["seed"], start, last, view, self._workers, self._process
+        )
+
+    def evaluation(self) -> Iterator[tuple[Batch, Any]]:
+        index, count = self._process
+        local = self._size // count
+        for number, name in enumerate(SETS):
+            part, indices = self._dataset.source_of(name)
+            places = indices[self._places[name]]
+            members = np.zeros((self._size, len(SETS)), bool)
+            batches = self._dataset.stream.evaluation(part, places, self._size, self._workers, self._process)
+            for batch, first in zip(batches, range(0, len(places), self._size), strict=True):
+                members[:, number] = np.arange(self._size) < len(places) - first
+                padded = tuple(_padded(x, local) for x in batch)
+                yield self._layout.share((padded, members[index * local :][:local].copy()))
+
+    def pace(self, state: Any) -> None:
+        self._pending.append(jnp.copy(state.loss))  # its own buffer goes to the next step
+        if len(self._pending) > _AHEAD:
+            jax.block_until_ready(self._pending.popleft())
+
+
+def _padded(x: np.ndarray, size: int) -> np.ndarray:
+    return np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1))
+
+
+def _workers() -> int:
+    """Processes that read: as many as this one may use cores; with one core, threads of its own have to do."""
+    cores = int(os.environ.get("NPROC", 0)) or len(os.sched_getaffinity(0))
+    return cores if cores > 1 else 0
