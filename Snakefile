@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 from nmepkg.errors import UserError
+from nmepkg.registry import DATASETS
 from nmepkg.storage import Store, figure_record
 from nmepkg.study.environment import check_folder, check_start, check_versions, check_writable, working_alone
 from nmepkg.study.expand import expand, figure_digest
 from nmepkg.study.identity import to_json
 from nmepkg.study.load import load
+from nmepkg.study.overrides import arguments, from_config
 from nmepkg.study.registration import register
+from nmepkg.study.sources import missing, source_of, wanted
 
 # Snakemake makes a great many objects for a great many jobs, and Python would look again and again for garbage among them.
 gc.set_threshold(100_000, 50, 50)
@@ -19,14 +22,18 @@ gc.set_threshold(100_000, 50, 50)
 # The study is read by nmepkg alone: `configfile:` would merge the default study into the one asked for.
 OPTIONS = dict(workflow.config_settings.config)
 FILES = [*workflow.config_settings.configfiles, *([OPTIONS.pop("study")] if "study" in OPTIONS else [])]
+OVERRIDES = from_config(OPTIONS)
 try:
     if len(FILES) > 1 or OPTIONS or not all(isinstance(file, str | Path) for file in FILES):
-        raise UserError("a workflow has one study and no other options: --config study=FILE, or --configfile FILE")
+        raise UserError(
+            "a workflow has one study (--config study=FILE, or --configfile FILE), and besides no options but smoke=true "
+            "and select='[a, b]'"
+        )
     STUDY_FILE = Path(FILES[0] if FILES else "config/config.yaml")
     if STUDY_FILE.is_relative_to(Path.cwd()):
         STUDY_FILE = STUDY_FILE.relative_to(Path.cwd())
     check_versions()
-    STUDY = load(STUDY_FILE)
+    STUDY = load(STUDY_FILE, OVERRIDES)
     STORE, LOGS, FIGURES = Store(Path(STUDY.store)), f"{STUDY.output}/logs", f"{STUDY.output}/figures/{STUDY.name}"
     LOCK = Path(f".snakemake/{STUDY.name}.lock")
     # What is certain already is said before Snakemake writes a line; what depends on the jobs, in onstart.
@@ -41,6 +48,14 @@ try:
     if workflow.is_main_process and not workflow.output_settings.dryrun and not any(map(Path.exists, results)):
         check_writable(f"{STUDY_FILE}: store", results)
         check_writable(f"{STUDY_FILE}: output", [Path(LOGS, "train", f"{run}.log") for run in EXPANSION.runs])
+    # Of a target that is not the whole study, onstart knows the data that it needs.
+    targets = workflow.dag_settings.targets if workflow.dag_settings else set()
+    if workflow.is_main_process and targets <= {"figures", "report", "measurements", "all"}:
+        lacking = list(missing(STUDY, EXPANSION, STORE, wanted(EXPANSION, STORE)))
+        if lacking and not workflow.output_settings.dryrun:
+            raise UserError("\n".join(lacking))
+        for line in lacking:
+            print(line, file=sys.stderr)
 except UserError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
@@ -77,6 +92,9 @@ onstart:
     try:
         ALONE = working_alone(LOCK)
         ALONE.__enter__()  # until this process ends
+        lacking = list(missing(STUDY, EXPANSION, STORE, needed_data(workflow.dag.needrun_jobs())))
+        if lacking:
+            raise UserError("\n".join(lacking))
         outputs = [Path(file) for job in workflow.dag.needrun_jobs() for file in [*job.output, *job.log]]
         check_writable(f"{STUDY_FILE}: store", [path for path in outputs if path.is_relative_to(STORE.root)])
         check_writable(f"{STUDY_FILE}: output", [path for path in outputs if not path.is_relative_to(STORE.root)])

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from nmepkg.errors import UserError
 from nmepkg.storage import Store
+from nmepkg.study import overrides
 from nmepkg.study.expand import expand
 from nmepkg.study.load import load
 from nmepkg.study.spec import Expansion, Study
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
     try:
-        study = load(options.study)
+        study = load(options.study, overrides.chosen(options))
         found = options.command(options, study, expand(study), Store(Path(study.store)), console)
     except (UserError, OSError) as error:
         print(f"nmepkg: {error}", file=sys.stderr)
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--study", type=Path, default=Path("config/config.yaml"), help="default: %(default)s")
+    overrides.add_options(common)
     common.add_argument("--json", action="store_true", help="for machines")
     parser = argparse.ArgumentParser(prog="python -m nmepkg", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -83,6 +85,8 @@ def _explain(options: argparse.Namespace, study: Study, expansion: Expansion, st
 
 def _gc(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:
     studies = gc.studies_of(Path("config"), [options.study], store)
+    if overrides.chosen(options):
+        studies.append((study, expansion))
     found = [item for item in gc.leftovers(store, studies) if options.kind in (None, item.kind)]
     if options.yes:
         gc.delete(found)

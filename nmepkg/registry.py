@@ -7,78 +7,9 @@ hash of a run (only the entries that a run uses go in), so that adding a line in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
-Schema = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """Code that a study can name.
-
-    Attributes:
-      target: ``module:attribute`` of the code.
-      options: option name -> JSON Schema fragment; a fragment without ``default`` is a required option.
-    """
-
-    target: str
-    options: Mapping[str, Schema] = field(default_factory=dict)
-
-    @property
-    def module(self) -> str:
-        return self.target.partition(":")[0]
-
-    def load(self) -> Callable[..., Any]:
-        """Imports and returns the code."""
-        module, _, attribute = self.target.partition(":")
-        return getattr(import_module(module), attribute)
-
-
-@dataclass(frozen=True)
-class Method(Entry):
-    """A training method.
-
-    Attributes:
-      strength: the study's key for its strength (``rho``, ``sigma2``), or None for a method without one.
-      second_order: whether an update depends on the activation's second derivative. Where it does not, replacing
-        that derivative changes nothing, and runs that differ only in it are one run.
-      loss: the only loss that it is right for, or None where any will do.
-      per_example: whether it takes gradients of single examples, which do not exist where BatchNorm mixes a batch.
-    """
-
-    strength: str | None = None
-    second_order: bool = False
-    loss: str | None = None
-    per_example: bool = False
-
-
-@dataclass(frozen=True)
-class Model(Entry):
-    """A model.
-
-    Attributes:
-      batch_norm: whether it normalises over a batch; None: its option ``batch_norm`` says so.
-    """
-
-    batch_norm: bool | None = None
-
-    def mixes_examples(self, spec: Mapping[str, Any]) -> bool:
-        """Whether the logits of an example depend on the rest of its batch in training."""
-        return bool(spec["batch_norm"] if self.batch_norm is None else self.batch_norm)
-
-
-@dataclass(frozen=True)
-class Measurement(Entry):
-    """What can be measured of a trained model. Besides its own options it has those of every measurement, schema.MEASUREMENT.
-
-    Attributes:
-      quantities: the numbers that a figure may draw.
-    """
-
-    quantities: tuple[str, ...] = ()
+from nmepkg.entries import Augmentation, Data, Entry, Measurement, Method, Model
 
 
 def _integer(minimum: int, **extra: Any) -> dict[str, Any]:
@@ -96,22 +27,24 @@ _PROBES = {"samples": _integer(1, default=1), **_PROBE}
 
 METHODS: dict[str, Method] = {
     "sgd": Method("nmepkg.methods.sgd:sgd"),
-    "sam": Method("nmepkg.methods.sam:sam", _GROUP, strength="rho"),
-    "usam": Method("nmepkg.methods.sam:usam", _GROUP, strength="rho"),
-    "psam": Method("nmepkg.methods.gradient_penalty:psam", _GROUP, strength="rho", second_order=True),
-    "pusam": Method("nmepkg.methods.gradient_penalty:pusam", _GROUP, strength="rho", second_order=True),
+    "sam": Method("nmepkg.methods.sam:sam", _GROUP, strength="rho", cost=2),
+    "usam": Method("nmepkg.methods.sam:usam", _GROUP, strength="rho", cost=2),
+    "psam": Method("nmepkg.methods.gradient_penalty:psam", _GROUP, strength="rho", second_order=True, cost=3),
+    "pusam": Method("nmepkg.methods.gradient_penalty:pusam", _GROUP, strength="rho", second_order=True, cost=3),
     "gradient_penalty": Method(
         "nmepkg.methods.gradient_penalty:gradient_penalty",
         {"p": {"type": "number", "minimum": 1}, **_GROUP},
         strength="rho",
         second_order=True,
+        cost=3,
     ),
-    "psam_gn": Method("nmepkg.methods.gradient_penalty:psam_gn", _GROUP, strength="rho"),
-    "psam_nme": Method("nmepkg.methods.gradient_penalty:psam_nme", _GROUP, strength="rho", second_order=True),
+    "psam_gn": Method("nmepkg.methods.gradient_penalty:psam_gn", _GROUP, strength="rho", cost=2.3),
+    "psam_nme": Method("nmepkg.methods.gradient_penalty:psam_nme", _GROUP, strength="rho", second_order=True, cost=3),
     "psam_fd": Method(
         "nmepkg.methods.gradient_penalty:psam_fd",
         {"step": _positive(default=1e-2), **_GROUP},
         strength="rho",
+        cost=2,
     ),
     "weight_noise": Method(
         "nmepkg.methods.weight_noise:weight_noise",
@@ -121,15 +54,28 @@ METHODS: dict[str, Method] = {
             **_GROUP,
         },
         strength="sigma2",
+        cost=1.4,
     ),
     "hessian_trace": Method(
-        "nmepkg.methods.trace_penalty:hessian_trace", {**_PROBES, **_GROUP}, strength="sigma2", second_order=True
+        "nmepkg.methods.trace_penalty:hessian_trace",
+        {**_PROBES, **_GROUP},
+        strength="sigma2",
+        second_order=True,
+        cost_per_sample=3.6,
     ),
     "nme_trace": Method(
-        "nmepkg.methods.trace_penalty:nme_trace", {**_PROBES, **_GROUP}, strength="sigma2", second_order=True
+        "nmepkg.methods.trace_penalty:nme_trace",
+        {**_PROBES, **_GROUP},
+        strength="sigma2",
+        second_order=True,
+        cost_per_sample=4.2,
     ),
     "gn_trace_hutchinson": Method(
-        "nmepkg.methods.trace_penalty:gn_trace_hutchinson", {**_PROBES, **_GROUP}, strength="sigma2", second_order=True
+        "nmepkg.methods.trace_penalty:gn_trace_hutchinson",
+        {**_PROBES, **_GROUP},
+        strength="sigma2",
+        second_order=True,
+        cost_per_sample=2.3,
     ),
     "gn_trace": Method(
         "nmepkg.methods.sampled_labels:gn_trace",
@@ -142,6 +88,7 @@ METHODS: dict[str, Method] = {
         strength="sigma2",
         second_order=True,
         loss="cross_entropy",
+        cost_per_sample=2.6,
     ),
     "gn_trace_exact": Method(
         "nmepkg.methods.sampled_labels:gn_trace_exact",
@@ -178,6 +125,7 @@ MODELS: dict[str, Model] = {
             "depth": _integer(0),
             "batch_norm": {"type": "boolean", "default": False},
         },
+        small={"width": 8, "depth": 1},
     ),
     "resnet1d": Model(
         "nmepkg.models.resnet1d:ResNet1D",
@@ -187,16 +135,104 @@ MODELS: dict[str, Model] = {
             "kernel_size": _integer(1, default=3),
         },
         batch_norm=True,
+        axes=1,
+        small={"width": 4, "blocks": [1]},
+    ),
+    "wide_resnet": Model(
+        "nmepkg.models.wide_resnet:WideResNet",
+        {"depth": _integer(10), "width": _integer(1)},  # of 6n + 4
+        batch_norm=True,
+        axes=3,
+        small={"depth": 10, "width": 1},
+    ),
+    "resnet": Model(
+        "nmepkg.models.resnet:ResNet",
+        {
+            "blocks": {"type": "array", "items": _integer(1), "minItems": 1, "default": [3, 4, 6, 3]},
+            "width": _integer(1, default=64),
+        },
+        batch_norm=True,
+        axes=3,
+        small={"blocks": [1, 1, 1, 1], "width": 8},
+    ),
+    "vit": Model(
+        "nmepkg.models.vit:ViT",
+        {
+            "patch": _integer(1),
+            "depth": _integer(1),
+            "width": _integer(1),
+            "heads": _integer(1),
+            "mlp_ratio": _integer(1, default=4),
+        },
+        batch_norm=False,
+        axes=3,
+        small={"depth": 1, "width": 16, "heads": 2},
+    ),
+    "cnn": Model(
+        "nmepkg.models.cnn:CNN",
+        {"channels": {"type": "array", "items": _integer(1), "minItems": 1}, "width": _integer(1)},
+        batch_norm=False,
+        axes=3,
+        small={"channels": [4], "width": 8},
     ),
 }
 
-DATASETS: dict[str, Entry] = {
-    "mnist1d": Entry(
+
+def _images(name: str, shape: tuple[int, ...], classes: int, train: int, test: int) -> Data:
+    """Images that tensorflow-datasets makes arrays of."""
+    target = f"nmepkg.data.tfds_images:{name}"
+    return Data(target, {}, shape, classes, lambda spec: (train, test), "archives")
+
+
+DATASETS: dict[str, Data] = {
+    "mnist1d": Data(
         "nmepkg.data.mnist1d:prepare",
         {
             "seed": _integer(0, default=42),
             "samples": _integer(10, multipleOf=10, default=5000),
         },
+        (40,),
+        10,
+        lambda spec: (spec["samples"] * 4 // 5, spec["samples"] // 5),
+    ),
+    "mnist": _images("mnist", (28, 28, 1), 10, 60_000, 10_000),
+    "fashion_mnist": _images("fashion_mnist", (28, 28, 1), 10, 60_000, 10_000),
+    "cifar10": _images("cifar10", (32, 32, 3), 10, 50_000, 10_000),
+    "cifar100": _images("cifar100", (32, 32, 3), 100, 50_000, 10_000),
+    "imagenet2012": Data(
+        "nmepkg.data.imagenet:prepare",
+        {"size": _integer(1, default=224), "resize": _integer(1, default=256)},
+        (224, 224, 3),
+        1000,
+        lambda spec: (1_281_167, 50_000),
+        "prepared",
+        streamed=True,
+        reader="nmepkg.data.streamed:read",
+        feed="nmepkg.training.streaming:Streamed",
+    ),
+    "generated": Data(
+        "nmepkg.data.generated:prepare",
+        {
+            "shape": {"type": "array", "items": _integer(1), "minItems": 3, "maxItems": 3},
+            "classes": _integer(2, default=10),
+            "train": _integer(1),
+            "test": _integer(1),
+            "seed": _integer(0, default=0),
+        },
+        examples=lambda spec: (spec["train"], spec["test"]),
+    ),
+}
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "none": Augmentation("nmepkg.data.augmentation:none", streamed=None),
+    "pad_crop_flip": Augmentation(
+        "nmepkg.data.augmentation:pad_crop_flip",
+        {"padding": _integer(0, default=4), "flip": {"type": "boolean", "default": True}},
+    ),
+    "resized_crop_flip": Augmentation(
+        "nmepkg.data.jpeg:resized_crop_flip",
+        {"smallest_area": _positive(maximum=1, default=0.08), "largest_aspect": _positive(minimum=1, default=4 / 3)},
+        streamed=True,
     ),
 }
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from nmepkg.registry import ACTIVATIONS, METHODS, SECOND_DERIVATIVES, Entry
+from nmepkg.entries import Entry
+from nmepkg.registry import ACTIVATIONS, METHODS, SECOND_DERIVATIVES
 
 METHOD_NAMES = {
     "sgd": "SGD",

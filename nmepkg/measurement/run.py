@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nmepkg import records
+from nmepkg.entries import load_target
 from nmepkg.errors import UserError
 from nmepkg.measurement.points import At, Variables, measure_points
-from nmepkg.registry import DATASETS, load_target
+from nmepkg.registry import DATASETS
 from nmepkg.storage import MEASUREMENT
 from nmepkg.training import compilation
 from nmepkg.training.provenance import Account

@@ -165,8 +165,8 @@ def with_groups(method: Method) -> Method:
             return method(logits_fn, loss_fn, params, *group, strength, **options)
 
         def mean(groups: tuple[Batch, Array]) -> Update:
-            # Each group has parameters of its own to perturb. All at once, that makes convolutions in groups, which accelerators
-            # are slow at; in turn, a loop, which a CPU is slower at.
+            # Each group has parameters of its own to perturb. All at once, that makes convolutions in groups, which
+            # accelerators are slow at; in turn, a loop, which a CPU is slower at.
             if jax.default_backend() == "cpu":
                 return jax.tree.map(lambda x: jnp.mean(x, axis=0), jax.vmap(one)(groups))
             return mean_in_turn(one, groups)

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from nmepkg.entries import Schema
 from nmepkg.errors import UserError
-from nmepkg.registry import Schema
 from nmepkg.study.schema import ENTRIES, entry_schema
 from nmepkg.study.strict_yaml import shortened
 
@@ -171,6 +171,8 @@ def _message(error: ValidationError) -> str:
             return f"unknown value {shown(value)}; {suggestion(value, map(str, limit))}"
         case "pattern" if error.absolute_path and error.absolute_path[-1] in ("store", "output"):
             return f"{shown(value)} is not a plain path; use letters, digits and . / _ - without blanks or braces"
+        case "pattern" if error.absolute_path and error.absolute_path[0] == "sources":
+            return f"{shown(value)} is not a path; name a folder"
         case "pattern":
             return f"{shown(value)} is not a name; use letters, digits, '_' and '-', starting with a letter or digit"
         case "maxLength":

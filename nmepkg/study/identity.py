@@ -8,7 +8,17 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
-from nmepkg.registry import ACTIVATIONS, DATASETS, FIGURES, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES
+from nmepkg.registry import (
+    ACTIVATIONS,
+    AUGMENTATIONS,
+    DATASETS,
+    FIGURES,
+    LOSSES,
+    MEASUREMENTS,
+    METHODS,
+    MODELS,
+    SECOND_DERIVATIVES,
+)
 from nmepkg.study.fingerprint import fingerprint
 from nmepkg.study.spec import Spec
 
@@ -40,7 +50,15 @@ def digest(value: Any) -> str:
 
 def run_targets(spec: Spec) -> list[str]:
     """The code that training a spec runs, data preparation apart: modules, or ``module:attribute``."""
-    return [_TRAINING, *_model_targets(spec), METHODS[spec["method"]["name"]].target]
+    data = DATASETS[spec["data"]["name"]]
+    return [
+        _TRAINING,
+        *_model_targets(spec),
+        METHODS[spec["method"]["name"]].target,
+        AUGMENTATIONS[spec["augmentation"]["name"]].target,
+        data.reader,
+        data.feed,
+    ]
 
 
 def measurement_targets(spec: Spec) -> list[str]:

@@ -12,21 +12,28 @@ from typing import Any
 
 from nmepkg.errors import UserError
 from nmepkg.landscape.spec import check as check_landscape
-from nmepkg.registry import METHODS, MODELS
+from nmepkg.registry import METHODS
 from nmepkg.study import schema
 from nmepkg.study.checks import StudyError, check, check_entry, join, shown, suggestion
 from nmepkg.study.figures import load_figure
+from nmepkg.study.select import select
+from nmepkg.study.setups import load_setup, refuse_unmeasurable, refuse_unsuited
+from nmepkg.study.smoke import smoke
+from nmepkg.study.sources import check_sources
 from nmepkg.study.spec import Experiment, Setup, Spec, Study
 from nmepkg.study.strict_yaml import read
 
 
-def load(path: Path) -> Study:
+def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
     """Reads and checks a study.
+
+    Args:
+      overrides: keys that a call sets in place of the file's, of :data:`nmepkg.study.overrides.KEYS`.
 
     Raises:
       UserError: the file is not readable, not YAML, or not a study; one line with file, place, and remedy.
     """
-    content = read(path)
+    content = {**read(path), **(overrides or {})}
     try:
         return _study(path, content)
     except StudyError as problem:
@@ -46,13 +53,29 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
         )
     complete = check(content, schema.STUDY)
     _refuse_too_many(complete)
+    study = _checked(path, complete)
+    if complete["select"] is not None:
+        complete = select(complete, complete["select"])
+        study = _checked(path, complete, selected=True)
+    if complete["smoke"]:
+        shown = {name: complete["figures"][name] for name in study.figures}
+        study = _checked(path, smoke({**complete, "figures": shown}))
+    return study
 
-    setups = {name: _setup(name, spec) for name, spec in complete["setups"].items()}
+
+def _checked(path: Path, complete: Spec, selected: bool = False) -> Study:
+    """A study of content whose keys are right.
+
+    Args:
+      selected: whether it is what is left of a study that was checked, whose figures may have lost what they show.
+    """
+    setups = {name: load_setup(name, spec) for name, spec in complete["setups"].items()}
     measurements = {name: _measurement(name, spec) for name, spec in complete["measurements"].items()}
     landscapes = {name: _landscape(name, spec) for name, spec in complete["landscapes"].items()}
     experiments = {
         name: _experiment(name, spec, setups, measurements) for name, spec in complete["experiments"].items()
     }
+    check_sources(complete["sources"])
     study = Study(
         path=path,
         setups=setups,
@@ -60,28 +83,20 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
         landscapes=landscapes,
         experiments=experiments,
         figures={},
-        **{key: complete[key] for key in ("name", "store", "output", "checkpoints")},
+        select=complete["select"] and tuple(complete["select"]),
+        **{key: complete[key] for key in ("name", "store", "output", "checkpoints", "sources", "smoke")},
     )
-    figures = {name: load_figure(name, spec, study) for name, spec in complete["figures"].items()}
+    figures = {}
+    for name, spec in complete["figures"].items():
+        try:
+            figures[name] = load_figure(name, spec, study)
+        except StudyError:
+            if not selected:
+                raise
     for name in figures:
         if f"draw_{name}" in figures:
             raise StudyError(join("figures", f"draw_{name}"), f"is the rule that draws {name!r}; rename the figure")
     return replace(study, figures=figures)
-
-
-def _setup(name: str, spec: Spec) -> Setup:
-    spec = dict(spec)
-    title = spec.pop("title", name)
-    for kind in ("data", "model", "loss"):
-        spec[kind] = check_entry(kind, spec[kind], join("setups", name, kind))
-    warmup, epochs = spec["optimizer"]["warmup_epochs"], spec["training"]["epochs"]
-    if warmup > epochs:
-        raise StudyError(
-            join("setups", name, "optimizer.warmup_epochs"),
-            f"{warmup:g} is more than the {epochs} of training.epochs; the peak would never be reached, so shorten it",
-        )
-    spec["training"]["snapshots"].sort()
-    return Setup(name, title, spec)
 
 
 def _measurement(name: str, spec: Spec) -> Spec:
@@ -130,12 +145,12 @@ def _experiment(name: str, spec: Spec, setups: Mapping[str, Setup], measurements
             raise StudyError(join(where, strength), "no method of this experiment takes it; remove it")
     for setup in spec["setups"]:
         for method in methods:
-            _refuse_unsuited(method, setup, setups[setup].spec, join(where, "methods"))
+            refuse_unsuited(method, setup, setups[setup].spec, join(where, "methods"))
         for i, measurement in enumerate(spec["measurements"]):
             place = join(where, "measurements", i)
             if measurement not in measurements:
                 raise StudyError(place, f"unknown measurement {measurement!r}; {suggestion(measurement, measurements)}")
-            _refuse_unmeasurable(measurement, measurements[measurement], setup, setups[setup].spec, place)
+            refuse_unmeasurable(measurement, measurements[measurement], setup, setups[setup].spec, place)
     return Experiment(
         name,
         tuple(spec["setups"]),
@@ -145,37 +160,6 @@ def _experiment(name: str, spec: Spec, setups: Mapping[str, Setup], measurements
         tuple(spec["seeds"]),
         tuple(spec["measurements"]),
     )
-
-
-def _refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
-    """A method that this data, model or loss of a setup makes wrong or impossible."""
-    entry, name = METHODS[method["name"]], method["name"]
-    batch = spec["training"]["batch_size"]
-    if (m := method.get("m")) and batch % m:
-        raise StudyError(
-            where, f"groups of m = {m} do not divide the batch of {batch} of setup {setup!r}; choose a divisor"
-        )
-    if entry.loss not in (None, spec["loss"]["name"]):
-        raise StudyError(
-            where,
-            f"{name!r} is right for the loss {entry.loss!r} only, and setup {setup!r} has {spec['loss']['name']!r}; "
-            "take another method or setup",
-        )
-    if entry.per_example and MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
-        raise StudyError(
-            where,
-            f"{name!r} takes gradients of single examples, which BatchNorm mixes in setup {setup!r}; use 'gn_trace'",
-        )
-
-
-def _refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, where: str) -> None:
-    for at in measurement["at"]:
-        if isinstance(at, int) and at not in spec["training"]["snapshots"]:
-            raise StudyError(where, f"{name!r} measures at step {at}; add it to setups.{setup}.training.snapshots")
-    if measurement["split"] == "validation" and spec["validation"]["fraction"] == 0:
-        raise StudyError(
-            where, f"{name!r} needs validation examples, but setups.{setup}.validation.fraction is 0; raise it"
-        )
 
 
 def _entries(kind: str, values: list[Any], where: str) -> tuple[Spec, ...]:

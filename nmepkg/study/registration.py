@@ -30,7 +30,8 @@ def uses(expansion: Expansion) -> dict[str, list[str]]:
 def register(study: Study, expansion: Expansion) -> None:
     """Records in the store what a study uses, in place of what it used before."""
     path = study.path.absolute()
-    name = hashlib.sha256(f"{socket.gethostname()}:{path}".encode()).hexdigest()[:12]
+    taken = "" if study.select is None else f":{','.join(study.select)}"  # beside what the whole study uses
+    name = hashlib.sha256(f"{socket.gethostname()}:{path}{taken}".encode()).hexdigest()[:12]
     content = {
         "study": str(path),
         "user": getpass.getuser(),

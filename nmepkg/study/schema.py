@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from nmepkg.entries import Entry, Schema
 from nmepkg.registry import (
     ACTIVATIONS,
+    AUGMENTATIONS,
     DATASETS,
     FIGURES,
     LOSSES,
@@ -15,8 +17,6 @@ from nmepkg.registry import (
     METHODS,
     MODELS,
     SECOND_DERIVATIVES,
-    Entry,
-    Schema,
 )
 
 VERSION = 1
@@ -25,9 +25,11 @@ STRENGTHS = tuple(dict.fromkeys(method.strength for method in METHODS.values() i
 TARGETS = (
     "figures", "measurements", "report", "all", "data", "train", "measure", "landscape", "figure", "origin",
 )  # fmt: skip
+REPORTS = ("final", "best_validation", "median_last")
 METRICS = tuple(f"{part}_{what}" for part in ("train", "validation", "test") for what in ("accuracy", "loss"))
 
 _COUNT = {"type": "integer", "minimum": 1}
+_COUNT_OR_NULL = {"type": ["integer", "null"], "minimum": 1, "default": None}
 _SEED = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}  # what a jax.random.key takes without 64 bits
 _NOT_NEGATIVE = {"type": "number", "minimum": 0}
 _ENTRY = {"type": ["string", "object"]}  # a name, or a mapping with `name` and options
@@ -60,6 +62,8 @@ def _named(items: Schema, **extra: Any) -> dict[str, Any]:
 _SETUP = _mapping(
     {
         "title": {"type": "string"},
+        "device_hours": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": None},
+        "device": {"type": ["string", "null"], "default": None},
         "data": _ENTRY,
         "validation": {
             **_mapping(
@@ -70,6 +74,8 @@ _SETUP = _mapping(
             ),
             "default": {},
         },
+        "subset": {**_mapping({"train": _COUNT_OR_NULL, "test": _COUNT_OR_NULL}), "default": {}},
+        "augmentation": {**_ENTRY, "default": "none"},
         "model": _ENTRY,
         "loss": {**_ENTRY, "default": "cross_entropy"},
         "optimizer": _mapping(
@@ -78,8 +84,10 @@ _SETUP = _mapping(
                 "momentum": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.9},
                 "nesterov": {"type": "boolean", "default": True},
                 "weight_decay": {**_NOT_NEGATIVE, "default": 0.0},
-                "decayed": {"enum": ["all", "kernels"], "default": "all"},
+                "decayed": {"enum": ["all", "kernels", "not_normalization"], "default": "all"},
+                "reference_batch_size": _COUNT_OR_NULL,
                 "warmup_epochs": {**_NOT_NEGATIVE, "default": 0.0},
+                "warmup_from": {**_NOT_NEGATIVE, "maximum": 1, "default": 0.0},
                 "clip_norm": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": None},
             },
             ["learning_rate"],
@@ -88,7 +96,12 @@ _SETUP = _mapping(
             {
                 "epochs": _COUNT,
                 "batch_size": _COUNT,
+                "accumulate": {**_COUNT, "default": 1},
+                "batch_norm_group": _COUNT_OR_NULL,
+                "precision": {"enum": ["float32", "bfloat16"], "default": "float32"},
                 "evaluate_every": {**_COUNT, "default": 10},
+                "evaluate_last": {"type": "integer", "minimum": 0, "default": 5},
+                "evaluate_train": _COUNT_OR_NULL,
                 "snapshots": {"type": "array", "items": _COUNT, "uniqueItems": True, "default": []},
             },
             ["epochs", "batch_size"],
@@ -162,7 +175,7 @@ FIGURE = {
             "lines": _AXIS,
             "x_scale": {"enum": ["log", "linear"], "default": "log"},
             "y_scale": {"enum": ["linear", "log", "symlog"], "default": "linear"},
-            "report": {"enum": ["final", "best_validation"], "default": "final"},
+            "report": {"enum": list(REPORTS), "default": "final"},
         },
         ["experiments", "x"],
     ),
@@ -185,6 +198,9 @@ STUDY = _mapping(
             "default": {},
         },
         "limit_runs": {**_COUNT, "default": 10000},
+        "sources": {"type": "object", "additionalProperties": {"type": "string", "pattern": r"\S"}, "default": {}},
+        "select": {**_list({"type": "string"}), "type": ["array", "null"], "default": None},
+        "smoke": {"type": "boolean", "default": False},
         "setups": _named(_SETUP, minProperties=1),
         "experiments": _named(_EXPERIMENT, minProperties=1),
         "measurements": _named({"type": "object"}, default={}),
@@ -197,6 +213,7 @@ STUDY = _mapping(
 # What an entry of each kind may name.
 ENTRIES: dict[str, Mapping[str, Entry]] = {
     "data": DATASETS,
+    "augmentation": AUGMENTATIONS,
     "model": MODELS,
     "loss": LOSSES,
     "method": METHODS,

@@ -16,12 +16,15 @@ class Setup:
 
     Attributes:
       title: how figures call it.
-      spec: ``data``, ``validation``, ``model``, ``loss``, ``optimizer`` and ``training``.
+      spec: ``data``, ``validation``, ``subset``, ``augmentation``, ``model``, ``loss``, ``optimizer`` and ``training``.
+      device_hours: estimate of one training by SGD, on a ``device``; no part of what a run is.
     """
 
     name: str
     title: str
     spec: Spec
+    device_hours: float | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Figure:
 
     Attributes:
       y: metrics of the run's evaluation, or quantities of the ``measurement``.
-      report: which evaluation counts, ``final`` or ``best_validation``.
+      report: which evaluation counts, ``final``, ``best_validation`` or ``median_last``.
     """
 
     name: str
@@ -82,6 +85,9 @@ class Study:
       checkpoints: ``seconds`` and ``epochs`` between two of them, or None.
       measurements: name -> canonical spec.
       landscapes: name -> its panels, one an activation: (activation as written, canonical spec).
+      sources: name of a data set -> folder of its archives, or of what they were made into.
+      select: the setups that are left of those in the file; None: all.
+      smoke: whether it is the small study made of the one in the file.
     """
 
     path: Path
@@ -94,6 +100,9 @@ class Study:
     landscapes: Mapping[str, tuple[tuple[Spec, Spec], ...]]
     experiments: Mapping[str, Experiment]
     figures: Mapping[str, Figure]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    select: tuple[str, ...] | None = None
+    smoke: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ _OUTSIDE = {f"nmepkg.{name}" for name in EXCLUDED} | {
     *(f"nmepkg.study.{name}" for name in ("verify", "identity", "fingerprint", "spec")),
     *(
         f"nmepkg.training.{name}"
-        for name in ("run", "result", "checkpoint", "journal", "progress", "provenance", "compilation")
+        for name in ("run", "hosts", "result", "checkpoint", "journal", "progress", "provenance", "compilation")
     ),
     "nmepkg.measurement.run",
     "nmepkg.landscape.run",

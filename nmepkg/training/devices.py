@@ -72,8 +72,8 @@ ONE = Layout(None)
 def layout(spec: Mapping[str, Any]) -> Layout:
     """All devices among which a batch can be shared out evenly, or as many of them as can.
 
-    What is shared out are the examples that are worked on at once, a batch or what accumulation leaves of it; where a method has
-    groups, whole groups, or else the examples of each.
+    What is shared out are the examples that are worked on at once, a batch or what accumulation leaves of it; where a method
+    has groups, whole groups, or else the examples of each.
 
     Args:
       spec: canonical spec of a run.

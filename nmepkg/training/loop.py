@@ -12,14 +12,14 @@ from jax import Array
 
 from nmepkg.data.splits import SETS
 from nmepkg.data.store import Dataset
+from nmepkg.entries import load_target
 from nmepkg.errors import UserError
-from nmepkg.registry import DATASETS, load_target
+from nmepkg.registry import DATASETS
 from nmepkg.training import devices
 from nmepkg.training.devices import Layout
 from nmepkg.training.feed import Feed
 from nmepkg.training.optimizer import Hyperparameters, hyperparameters
 from nmepkg.training.step import State, make_program
-
 
 Row = dict[str, Any]  # one line of a history: epoch, step, and loss and accuracy of each set
 

@@ -15,9 +15,10 @@ from typing import Any, TextIO
 import jax
 
 from nmepkg import records
+from nmepkg.entries import load_target
 from nmepkg.errors import UserError
 from nmepkg.files import locked
-from nmepkg.registry import DATASETS, load_target
+from nmepkg.registry import DATASETS
 from nmepkg.storage import RESULT
 from nmepkg.training import compilation, devices, hosts, loop, result
 from nmepkg.training.checkpoint import NEVER, Checkpoints, Interval, StoppedError

@@ -19,7 +19,9 @@ from nmepkg.registry import AUGMENTATIONS
 from nmepkg.training.devices import Layout
 from nmepkg.training.feed import Batch, evaluated, evaluation_batch
 
-_AHEAD = 2  # steps that the host may have dispatched and the device not done: what waits for them is batches in its memory
+_AHEAD = (
+    2  # steps that the host may have dispatched and the device not done: what waits for them is batches in its memory
+)
 
 
 class Streamed:
@@ -47,7 +49,9 @@ class Streamed:
         """Batches from a step on to the end of the training, through all epochs, so that nobody waits where one begins."""
         name, options = self._spec["augmentation"]["name"], dict(self._spec["augmentation"])
         del options["name"]
-        view = None if name == "none" else partial(AUGMENTATIONS[name].load(), size=self._dataset.stream.size, **options)
+        view = (
+            None if name == "none" else partial(AUGMENTATIONS[name].load(), size=self._dataset.stream.size, **options)
+        )
         training, examples = self._spec["training"], self._dataset.split.train
         size = training["batch_size"]
         last = training["epochs"] * (len(examples) // size)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
+from nmepkg.registry import METHODS
 from nmepkg.storage import Store
 from nmepkg.study.identity import to_json
 from nmepkg.study.spec import Expansion, Run, Spec, Study
@@ -19,7 +20,8 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
     Returns:
       ``figures``: by name, how many of its runs, measurements and landscapes there are and whether it is drawn; ``running``,
       ``failed``, ``stopped`` and ``damaged`` runs; ``runs``: counts by status; ``device_hours``: ``spent`` on what is there
-      and ``to_go``, by the time of finished runs that are alike, leaving ``unknown`` runs out.
+      and ``to_go``, by the time of finished runs that are alike, leaving ``unknown`` runs out; ``estimates``: by setup, of
+      those of the unknown whose setup has ``device_hours``, how many and how long they take on which device.
     """
     states = run_states(store, expansion.runs.values())
     measured = {job.run: names(store.root / "measurements" / str(job.run)) for job in expansion.measurements.values()}
@@ -37,6 +39,8 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
             "drawn": drawn(study, expansion, name),
         }
     spent, to_go, unknown = device_seconds(states, expansion.runs)
+    estimates = _estimates(study, expansion, unknown)
+    without = len(unknown) - sum(estimate["runs"] for estimate in estimates.values())
     counts = Counter(state.status for state in states.values())
     return {
         "study": study.name,
@@ -48,8 +52,22 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
             status: [_described(study, run, state) for run, state in states.items() if state.status == status]
             for status in ("running", "stopped", "failed", "damaged")
         },
-        "device_hours": {"spent": spent / 3600, "to_go": to_go / 3600, "unknown_runs": unknown},
+        "device_hours": {"spent": spent / 3600, "to_go": to_go / 3600, "unknown_runs": without},
+        "estimates": estimates,
     }
+
+
+def _estimates(study: Study, expansion: Expansion, unknown: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Runs like none that is finished, by what their setup says of one training by SGD and by what a step of a method costs."""
+    setups = {cell.run_id: study.setups[cell.setup] for cell in reversed(expansion.cells)}
+    found: dict[str, dict[str, Any]] = {}
+    for run in unknown:
+        setup, method = setups[run], expansion.runs[run].spec["method"]
+        if setup.device_hours is not None:
+            estimate = found.setdefault(setup.name, {"runs": 0, "device_hours": 0.0, "device": setup.device})
+            estimate["runs"] += 1
+            estimate["device_hours"] += setup.device_hours * METHODS[method["name"]].step_cost(method)
+    return found
 
 
 def _described(study: Study, run: str, state: State) -> dict[str, Any]:
@@ -63,8 +81,8 @@ def _described(study: Study, run: str, state: State) -> dict[str, Any]:
     }
 
 
-def device_seconds(states: Mapping[str, State], runs: Mapping[str, Run]) -> tuple[float, float, int]:
-    """(spent, to go, runs whose time is unknown).
+def device_seconds(states: Mapping[str, State], runs: Mapping[str, Run]) -> tuple[float, float, list[str]]:
+    """(spent, to go, ids of runs whose time is unknown).
 
     A run is expected to take as long as the median of the finished runs that are most like it: of the same training with the
     same method and activation; with the same method; of the same training; else of the same model and data, by the epoch.
@@ -76,7 +94,7 @@ def device_seconds(states: Mapping[str, State], runs: Mapping[str, Run]) -> tupl
             for key, per_epoch in _likeness(runs[id].spec):
                 known[key].append(state.seconds / (epochs if per_epoch else 1))
     medians = {key: statistics.median(seconds) for key, seconds in known.items()}
-    to_go, unknown = 0.0, 0
+    to_go, unknown = 0.0, []
     for id, state in states.items():
         if state.status in FINISHED:
             continue
@@ -84,7 +102,7 @@ def device_seconds(states: Mapping[str, State], runs: Mapping[str, Run]) -> tupl
         if state.left is not None:
             to_go += state.left
         elif expected is None:
-            unknown += 1
+            unknown.append(id)
         else:
             to_go += max(0.0, expected - (state.seconds if state.status in ("running", "stopped") else 0.0))
     return sum(state.seconds for state in states.values()), to_go, unknown
@@ -100,8 +118,9 @@ def _expected(spec: Spec, medians: Mapping[Hashable, float]) -> float | None:
 def _likeness(spec: Spec) -> Iterator[tuple[Hashable, bool]]:
     """What runs that take about as long have in common, the most alike first; and whether only an epoch compares."""
     method = to_json({key: value for key, value in spec["method"].items() if key != "strength"})
-    training = to_json([spec["data"], spec["model"], spec["training"]])
+    data = [spec["data"], spec["subset"], spec["model"]]
+    training = to_json([data, spec["augmentation"], spec["training"]])
     yield (training, method, spec["activation"]["name"]), False
     yield (training, method), False
     yield (training,), False
-    yield (to_json([spec["data"], spec["model"]]), "epoch"), True
+    yield (to_json(data), "epoch"), True

@@ -60,6 +60,19 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
     hours = found["device_hours"]
     unknown = f", and {hours['unknown_runs']} runs like none that is finished" if hours["unknown_runs"] else ""
     console.print(f"device time: {_hours(hours['spent'])} spent, about {_hours(hours['to_go'])} to go{unknown}")
+    estimates = found["estimates"]
+    for name, estimate in estimates.items():
+        console.print(escape(_estimated(estimate, f" of setup {name}")))
+    if len(estimates) > 1:
+        total = {key: sum(estimate[key] for estimate in estimates.values()) for key in ("runs", "device_hours")}
+        devices = {estimate["device"] for estimate in estimates.values()}
+        console.print(escape(_estimated({**total, "device": devices.pop() if len(devices) == 1 else None}, " in all")))
+
+
+def _estimated(estimate: Mapping[str, Any], of: str) -> str:
+    device = f" on {estimate['device']}" if estimate["device"] else ""
+    hours = f"{estimate['device_hours']:,.0f} h" if estimate["device_hours"] >= 10 else _hours(estimate["device_hours"])
+    return f"estimate, until runs alike are finished: {estimate['runs']} runs{of}, {hours} of device time{device}"
 
 
 def show_reasons(console: Console, reasons: Sequence[Reason]) -> None:

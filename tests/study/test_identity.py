@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from nmepkg.registry import AUGMENTATIONS, DATASETS
 from nmepkg.study.expand import expand
 from nmepkg.study.identity import (
     canonical,
@@ -33,6 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SPEC: dict[str, Any] = {
     "data": {"name": "mnist1d", "seed": 42, "samples": 200},
     "validation": {"fraction": 0.1, "seed": 0},
+    "subset": {"train": 100, "test": 20},
+    "augmentation": {"name": "none"},
     "model": {"name": "resnet1d", "width": 4, "blocks": [1, 2], "kernel_size": 3},
     "activation": {"name": "beta_gelu", "beta": 10.0, "second_derivative": {"name": "gaussian", "beta": 100.0}},
     "loss": {"name": "cross_entropy", "label_smoothing": 0.1},
@@ -43,10 +46,21 @@ SPEC: dict[str, Any] = {
         "nesterov": True,
         "weight_decay": 5e-4,
         "decayed": "all",
+        "reference_batch_size": 256,
         "warmup_epochs": 1.0,
+        "warmup_from": 0.5,
         "clip_norm": 1.0,
     },
-    "training": {"epochs": 2, "batch_size": 16, "evaluate_every": 1},
+    "training": {
+        "epochs": 2,
+        "batch_size": 16,
+        "accumulate": 2,
+        "batch_norm_group": 4,
+        "precision": "float32",
+        "evaluate_every": 1,
+        "evaluate_last": 2,
+        "evaluate_train": 50,
+    },
     "seed": 0,
 }
 
@@ -95,6 +109,11 @@ def test_every_number_and_seed_is_part_of_a_run(path: tuple[Any, ...]) -> None:
         (("method", "m"), None),
         (("method", "name"), "psam"),
         (("optimizer", "decayed"), "kernels"),
+        (("optimizer", "reference_batch_size"), None),
+        (("augmentation",), {"name": "pad_crop_flip", "padding": 4, "flip": True}),
+        (("subset", "train"), None),
+        (("training", "precision"), "bfloat16"),
+        (("training", "batch_norm_group"), None),
         (("optimizer", "clip_norm"), None),
         (("model", "blocks"), [2, 1]),
     ],
@@ -107,6 +126,16 @@ def test_the_code_is_part_of_a_run_and_the_data_too() -> None:
     spec, data = canonical(SPEC), data_id(SPEC["data"])
     code = code_hash(run_targets(spec))
     assert len({run_id(spec, code, data), run_id(spec, code[::-1], data), run_id(spec, code, f"{data}0")}) == 3
+
+
+def test_augmentation_and_what_reads_data_are_code_of_a_run() -> None:
+    def targets(data: str, augmentation: str) -> list[str]:
+        return run_targets({**SPEC, "data": {"name": data}, "augmentation": {"name": augmentation}})
+
+    assert AUGMENTATIONS["pad_crop_flip"].target in targets("cifar10", "pad_crop_flip")
+    assert DATASETS["cifar10"].target not in targets("cifar10", "none"), "what is prepared is known by the data's id"
+    for data in ("cifar10", "imagenet2012"):
+        assert {DATASETS[data].reader, DATASETS[data].feed} <= set(targets(data, "none"))
 
 
 def test_the_order_of_keys_is_not_part_of_a_run() -> None:

@@ -65,8 +65,8 @@ BAD: dict[str, tuple[Any, ...]] = {
     ),
     "unknown model": (("name: mlp,", "name: mpl,"), "setups.mlp.model.name: unknown model 'mpl'; did you mean 'mlp'?"),
     "unknown data": (
-        ("name: mnist1d", "name: cifar"),
-        "setups.mlp.data.name: unknown data 'cifar'; choose from mnist1d",
+        ("name: mnist1d", "name: svhn"),
+        "setups.mlp.data.name: unknown data 'svhn'; choose from mnist1d",
     ),
     "unknown option": (
         ("width: 4", "widht: 4"),
@@ -356,6 +356,8 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
     assert setup.spec == {
         "data": {"name": "mnist1d", "seed": 42, "samples": 200},
         "validation": {"fraction": 0.1, "seed": 0},
+        "subset": {"train": None, "test": None},
+        "augmentation": {"name": "none"},
         "model": {"name": "mlp", "width": 4, "depth": 1, "batch_norm": False},
         "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
         "optimizer": {
@@ -364,10 +366,22 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
             "nesterov": True,
             "weight_decay": 0.0,
             "decayed": "all",
+            "reference_batch_size": None,
             "warmup_epochs": 0.0,
+            "warmup_from": 0.0,
             "clip_norm": None,
         },
-        "training": {"epochs": 2, "batch_size": 16, "evaluate_every": 10, "snapshots": []},
+        "training": {
+            "epochs": 2,
+            "batch_size": 16,
+            "accumulate": 1,
+            "batch_norm_group": None,
+            "precision": "float32",
+            "evaluate_every": 10,
+            "evaluate_last": 5,
+            "evaluate_train": None,
+            "snapshots": [],
+        },
     }
     assert type(setup.spec["optimizer"]["learning_rate"]) is float
     assert type(setup.spec["training"]["epochs"]) is int

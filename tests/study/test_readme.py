@@ -9,7 +9,16 @@ from typing import Any
 
 import pytest
 
-from nmepkg.registry import ACTIVATIONS, DATASETS, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES
+from nmepkg.registry import (
+    ACTIVATIONS,
+    AUGMENTATIONS,
+    DATASETS,
+    LOSSES,
+    MEASUREMENTS,
+    METHODS,
+    MODELS,
+    SECOND_DERIVATIVES,
+)
 from nmepkg.study import schema
 from nmepkg.study.expand import expand
 from nmepkg.study.load import load
@@ -17,7 +26,7 @@ from tests.study.samples import STUDY
 
 TEXT = (Path(__file__).resolve().parents[2] / "config/README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
-REGISTRIES = (ACTIVATIONS, DATASETS, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES)
+REGISTRIES = (ACTIVATIONS, AUGMENTATIONS, DATASETS, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES)
 PARTS = (schema.STUDY, {"properties": schema.MEASUREMENT}, *schema.FIGURE.values())
 
 

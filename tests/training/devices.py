@@ -1,6 +1,6 @@
 """What several devices compute, printed as JSON: run by test_devices.py in processes with devices of their own.
 
-    python -m tests.training.devices CASES          # as many simulated devices as XLA_FLAGS says
+python -m tests.training.devices CASES          # as many simulated devices as XLA_FLAGS says
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +63,20 @@ def cases() -> dict[str, dict[str, Any]]:
     return found
 
 
+@cache
+def begun(model: str) -> State:
+    """The state at the beginning of the first epoch, which depends on the model alone."""
+    spec, data = {**make_spec(**AUGMENTED), "model": json.loads(model)}, images()
+    program = make_program(spec, CLASSES, 40, data.scaling)
+    return program.begin_epoch(program.init(np.uint32(0), hyperparameters(spec, 40), data.example))
+
+
 def update(spec: dict[str, Any], layout: devices.Layout) -> tuple[list[float], list[str]]:
     """Parameters, running averages and loss after two steps; and what devices tell one another in a step."""
     data = images()
     program = make_program(spec, CLASSES, 40, data.scaling, layout)
     hyper, arrays = layout.replicate(hyperparameters(spec, 40)), layout.replicate(data.train)
-    state: State = program.init(np.uint32(0), hyper, data.example)
-    state = layout.replicate(program.begin_epoch(state))
+    state = layout.replicate(begun(json.dumps(spec["model"])))
     step = jax.jit(program.step, out_shardings=layout.everywhere).lower(state, hyper, arrays).compile()
     for _ in range(2):
         state = step(state, hyper, arrays)

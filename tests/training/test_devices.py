@@ -115,7 +115,14 @@ def test_two_processes_stop_and_one_goes_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("visible", "batch", "accumulate", "m", "used"),
-    [(8, 16, 1, None, 8), (8, 12, 1, None, 6), (8, 7, 1, None, 7), (4, 16, 8, None, 2), (8, 16, 1, 4, 4), (8, 32, 1, 2, 8)],
+    [
+        (8, 16, 1, None, 8),
+        (8, 12, 1, None, 6),
+        (8, 7, 1, None, 7),
+        (4, 16, 8, None, 2),
+        (8, 16, 1, 4, 4),
+        (8, 32, 1, 2, 8),
+    ],
 )
 def test_devices_that_can_share_a_batch(
     visible: int, batch: int, accumulate: int, m: int | None, used: int, monkeypatch: pytest.MonkeyPatch
@@ -134,5 +141,7 @@ def test_one_device_needs_no_mesh() -> None:
 def test_processes_whose_devices_cannot_all_take_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "devices", lambda: [object()] * 4)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    with pytest.raises(UserError, match=r"training\.batch_size: 6 examples at once cannot be shared out among 4 devices"):
+    with pytest.raises(
+        UserError, match=r"training\.batch_size: 6 examples at once cannot be shared out among 4 devices"
+    ):
         devices.layout(make_spec(training={"batch_size": 6}))

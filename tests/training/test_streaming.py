@@ -81,7 +81,9 @@ def test_evaluations_see_each_example_once() -> None:
         x, y = data.take(name, np.arange(data.sizes[("train", "validation", "test").index(name)]))
         hits = np.asarray(model.apply(variables, x, train=False)).argmax(axis=1) == y
         assert outcome.history[-1][f"{name}_accuracy"] == pytest.approx(hits.mean())
-    assert outcome.history[-1]["train_accuracy"] * 10 == pytest.approx(round(outcome.history[-1]["train_accuracy"] * 10))
+    assert outcome.history[-1]["train_accuracy"] * 10 == pytest.approx(
+        round(outcome.history[-1]["train_accuracy"] * 10)
+    )
 
 
 def test_batches_of_an_evaluation_are_of_one_size_and_say_what_is_of_which_set(monkeypatch: pytest.MonkeyPatch) -> None:

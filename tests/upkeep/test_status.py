@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
+from nmepkg.registry import METHODS
 from nmepkg.upkeep.status import device_seconds, status
 from nmepkg.upkeep.survey import State, run_states
 from tests.upkeep.made import Made
@@ -59,7 +61,8 @@ def test_time_to_go_is_that_of_the_runs_most_alike(made: Made) -> None:
     missing = {id: State("missing") for id in runs}
 
     def to_go(**states: State) -> tuple[float, float, int]:
-        return device_seconds({**missing, **dict(zip(order, states.values(), strict=True))}, runs)
+        spent, left, unknown = device_seconds({**missing, **dict(zip(order, states.values(), strict=True))}, runs)
+        return spent, left, len(unknown)
 
     order = [sam[0], sam[1]]
     spent, left, unknown = to_go(a=State("done", 10.0), b=State("done", 30.0))
@@ -74,7 +77,36 @@ def test_time_to_go_is_that_of_the_runs_most_alike(made: Made) -> None:
     assert (spent, left) == (14.0, 7.0 + 10.0 * (len(runs) - 2))
     spent, left, unknown = to_go(a=State("done", 10.0), b=State("stopped", 4.0))
     assert left == 6.0 + 10.0 * (len(runs) - 2), "what a stopped one has done is done"
-    assert device_seconds(missing, runs) == (0.0, 0.0, len(runs))
+    assert device_seconds(missing, runs) == (0.0, 0.0, list(runs))
+
+
+def test_a_setups_own_estimate_serves_until_runs_are_finished(made: Made) -> None:
+    assert status(made.study, made.expansion, made.store)["estimates"] == {}
+    made.edit("    data:", "    device_hours: 2\n    device: A100\n    data:")
+    made.finish(made.runs[0], status="diverged")  # says nothing of how long others take
+    left = made.runs[1:]
+    found = status(made.study, made.expansion, made.store)
+    costs = {"sgd": 1, "sam": 2, "psam": 3}
+    hours = 2 * sum(costs[run.spec["method"]["name"]] for run in left)
+    assert found["estimates"] == {"mlp": {"runs": len(left), "device_hours": hours, "device": "A100"}}
+    assert found["device_hours"]["unknown_runs"] == 0
+    text = made.call("status")
+    assert (
+        f"estimate, until runs alike are finished: {len(left)} runs of setup mlp, {hours} h of device time on A100"
+        in text
+    )
+    made.finish(made.runs[1], seconds=36)
+    found = status(made.study, made.expansion, made.store)
+    assert found["estimates"] == {}, "a finished run gives a better one"
+    assert found["device_hours"]["to_go"] > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "cost"),
+    [({"name": "sgd"}, 1), ({"name": "psam"}, 3), ({"name": "hessian_trace", "samples": 5}, 1 + 5 * 3.6)],
+)
+def test_what_a_step_costs(method: dict[str, Any], cost: float) -> None:
+    assert METHODS[method["name"]].step_cost(method) == pytest.approx(cost)
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("status", "--json")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,55 @@ def test_snakemakes_own_option_for_a_study_works(project: Project) -> None:
     project.write("other.yaml", STUDY.replace("seeds: [0]", "seeds: [0, 1]"))
     done = project.snakemake("-n", "--configfile", "other.yaml", study=None)
     assert done.stdout.count("Training ") == 4, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "runs", "figures"),
+    [
+        ([], 1400, 10),
+        (["select=[cifar10, cifar10_traced, fashion_mnist, fashion_mnist_traced]"], 910, 10),
+        (["select=[fashion_mnist]"], 410, 7),
+        (["smoke=true"], 122, 10),
+    ],
+)
+def test_the_papers_study_is_planned_whole(project: Project, options: list[str], runs: int, figures: int) -> None:
+    """Fashion-MNIST alone, without its traced setup and with no β-GELU in the paper, has no figures 6, 8 and 9."""
+    shutil.copy(ROOT / "config" / "paper.yaml", project.folder)
+    done = project.snakemake("-n", "figures", "--config", "study=paper.yaml", *options, study=None)
+    assert done.returncode == 0, done.stdout
+    assert len(set(re.findall(r"Job \d+: Training (\S+)", done.stdout))) == runs
+    assert len(set(re.findall(r"Job \d+: Drawing (\S+)", done.stdout))) == figures
+    assert ("sources.imagenet2012: missing" in done.stdout) == (not options)
+
+
+def test_what_a_call_changes_reaches_commands(project: Project) -> None:
+    done = project.snakemake(
+        "-n", "-p", "report", "--config", "study=study.yaml", "smoke=true", "select=[mlp]", study=None
+    )
+    for script in ("figure.py", "origin.py"):
+        assert f"{script} --study study.yaml --smoke --select=mlp" in done.stdout, done.stdout
+    status = project.nmepkg("status", "--smoke", "--select", "mlp")
+    assert (status["study"], status["runs"]["missing"]) == ("tiny-smoke", 2)
+
+
+def test_sources_reach_the_jobs_that_read_them(project: Project) -> None:
+    """Streamed data are read all along, archives once; none of it is a parameter, which would train everything again."""
+    data = project.folder / "some data"
+    data.mkdir()
+    for name, model, readers in (
+        ("imagenet2012", "resnet", {"prepare_data.py", "train.py", "measure.py"}),
+        ("cifar10", "{name: mlp, width: 4, depth: 1}", {"prepare_data.py"}),
+    ):
+        project.write("study.yaml", STUDY)
+        project.edit("study.yaml", "{name: mnist1d, samples: 200}", name)
+        project.edit("study.yaml", "{name: mlp, width: 4, depth: 1}", model)
+        project.edit("study.yaml", "seeds: [0]}", "seeds: [0], measurements: [step]}")
+        project.edit("study.yaml", "name: tiny", "name: tiny\nmeasurements: {step: {kind: alignment}}")
+        project.edit("study.yaml", "name: tiny", f"name: tiny\nsources: {{{name}: some data}}")
+        shell = project.snakemake("-n", "-p", "all").stdout
+        lines = [line for line in shell.splitlines() if "python workflow/scripts/" in line]
+        given = {re.findall(r"scripts/(\S+)", line)[0] for line in lines if "--source 'some data'" in line}
+        assert given == readers, shell
 
 
 def test_the_workflow_is_clean_for_snakemakes_linter() -> None:

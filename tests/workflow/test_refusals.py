@@ -36,6 +36,8 @@ def measured(measurement: str, *edits: tuple[str, str]) -> str:
     return edited(("seeds: [0]", "seeds: [0], measurements: [step]"), ("experiments:\n", section), *edits)
 
 
+IMAGENET = edited(("{name: mnist1d, samples: 200}", "imagenet2012"), ("{name: mlp, width: 4, depth: 1}", "resnet"))
+
 # What the file holds (None: there is none), how the line begins after the file's name, and words of its remedy.
 STUDIES: dict[str, tuple[str | bytes | None, str, str]] = {
     # Files that are no study
@@ -101,8 +103,8 @@ STUDIES: dict[str, tuple[str | bytes | None, str, str]] = {
         "did you mean 'mnist1d'?",
     ),
     "unknown model": (
-        edited(("{name: mlp,", "{name: cnn,")),
-        "setups.mlp.model.name: unknown model 'cnn'",
+        edited(("{name: mlp,", "{name: lstm,")),
+        "setups.mlp.model.name: unknown model 'lstm'",
         "choose from mlp, resnet1d",
     ),
     "unknown loss": (
@@ -147,6 +149,90 @@ STUDIES: dict[str, tuple[str | bytes | None, str, str]] = {
         edited(("learning_rate: 0.1", "learning_rate: 0.1, warmup_epochs: 2")),
         "setups.mlp.optimizer.warmup_epochs: 2 is more than the 1 of training.epochs",
         "shorten it",
+    ),
+    "a batch beyond the examples": (
+        edited(("batch_size: 16", "batch_size: 145")),
+        "setups.mlp.training.batch_size: 145 is more than the 144 examples to train on",
+        "lower it",
+    ),
+    "a subset beyond the examples": (
+        edited(("    model", "    subset: {train: 145}\n    model")),
+        "setups.mlp.subset.train: 145 is more than the 144 examples that there are",
+        "lower it",
+    ),
+    "a snapshot beyond the last step": (
+        edited(("batch_size: 16", "batch_size: 16, snapshots: [10]")),
+        "setups.mlp.training.snapshots[0]: step 10 lies beyond the 9 steps",
+        "remove it",
+    ),
+    "parts that do not divide a batch": (
+        edited(("batch_size: 16", "batch_size: 16, accumulate: 5")),
+        "setups.mlp.training.accumulate: 5 parts do not divide the batch of 16",
+        "choose a divisor",
+    ),
+    "BatchNorm's groups without BatchNorm": (
+        edited(("batch_size: 16", "batch_size: 16, batch_norm_group: 4")),
+        "setups.mlp.training.batch_norm_group: the model 'mlp' has no BatchNorm",
+        "set it to null",
+    ),
+    "augmentation of no images": (
+        edited(("    model", "    augmentation: pad_crop_flip\n    model")),
+        "setups.mlp.augmentation: 'pad_crop_flip' needs images",
+        "choose 'none'",
+    ),
+    "augmentation for streamed data": (
+        edited(("    model", "    augmentation: resized_crop_flip\n    model")),
+        "setups.mlp.augmentation: 'resized_crop_flip' is not for 'mnist1d'",
+        "choose from none",
+    ),
+    "a model of images without images": (
+        edited(("{name: mlp, width: 4, depth: 1}", "{name: wide_resnet, depth: 10, width: 1}")),
+        "setups.mlp.model: 'wide_resnet' does not take the examples of 'mnist1d'",
+        "choose from mlp, resnet1d",
+    ),
+    "a depth that no wide network has": (
+        edited(
+            ("mnist1d, samples: 200", "cifar10"),
+            ("{name: mlp, width: 4, depth: 1}", "{name: wide_resnet, depth: 12, width: 1}"),
+        ),
+        "setups.mlp.model.depth: 12 is not 6 n + 4",
+        "take 10, 16, 22, 28",
+    ),
+    "a source of what has none": (
+        edited(("name: tiny", "name: tiny\nsources: {mnist1d: data}")),
+        "sources.mnist1d: 'mnist1d' is made from nothing",
+        "remove it",
+    ),
+    "a source of an unknown data set": (
+        edited(("name: tiny", "name: tiny\nsources: {imagenet: data}")),
+        "sources.imagenet: unknown data set 'imagenet'",
+        "did you mean 'imagenet2012'?",
+    ),
+    "an unknown selection": (
+        edited(("name: tiny", "name: tiny\nselect: [mpl]")),
+        "select[0]: unknown setup 'mpl'",
+        "did you mean 'mlp'?",
+    ),
+    "smoke that is neither": (
+        edited(("name: tiny", "name: tiny\nsmoke: 3")),
+        "smoke: 3 is not true or false",
+        "say, true",
+    ),
+    # Data
+    "ImageNet without its folder": (
+        IMAGENET,
+        "sources.imagenet2012: missing, and nobody but you can download 'imagenet2012'",
+        "write sources: {imagenet2012: FOLDER}",
+    ),
+    "ImageNet in a folder that is none": (
+        IMAGENET.replace("name: tiny", "name: tiny\nsources: {imagenet2012: /no/such folder}"),
+        "sources.imagenet2012: /no/such folder is no folder",
+        "name that of the data set's prepared files",
+    ),
+    "archives in a folder that is none": (
+        edited(("{name: mnist1d, samples: 200}", "cifar10"), ("name: tiny", "name: tiny\nsources: {cifar10: nowhere}")),
+        "sources.cifar10: nowhere is no folder",
+        "name that of the data set's archives",
     ),
     "no snapshot to measure": (
         measured("kind: alignment, at: [7]"),
@@ -277,18 +363,68 @@ def test_a_folder_is_no_study(project: Project) -> None:
         ["--config", "study=study.yaml", "epochs=3"],
         ["--config", "study=3"],
         ["--config", "study=study.yaml", "--configfile", "profiles/local/config.yaml"],
+        ["--config", "study=study.yaml", "smoke=true", "epochs=3"],
     ],
-    ids=["an unknown option", "a number", "two studies"],
+    ids=["an unknown option", "a number", "two studies", "an unknown option beside a known one"],
 )
 def test_options_that_name_no_study(project: Project, options: list[str]) -> None:
     line = refused(project, *options, study=None)
-    assert line == "a workflow has one study and no other options: --config study=FILE, or --configfile FILE"
+    assert line == (
+        "a workflow has one study (--config study=FILE, or --configfile FILE), and besides no options but smoke=true and "
+        "select='[a, b]'"
+    )
 
 
 @pytest.fixture
 def studied(project: Project) -> Project:
     project.write("study.yaml", STUDY)
     return project
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("smoke=maybe", "smoke: 'maybe' is not true or false; write, say, true"),
+        ("select=mlp", "select: 'mlp' is not a list or null; write, say, [a, b]"),
+        ("select=[mpl]", "select[0]: unknown setup 'mpl'; did you mean 'mlp'?"),
+    ],
+)
+def test_options_that_are_wrong(studied: Project, option: str, message: str) -> None:
+    line = refused(studied, "--config", "study=study.yaml", option, study=None)
+    assert line == f"study.yaml: {message}"
+
+
+def test_archives_without_what_reads_them(project: Project, tmp_path: Path) -> None:
+    """A module of the same name that is not there for the import system, as one that is not installed."""
+    project.write("study.yaml", edited(("{name: mnist1d, samples: 200}", "cifar10")))
+    hook = "find = __import__('importlib.util').util\nold = find.find_spec\n"
+    hook += "find.find_spec = lambda name, *more: None if name == 'tensorflow_datasets' else old(name, *more)\n"
+    (tmp_path / "sitecustomize.py").write_text(hook)
+    line = refused(project, environment={"PYTHONPATH": f"{tmp_path}{os.pathsep}{project.folder}"})
+    assert line == (
+        "study.yaml: setups: 'cifar10' is read by tensorflow_datasets, which is not installed; "
+        "run: python -m pip install 'nmepkg[prepare]'"
+    )
+
+
+def test_a_dry_run_tells_what_is_missing_and_goes_on(project: Project) -> None:
+    project.write("study.yaml", IMAGENET)
+    done = project.snakemake("-n")
+    assert done.returncode == 0
+    assert "study.yaml: sources.imagenet2012: missing" in done.stdout
+    assert done.stdout.count("Training ") == 2
+
+
+def test_missing_data_stop_a_target_that_needs_them_alone(project: Project) -> None:
+    """What else the study has needs none: a landscape is drawn, a curve is not."""
+    landscape = LANDSCAPE.replace("[3, 1]", "[1, 1]")
+    text = IMAGENET.replace("figures:\n", f"{landscape}figures:\n  plane: {{kind: landscape, landscape: plane}}\n")
+    project.write("study.yaml", text)
+    assert project.snakemake("-n", "plane").returncode == 0
+    done = project.snakemake("curve")
+    assert done.returncode == 2, done.stdout
+    assert done.stdout.strip().splitlines()[-1].startswith("study.yaml: sources.imagenet2012: missing")
+    assert not (project.folder / "results").exists()
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,27 @@ def job_arguments(id, job):
     return shlex.join(["--id", id, "--spec", to_json(job.spec), "--code", job.code, "--store", STUDY.store])
 
 
+def source_argument(data):
+    """Where a data set comes from, if the study says so. In a rule's resources, as it is no part of what a job computes."""
+    source = source_of(STUDY, data["name"])
+    return "" if source is None else shlex.join(["--source", str(source)])
+
+
+def streamed_source(run):
+    """The same for what reads a run's data while it works; prepared arrays need no source any more."""
+    data = planned(EXPANSION.runs, run).spec["data"]
+    return source_argument(data) if DATASETS[data["name"]].streamed else ""
+
+
+def needed_data(jobs):
+    """Ids of the data sets that jobs read."""
+    for job in jobs:
+        if job.rule.name == "data":
+            yield job.wildcards.data
+        elif job.rule.name in ("train", "measure"):
+            yield EXPANSION.runs[job.wildcards.run].data_id
+
+
 def distinct(lists):
     """Files, each once: every mention of one takes Snakemake's time."""
     return list(dict.fromkeys(str(file) for files in lists for file in files))

@@ -25,6 +25,9 @@ for name in STUDY.figures:
             record=figure_record(Path(FIGURES), name, digest),
         log:
             f"{LOGS}/figure/{STUDY.name}/{name}.log",
+        resources:
+            # No parameter: the digest says what of the study the figure shows.
+            overrides=arguments(OVERRIDES),
         params:
             study=shlex.quote(str(STUDY_FILE)),
             name=name,
@@ -34,8 +37,8 @@ for name in STUDY.figures:
         message:
             f"Drawing {name}"
         shell:
-            "python workflow/scripts/figure.py --study {params.study} --figure {params.name} --out {params.folder} "
-            "--digest {params.digest} >{log} 2>&1"
+            "python workflow/scripts/figure.py --study {params.study} {resources.overrides} --figure {params.name} "
+            "--out {params.folder} --digest {params.digest} >{log} 2>&1"
 
     # The files behind it too: one that is gone is computed again, though the figure is still there.
     rule:

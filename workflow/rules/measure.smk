@@ -7,6 +7,8 @@ rule measure:
     log:
         f"{LOGS}/measure/{{run}}/{{measurement}}.log",
     threads: 1
+    resources:
+        source=lambda wildcards: streamed_source(wildcards.run),
     params:
         job=lambda wildcards: job_arguments(
             wildcards.measurement, planned(EXPANSION.measurements, wildcards.measurement)
@@ -15,7 +17,7 @@ rule measure:
         "Measuring {wildcards.measurement} of {wildcards.run}"
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/measure.py {params.job} --run {wildcards.run} >{log} 2>&1"
+        "python workflow/scripts/measure.py {params.job} --run {wildcards.run} {resources.source} >{log} 2>&1"
 
 
 rule landscape:

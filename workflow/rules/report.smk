@@ -19,8 +19,9 @@ rule origin:
     params:
         study=shlex.quote(str(STUDY_FILE)),
         text=STUDY_FILE.read_text(),
+        overrides=arguments(OVERRIDES),
     message:
         "Collecting what the figures come from"
     shell:
-        "python workflow/scripts/origin.py --study {params.study} --out-study {output.study} "
+        "python workflow/scripts/origin.py --study {params.study} {params.overrides} --out-study {output.study} "
         "--out-versions {output.versions} {input} >{log} 2>&1"

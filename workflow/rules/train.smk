@@ -11,6 +11,7 @@ rule train:
     resources:
         # No parameter, as those say what a run is: a change would train everything again.
         checkpoints=" ".join(f"--checkpoint-{unit} {n:g}" for unit, n in STUDY.checkpoints.items() if n is not None),
+        source=lambda wildcards: streamed_source(wildcards.run),
     params:
         job=lambda wildcards: job_arguments(wildcards.run, planned(EXPANSION.runs, wildcards.run)),
     message:
@@ -18,4 +19,4 @@ rule train:
     # NPROC is the size of XLA's thread pool: one thread a job, or parallel jobs fight for the cores.
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/train.py {params.job} {resources.checkpoints} >{log} 2>&1"
+        "python workflow/scripts/train.py {params.job} {resources.checkpoints} {resources.source} >{log} 2>&1"

@@ -10,6 +10,7 @@ import job
 
 from nmepkg.analysis.render import render
 from nmepkg.errors import UserError
+from nmepkg.study import overrides
 from nmepkg.study.expand import expand, figure_identity
 from nmepkg.study.load import load
 
@@ -17,12 +18,13 @@ from nmepkg.study.load import load
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--study", type=Path, required=True, help="study file (YAML)")
+    overrides.add_options(parser)
     parser.add_argument("--figure", required=True, help="name of a figure of the study")
     parser.add_argument("--out", type=Path, required=True, help="folder of the study's figures")
     parser.add_argument("--digest", help="what the workflow planned to draw; anything else is refused")
     arguments = parser.parse_args()
     with job.one_line_errors("figure.py"):
-        study = load(arguments.study)
+        study = load(arguments.study, overrides.chosen(arguments))
         expansion = expand(study)
         figure = study.figures.get(arguments.figure)
         if figure is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import job
 
 from nmepkg import records
@@ -13,6 +15,7 @@ from nmepkg.study.verify import planned_measurement
 def main() -> None:
     parser = job.parser(__doc__)
     parser.add_argument("--run", required=True, help="id of the run")
+    parser.add_argument("--source", type=Path, help="folder of data that are streamed")
     arguments = parser.parse_args()
     with job.one_line_errors(arguments.id):
         store = arguments.store
@@ -31,6 +34,7 @@ def main() -> None:
             store.measurement(arguments.run, arguments.id),
             name=arguments.id,
             code=arguments.code,
+            source=arguments.source,
             cache=store.compiled,
             verify=planned.check_imports,
         )

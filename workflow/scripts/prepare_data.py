@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import job
 
 from nmepkg.data import store
+from nmepkg.errors import UserError
 from nmepkg.registry import DATASETS
 from nmepkg.study.verify import planned_data
 
 
 def main() -> None:
-    arguments = job.parser(__doc__).parse_args()
+    parser = job.parser(__doc__)
+    parser.add_argument("--source", type=Path, help="folder that the data set is made from")
+    arguments = parser.parse_args()
     with job.one_line_errors(arguments.id):
         planned = planned_data(arguments.id, arguments.spec, arguments.code)
         planned.load()
         options = {key: value for key, value in arguments.spec.items() if key != "name"}
-        arrays = DATASETS[arguments.spec["name"]].load()(**options)
+        data = DATASETS[arguments.spec["name"]]
+        if data.source == "prepared" and arguments.source is None:
+            raise UserError("--source: missing; name the folder of the data set under 'sources' of the study")
+        arrays = data.load()(*([arguments.source] if data.source else []), **options)
         planned.check_imports()
         planned.describe(arguments.store)
         store.write(arguments.store.data(arguments.id), arrays, arguments.spec, code=arguments.code)

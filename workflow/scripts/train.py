@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 
 import job
 
@@ -19,6 +20,7 @@ def main() -> None:
     parser = job.parser(__doc__)
     parser.add_argument("--checkpoint-seconds", type=float, help="seconds between checkpoints")
     parser.add_argument("--checkpoint-epochs", type=int, help="epochs between checkpoints")
+    parser.add_argument("--source", type=Path, help="folder of data that are streamed")
     arguments = parser.parse_args()
     received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
@@ -28,9 +30,11 @@ def main() -> None:
         spec, store = arguments.spec, arguments.store
         planned = planned_run(arguments.id, spec, arguments.code)
 
+        from nmepkg.training import devices
         from nmepkg.training.checkpoint import Interval, StoppedError  # after the arguments: they take a second
         from nmepkg.training.run import run
 
+        devices.join()
         planned.load()
         planned.describe(store)
         try:
@@ -40,6 +44,7 @@ def main() -> None:
                 store.run(arguments.id),
                 name=arguments.id,
                 code=arguments.code,
+                source=arguments.source,
                 cache=store.compiled,
                 interval=Interval(arguments.checkpoint_seconds, arguments.checkpoint_epochs),
                 stopping=lambda: bool(received),
@@ -47,7 +52,7 @@ def main() -> None:
             )
         except StoppedError:
             print(f"{arguments.id}: stopped by {signal.Signals(received[0]).name}, to go on later", file=sys.stderr)
-            sys.exit(75)  # EX_TEMPFAIL
+            devices.leave(75)  # EX_TEMPFAIL
 
 
 if __name__ == "__main__":

@@ -1,0 +1,226 @@
+"""Checks of a setup: its parts go together, there are as many examples as it asks for, and it suits what is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS
+from nmepkg.study.checks import StudyError, check_entry, join
+from nmepkg.study.spec import Setup, Spec
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Examples of a setup's three sets, and the steps of its training."""
+
+    train: int
+    validation: int
+    test: int
+    steps: int
+
+
+def load_setup(name: str, spec: Spec) -> Setup:
+    """Checks one setup of a study and completes it.
+
+    Raises:
+      StudyError: an entry is wrong, or parts do not go together.
+    """
+    where = join("setups", name)
+    spec = dict(spec)
+    title, hours, device = spec.pop("title", name), spec.pop("device_hours"), spec.pop("device")
+    for kind in ("data", "augmentation", "model", "loss"):
+        spec[kind] = check_entry(kind, spec[kind], join(where, kind))
+    training = spec["training"] = {**spec["training"], "snapshots": sorted(spec["training"]["snapshots"])}
+    warmup, epochs = spec["optimizer"]["warmup_epochs"], training["epochs"]
+    if warmup > epochs:
+        raise StudyError(
+            join(where, "optimizer.warmup_epochs"),
+            f"{warmup:g} is more than the {epochs} of training.epochs; the peak would never be reached, so shorten it",
+        )
+    _refuse_model(spec["model"], spec["data"], join(where, "model"))
+    _refuse_augmentation(spec, join(where, "augmentation"))
+    _refuse_parts(spec, join(where, "training"))
+    _refuse_too_few(spec, where)
+    return Setup(name, title, spec, hours, device)
+
+
+def counts(spec: Mapping[str, Any]) -> Counts:
+    """What :func:`nmepkg.data.splits.split` makes of a setup's data, and how many steps its training has."""
+    train, test = DATASETS[spec["data"]["name"]].examples(spec["data"])
+    held_out = round(spec["validation"]["fraction"] * train)
+    subset, training = spec["subset"], spec["training"]
+    kept = train - held_out if subset["train"] is None else subset["train"]
+    return Counts(
+        kept,
+        held_out,
+        test if subset["test"] is None else subset["test"],
+        kept // training["batch_size"] * training["epochs"],
+    )
+
+
+def _refuse_model(model: Spec, data: Spec, where: str) -> None:
+    """A model that its module would refuse, or that takes no such examples."""
+    axes, shape = MODELS[model["name"]].axes, data_shape(data)
+    if axes not in (None, len(shape)):
+        fitting = [name for name, entry in MODELS.items() if entry.axes in (None, len(shape))]
+        raise StudyError(
+            where,
+            f"{model['name']!r} does not take the examples of {data['name']!r}, whose shape is {list(shape)}; "
+            f"choose from {', '.join(fitting)}",
+        )
+    if model["name"] == "wide_resnet" and (model["depth"] < 10 or (model["depth"] - 4) % 6):
+        raise StudyError(
+            join(where, "depth"), f"{model['depth']} is not 6 n + 4 for blocks n ≥ 1; take 10, 16, 22, 28 or more"
+        )
+    if model["name"] == "vit" and model["width"] % model["heads"]:
+        raise StudyError(
+            join(where, "heads"), f"{model['heads']} do not divide the width of {model['width']}; choose a divisor"
+        )
+    if model["name"] == "vit" and any(side % model["patch"] for side in shape[:2]):
+        raise StudyError(
+            join(where, "patch"),
+            f"{model['patch']} does not divide an image of {shape[0]} by {shape[1]} pixels; choose a divisor",
+        )
+
+
+def _refuse_augmentation(spec: Spec, where: str) -> None:
+    augmentation, data = spec["augmentation"], spec["data"]
+    known, streamed = AUGMENTATIONS[augmentation["name"]], DATASETS[data["name"]].streamed
+    if known.streamed is not None and known.streamed != streamed:
+        fitting = [name for name, entry in AUGMENTATIONS.items() if entry.streamed in (None, streamed)]
+        raise StudyError(
+            where,
+            f"{augmentation['name']!r} is not for {data['name']!r}, whose examples "
+            f"{'are streamed' if streamed else 'lie on the device'}; choose from {', '.join(fitting)}",
+        )
+    if augmentation["name"] == "pad_crop_flip":
+        shape = data_shape(data)
+        if len(shape) != 3:
+            raise StudyError(where, f"'pad_crop_flip' needs images, and {data['name']!r} has none; choose 'none'")
+        if augmentation["padding"] >= min(shape[:2]):
+            raise StudyError(
+                join(where, "padding"),
+                f"{augmentation['padding']} is not below the {min(shape[:2])} pixels of an image; lower it",
+            )
+
+
+def data_shape(data: Mapping[str, Any]) -> tuple[int, ...]:
+    """The shape of one example of a data set, by its options where those decide it."""
+    known = DATASETS[data["name"]].shape
+    if "size" in data:
+        return (data["size"], data["size"], *known[2:])
+    return tuple(data.get("shape", known))
+
+
+def _refuse_parts(spec: Spec, where: str) -> None:
+    """A batch that cannot be split as a setup wants it."""
+    batch, parts, group = (spec["training"][key] for key in ("batch_size", "accumulate", "batch_norm_group"))
+    if batch % parts:
+        raise StudyError(
+            join(where, "accumulate"), f"{parts} parts do not divide the batch of {batch}; choose a divisor"
+        )
+    if group is None:
+        return
+    if not MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
+        raise StudyError(
+            join(where, "batch_norm_group"),
+            f"the model {spec['model']['name']!r} has no BatchNorm here; set it to null",
+        )
+    if (batch // parts) % group:
+        raise StudyError(
+            join(where, "batch_norm_group"),
+            f"groups of {group} do not divide the {_part(spec)}; choose a divisor",
+        )
+
+
+def _part(spec: Spec) -> str:
+    """What of a batch is taken at once, in words."""
+    batch, parts = spec["training"]["batch_size"], spec["training"]["accumulate"]
+    return f"batch of {batch}" if parts == 1 else f"{batch // parts} examples that are each of {parts} parts of a batch"
+
+
+def _refuse_too_few(spec: Spec, where: str) -> None:
+    """More examples or steps than there are."""
+    train, test = DATASETS[spec["data"]["name"]].examples(spec["data"])
+    left = train - round(spec["validation"]["fraction"] * train)
+    if left == 0:
+        fraction = spec["validation"]["fraction"]
+        raise StudyError(
+            join(where, "validation.fraction"), f"{fraction:g} leaves none of {train} examples to train on; lower it"
+        )
+    for name, there in (("train", left), ("test", test)):
+        wanted = spec["subset"][name]
+        if wanted is not None and wanted > there:
+            raise StudyError(
+                join(where, "subset", name), f"{wanted} is more than the {there} examples that there are; lower it"
+            )
+    training, counted = spec["training"], counts(spec)
+    if training["batch_size"] > counted.train:
+        raise StudyError(
+            join(where, "training.batch_size"),
+            f"{training['batch_size']} is more than the {counted.train} examples to train on; lower it",
+        )
+    for i, step in enumerate(training["snapshots"]):
+        if step > counted.steps:
+            raise StudyError(
+                join(where, "training.snapshots", i),
+                f"step {step} lies beyond the {counted.steps} steps of the training; remove it",
+            )
+
+
+def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
+    """Refuses a method that data, model or loss of a setup make wrong or impossible.
+
+    Raises:
+      StudyError: says why, and what would do.
+    """
+    entry, name = METHODS[method["name"]], method["name"]
+    training = spec["training"]
+    if m := method.get("m"):
+        if (training["batch_size"] // training["accumulate"]) % m:
+            raise StudyError(
+                where, f"groups of m = {m} do not divide the {_part(spec)} of setup {setup!r}; choose a divisor"
+            )
+        if (group := training["batch_norm_group"]) and m % group:
+            raise StudyError(
+                where,
+                f"groups of m = {m} cannot be split into setups.{setup}.training.batch_norm_group, {group}; "
+                "choose a multiple of it",
+            )
+    if entry.loss not in (None, spec["loss"]["name"]):
+        raise StudyError(
+            where,
+            f"{name!r} is right for the loss {entry.loss!r} only, and setup {setup!r} has {spec['loss']['name']!r}; "
+            "take another method or setup",
+        )
+    if entry.per_example and MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
+        raise StudyError(
+            where,
+            f"{name!r} takes gradients of single examples, which BatchNorm mixes in setup {setup!r}; use 'gn_trace'",
+        )
+
+
+def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, where: str) -> None:
+    """Refuses a measurement of what a setup does not keep or have.
+
+    Raises:
+      StudyError: says what is missing.
+    """
+    for at in measurement["at"]:
+        if isinstance(at, int) and at not in spec["training"]["snapshots"]:
+            raise StudyError(where, f"{name!r} measures at step {at}; add it to setups.{setup}.training.snapshots")
+    if measurement["split"] == "validation" and spec["validation"]["fraction"] == 0:
+        raise StudyError(
+            where, f"{name!r} needs validation examples, but setups.{setup}.validation.fraction is 0; raise it"
+        )
+    there = getattr(counts(spec), measurement["split"])
+    taken = min(there, measurement["examples"] or there)
+    size = measurement["batch_size"] or spec["training"]["batch_norm_group"] or spec["training"]["batch_size"]
+    if taken < size:
+        raise StudyError(
+            where,
+            f"{name!r} takes {taken} examples of {measurement['split']}, which fill no batch of {size} of setup {setup!r}; "
+            f"lower measurements.{name}.batch_size or raise its examples",
+        )

@@ -1,0 +1,85 @@
+"""Where data sets come from, and what is missing for those that no generator makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+from nmepkg.registry import DATASETS
+from nmepkg.storage import Store
+from nmepkg.study.checks import StudyError, join, suggestion
+from nmepkg.study.spec import Expansion, Study
+
+_READERS = ("tensorflow_datasets", "tensorflow")
+
+
+def check_sources(sources: Mapping[str, str]) -> None:
+    """Refuses sources of what has none.
+
+    Raises:
+      StudyError: a name is that of no data set, or of one that is made from nothing.
+    """
+    for name in sources:
+        if name not in DATASETS:
+            known = [name for name, entry in DATASETS.items() if entry.source]
+            raise StudyError(join("sources", name), f"unknown data set {name!r}; {suggestion(name, known)}")
+        if DATASETS[name].source is None:
+            raise StudyError(join("sources", name), f"{name!r} is made from nothing, so it has no source; remove it")
+
+
+def source_of(study: Study, data: str) -> Path | None:
+    """The folder that a study names for a data set."""
+    folder = study.sources.get(data)
+    return None if folder is None else Path(folder).expanduser()
+
+
+def wanted(expansion: Expansion, store: Store) -> list[str]:
+    """Ids of the data sets that some training or measurement still needs."""
+    runs = [run.data_id for run in expansion.runs.values() if not store.result(run.id).exists()]
+    measured = [
+        expansion.runs[str(job.run)].data_id
+        for job in expansion.measurements.values()
+        if not store.measurement(str(job.run), job.id).exists()
+    ]
+    return list(dict.fromkeys([*runs, *measured]))
+
+
+def missing(study: Study, expansion: Expansion, store: Store, ids: Iterable[str]) -> Iterator[str]:
+    """A line for each of these data sets that can neither be read from the store nor be made: what to do."""
+    told = set()
+    for id in ids:
+        name = expansion.datasets[id].spec["name"]
+        if name in told or (store.data(id).exists() and not DATASETS[name].streamed):
+            continue
+        told.add(name)
+        problem = _problem(study, name)
+        if problem is not None:
+            yield f"{study.path}: {problem}{_without(study, name)}"
+
+
+def _problem(study: Study, name: str) -> str | None:
+    kind, folder = DATASETS[name].source, source_of(study, name)
+    if kind is None:
+        return None
+    if folder is not None and not folder.is_dir():
+        return f"sources.{name}: {folder} is no folder; name that of the data set's {_HOLDS[kind]}"
+    if kind == "prepared" and folder is None:
+        return (
+            f"sources.{name}: missing, and nobody but you can download {name!r}; prepare it by "
+            f"'tfds build {name} --file_format=array_record --manual_dir=ARCHIVES --data_dir=FOLDER' "
+            f"and write sources: {{{name}: FOLDER}}"
+        )
+    lacking = [module for module in _READERS if find_spec(module) is None]
+    if kind == "archives" and lacking:
+        return f"setups: {name!r} is read by {lacking[0]}, which is not installed; run: python -m pip install 'nmepkg[prepare]'"
+    return None
+
+
+_HOLDS = {"archives": "archives", "prepared": "prepared files"}
+
+
+def _without(study: Study, name: str) -> str:
+    """How to do without a data set, where the study has others."""
+    others = [setup.name for setup in study.setups.values() if setup.spec["data"]["name"] != name]
+    return f", or leave it out by select: [{', '.join(others)}]" if others else ""
