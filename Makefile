@@ -42,6 +42,8 @@ format: $(VENV)/dev.stamp
 
 benchmark: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/step_cost.py
+	$(BIN)/python benchmarks/augmentation.py
+	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/products.py
 	$(BIN)/python benchmarks/training_loop.py
 	$(BIN)/python benchmarks/checkpoints.py
