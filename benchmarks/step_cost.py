@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from nmepkg import activations, losses
+from nmepkg.models.cnn import CNN
 from nmepkg.models.mlp import MLP
 from nmepkg.models.resnet1d import ResNet1D
 from nmepkg.registry import METHODS
@@ -45,19 +46,8 @@ STEPS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-class CNN(nn.Module):
-    """Two convolutions and two dense layers, 3·10⁵ parameters."""
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        for channels in (16, 32):
-            x = activations.gelu(nn.Conv(channels, (3, 3), 2)(x))
-        x = activations.gelu(nn.Dense(128)(x.reshape(len(x), -1)))
-        return nn.Dense(CLASSES)(x)
-
-
 MODELS = {
-    "CNN, 28×28": (CNN(), (28, 28, 1)),
+    "CNN, 28×28": (CNN(CLASSES, activations.gelu, (16, 32), 128), (28, 28, 1)),
     "MLP 128×3": (MLP(CLASSES, activations.gelu, 128, 3), (40,)),
     "ResNet1D 8": (ResNet1D(CLASSES, activations.gelu, 8, (1, 1, 1)), (40,)),
 }

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import flax.linen as nn
 from jax import Array
+
+from nmepkg.models.layers import at_least_float32, batch_norm
 
 
 class MLP(nn.Module):
     """``depth`` hidden layers of ``width`` units, each dense (→ batch normalisation) → activation, and a dense head.
 
-    Kernels start He-normal, biases at zero. BatchNorm keeps running averages with momentum 0.9 and normalises with the
-    statistics of the batch when ``train``; which pass feeds the averages is the method's business (see
-    ``nmepkg.methods.base``).
+    Kernels start He-normal, biases at zero.
 
     Attributes:
       classes: number of logits.
@@ -21,6 +23,7 @@ class MLP(nn.Module):
       width: units of each hidden layer.
       depth: number of hidden layers; 0 is a linear model.
       batch_norm: whether to normalise before each activation.
+      dtype: compute type; None: that of inputs and parameters. Parameters are float32 and logits at least that.
     """
 
     classes: int
@@ -28,14 +31,17 @@ class MLP(nn.Module):
     width: int
     depth: int
     batch_norm: bool = False
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         """Logits (B, classes) of inputs (B, …)."""
+        dense = partial(nn.Dense, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)
+
         x = x.reshape(len(x), -1)
         for _ in range(self.depth):
-            x = nn.Dense(self.width, kernel_init=nn.initializers.he_normal())(x)
+            x = dense(self.width)(x)
             if self.batch_norm:
-                x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+                x = batch_norm(train, self.dtype)()(x)
             x = self.activation(x)
-        return nn.Dense(self.classes, kernel_init=nn.initializers.he_normal())(x)
+        return at_least_float32(dense(self.classes)(x))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 from jax import Array
+
+from nmepkg.models.layers import at_least_float32, batch_norm
 
 
 class ResNet1D(nn.Module):
@@ -17,15 +20,13 @@ class ResNet1D(nn.Module):
     block is norm → φ → conv → norm → φ → conv, added to its input, or to a 1×1 convolution of the first φ where the shape
     changes. Kernels start He-normal; convolutions have no bias.
 
-    BatchNorm keeps running averages with momentum 0.9 and normalises with the statistics of the batch when ``train``;
-    which pass feeds the averages is the method's business (see ``nmepkg.methods.base``).
-
     Attributes:
       classes: number of logits.
       activation: elementwise φ.
       width: channels of the first stage.
       blocks: blocks of each stage.
       kernel_size: positions that a convolution sees.
+      dtype: compute type; None: that of inputs and parameters. Parameters are float32 and logits at least that.
     """
 
     classes: int
@@ -33,12 +34,13 @@ class ResNet1D(nn.Module):
     width: int
     blocks: Sequence[int]
     kernel_size: int = 3
+    dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
         """Logits (B, classes) of inputs (B, L) or (B, L, channels)."""
-        norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9)
-        conv = partial(nn.Conv, use_bias=False, kernel_init=nn.initializers.he_normal())
+        norm = batch_norm(train, self.dtype)
+        conv = partial(nn.Conv, use_bias=False, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)
         size = (self.kernel_size,)
 
         x = x[..., None] if x.ndim == 2 else x
@@ -53,4 +55,5 @@ class ResNet1D(nn.Module):
                 y = conv(channels, size)(self.activation(norm()(y)))
                 x = shortcut + y
         x = self.activation(norm()(x)).mean(axis=1)
-        return nn.Dense(self.classes, kernel_init=nn.initializers.he_normal())(x)
+        logits = nn.Dense(self.classes, kernel_init=nn.initializers.he_normal(), dtype=self.dtype)(x)
+        return at_least_float32(logits)

@@ -133,7 +133,7 @@ def run(folder: str, steps: str) -> dict[str, Any]:
             stopping=lambda: next(asked, None) is None,
         )
     except checkpoint.StoppedError:
-        print("stopped", flush=True)
+        print("\nstopped", flush=True)
         devices.leave(75)
     return {"history": result.get("history"), "earlier": len(result.get("provenance", {}).get("earlier", []))}
 
@@ -142,4 +142,4 @@ if __name__ == "__main__":
     jax.config.update("jax_platforms", "cpu")
     what, *arguments = sys.argv[1:]
     functions: dict[str, Callable[..., Any]] = {"updates": updates, "whole": whole, "joined": joined, "run": run}
-    print(json.dumps(functions[what](*arguments)), flush=True)
+    print("\n" + json.dumps(functions[what](*arguments)), flush=True)
