@@ -18,7 +18,7 @@ report: $(VENV)/figures.stamp
 	@echo "The report is $(REPORT)"
 
 test: lint
-	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadgroup
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
 
 # Kills a small study fifty times at random moments and compares its results with those of one left alone.
 soak: $(VENV)/dev.stamp

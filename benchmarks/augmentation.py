@@ -40,7 +40,10 @@ def main() -> None:
         return model.apply({**variables, "params": params}, x, train=True, mutable=["batch_stats"])  # type: ignore[return-value]
 
     programs = {
-        "step": (jax.jit(lambda p: sgd(logits_fn, losses.cross_entropy, p, (inputs, labels), key)), variables["params"]),
+        "step": (
+            jax.jit(lambda p: sgd(logits_fn, losses.cross_entropy, p, (inputs, labels), key)),
+            variables["params"],
+        ),
         "plain gather": (jax.jit(lambda x: none(x, indices, key)), images),
         "pad, crop, flip": (jax.jit(lambda x: pad_crop_flip(x, indices, key, padding=4, flip=True)), images),
     }

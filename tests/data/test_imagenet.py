@@ -16,8 +16,6 @@ from nmepkg.data import imagenet
 from nmepkg.errors import UserError
 from tests.data.conftest import SIZE, TRAIN, VALIDATION, Tiny
 
-pytestmark = pytest.mark.xdist_group("imagenet")  # which is prepared once for all of them
-
 
 def refusal(call: Callable[[], Any]) -> str:
     with pytest.raises(UserError) as caught:

@@ -24,8 +24,6 @@ from nmepkg.data.stream import Batch, Stream, open_stream
 from nmepkg.errors import UserError
 from tests.data.conftest import SIZE, TRAIN, Tiny
 
-pytestmark = pytest.mark.xdist_group("imagenet")  # which is prepared once for all of them
-
 VIEW = partial(resized_crop_flip, size=SIZE, smallest_area=0.08, largest_aspect=4 / 3)
 ALL = np.arange(TRAIN)
 BATCH = 10

@@ -18,8 +18,6 @@ from nmepkg.training.run import run
 from tests.data.conftest import CLASSES, SIZE, TRAIN, VALIDATION, Tiny
 from tests.training.runs import make_spec, method
 
-pytestmark = pytest.mark.xdist_group("imagenet")
-
 DATA = {"name": "imagenet2012", "size": SIZE, "resize": SIZE + 4}
 SPEC: dict[str, Any] = {
     **make_spec(
@@ -92,7 +90,15 @@ def test_its_curvature_is_measured_on_examples_of_the_stream(
         **{"batch_norm": "train", "seed": 0},
     }
     found = measure(
-        spec, result, out, prepared, tmp_path / "m.json", name="m", code="c0de", source=tiny.source, stream=io.StringIO()
+        spec,
+        result,
+        out,
+        prepared,
+        tmp_path / "m.json",
+        name="m",
+        code="c0de",
+        source=tiny.source,
+        stream=io.StringIO(),
     )
     assert [point["status"] for point in found["points"]] == ["measured", "measured"]
     assert (found["data"]["batch_size"], found["data"]["examples"]) == (4, 8)

@@ -22,8 +22,6 @@ from nmepkg.files import arrays_sha256
 
 FASHION_MNIST = Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
 
-pytestmark = pytest.mark.xdist_group("tensorflow")  # which takes seconds to import
-
 
 @pytest.fixture(scope="session")
 def tfds() -> Any:
