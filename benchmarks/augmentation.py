@@ -2,8 +2,8 @@
 
     python benchmarks/augmentation.py [--batch 128] [--rounds 5]
 
-The step is SGD's. Augmentation alone is compiled by itself, which costs more than as a part of the step, where it is one gather in
-place of another.
+The step is SGD's. Augmentation is compiled by itself here, which costs more than as a part of the step, where it is one gather
+in place of another.
 """
 
 from __future__ import annotations
