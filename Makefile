@@ -7,7 +7,7 @@ CORES ?= all
 REPORT ?= results/report.html
 KILLS ?= 50
 
-.PHONY: figures report test soak test-peers lint format benchmark lock clean
+.PHONY: figures report test soak test-peers benchmark-peers lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
@@ -17,8 +17,9 @@ report: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local report --report $(REPORT)
 	@echo "The report is $(REPORT)"
 
+# A file is tested in one process, for its fixtures' sake; the slowest files first, so that all processes end together.
 test: lint
-	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder tests/workflow tests/training tests
 
 # Kills a small study fifty times at random moments and compares its results with those of one left alone.
 soak: $(VENV)/dev.stamp
@@ -27,6 +28,9 @@ soak: $(VENV)/dev.stamp
 # The models against PyTorch's, and a real step of every method on each of the large ones.
 test-peers: $(VENV)/peers.stamp
 	$(BIN)/pytest -m peers tests/peers
+
+benchmark-peers: $(VENV)/peers.stamp
+	$(BIN)/python benchmarks/peers.py
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -1,10 +1,10 @@
 """One gradient step of the large models against PyTorch's: forward in training mode and backward, float32, on the CPU.
 
+    make benchmark-peers
     python benchmarks/peers.py [--rounds 5] [--batch 32] [--threads 2]
 
 WRN-28-10 on 32×32 images and ResNet-50 on 224×224; ours compiled, PyTorch's eager, with as many threads each. The two take
-turns in one process, so that a busy machine slows them alike; the ratio is the median of the rounds'. Needs
-``pip install -e .[peers]``.
+turns in one process, so that a busy machine slows them alike; the ratio is the median of the rounds'.
 """
 
 from __future__ import annotations

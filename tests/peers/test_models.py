@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,13 @@ torchvision = pytest.importorskip("torchvision")
 from tests.peers import torch_models  # noqa: E402
 
 pytestmark = pytest.mark.peers
+
+
+@pytest.fixture(autouse=True)
+def forget_programs() -> Iterator[None]:
+    """Programs of large models take gigabytes, and no test uses another's."""
+    yield
+    jax.clear_caches()
 
 
 def pair(name: str) -> tuple[nn.Module, Any, int]:
