@@ -7,7 +7,7 @@ CORES ?= all
 REPORT ?= results/report.html
 KILLS ?= 50
 
-.PHONY: figures report test soak test-peers benchmark-peers lint format benchmark lock clean
+.PHONY: figures report test soak smoke test-peers benchmark-peers lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
@@ -24,6 +24,10 @@ test: lint
 # Kills a small study fifty times at random moments and compares its results with those of one left alone.
 soak: $(VENV)/dev.stamp
 	KILLS=$(KILLS) $(BIN)/pytest -m soak -s tests/workflow/test_kill.py
+
+# Each study of config/ in small, from nothing to its figures: an hour or two.
+smoke: $(VENV)/dev.stamp
+	$(BIN)/pytest -m soak tests/workflow/test_smoke.py
 
 # The models against PyTorch's, and a real step of every method on each of the large ones.
 test-peers: $(VENV)/peers.stamp
