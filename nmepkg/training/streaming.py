@@ -65,12 +65,11 @@ class Streamed:
         for number, name in enumerate(SETS):
             part, indices = self._dataset.source_of(name)
             places = indices[self._places[name]]
-            members = np.zeros((self._size, len(SETS)), bool)
             batches = self._dataset.stream.evaluation(part, places, self._size, self._workers, self._process)
             for batch, first in zip(batches, range(0, len(places), self._size), strict=True):
-                members[:, number] = np.arange(self._size) < len(places) - first
-                padded = tuple(_padded(x, local) for x in batch)
-                yield self._layout.share((padded, members[index * local :][:local].copy()))
+                members = np.zeros((local, len(SETS)), bool)
+                members[:, number] = index * local + np.arange(local) < len(places) - first
+                yield self._layout.share((tuple(_padded(x, local) for x in batch), members))
 
     def pace(self, state: Any) -> None:
         self._pending.append(jnp.copy(state.loss))  # its own buffer goes to the next step
