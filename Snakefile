@@ -2,6 +2,7 @@
 
 import gc
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,16 +14,20 @@ from nmepkg.study.expand import expand, figure_digest
 from nmepkg.study.identity import to_json
 from nmepkg.study.load import load
 from nmepkg.study.overrides import arguments, from_config
+from nmepkg.study.packs import packs, read_plan, write_plan
+from nmepkg.study.packs import packs, read_plan, write_plan
 from nmepkg.study.registration import register
 from nmepkg.study.sources import missing, source_of, wanted
 
 # Snakemake makes a great many objects for a great many jobs, and Python would look again and again for garbage among them.
 gc.set_threshold(100_000, 50, 50)
 
-# The study is read by nmepkg alone: `configfile:` would merge the default study into the one asked for.
+# The study is read by nmepkg alone: `configfile:` would merge the default study into the one asked for. A profile may name
+# one by `configfile`, and the command line another by either way.
 OPTIONS = dict(workflow.config_settings.config)
-FILES = [*workflow.config_settings.configfiles, *([OPTIONS.pop("study")] if "study" in OPTIONS else [])]
+FILES = [OPTIONS.pop("study")] if "study" in OPTIONS else list(workflow.config_settings.configfiles)
 OVERRIDES = from_config(OPTIONS)
+DRY = workflow.output_settings.dryrun
 try:
     if len(FILES) > 1 or OPTIONS or not all(isinstance(file, str | Path) for file in FILES):
         raise UserError(
@@ -40,19 +45,28 @@ try:
     if workflow.is_main_process:
         check_folder(f"{STUDY_FILE}: store", STORE.root)
         check_folder(f"{STUDY_FILE}: output", Path(STUDY.output))
-        check_start(LOCK, dry=workflow.output_settings.dryrun)
+        check_start(LOCK, dry=DRY)
     EXPANSION = expand(STUDY)
     LANDSCAPES = {job.id: job for panels in EXPANSION.landscapes.values() for _, job in panels}
     results = [*map(STORE.result, EXPANSION.runs), *map(STORE.landscape, LANDSCAPES)]
     # With no result yet, every target has jobs, and each writes a log.
-    if workflow.is_main_process and not workflow.output_settings.dryrun and not any(map(Path.exists, results)):
+    if workflow.is_main_process and not DRY and not any(map(Path.exists, results)):
         check_writable(f"{STUDY_FILE}: store", results)
         check_writable(f"{STUDY_FILE}: output", [Path(LOGS, "train", f"{run}.log") for run in EXPANSION.runs])
+    # Plans and marks of runs that are trained together live as long as one call of Snakemake.
+    PACKED = Path(".snakemake/packs", f"{STUDY.name}-n" if DRY else STUDY.name)
+    PACKS = {}
+    if workflow.is_main_process:
+        shutil.rmtree(PACKED, ignore_errors=True)
+        PACKS = packs(STUDY, EXPANSION, lambda run: STORE.result(run).exists())
+    PACK_OF = {run.id: pack for pack in PACKS.values() for run in pack.runs}
+    SETUP_OF = EXPANSION.setup_of()
+    CHECKPOINTS = " ".join(f"--checkpoint-{unit} {n:g}" for unit, n in STUDY.checkpoints.items() if n is not None)
     # Of a target that is not the whole study, onstart knows the data that it needs.
     targets = workflow.dag_settings.targets if workflow.dag_settings else set()
     if workflow.is_main_process and targets <= {"figures", "report", "measurements", "all"}:
         lacking = list(missing(STUDY, EXPANSION, STORE, wanted(EXPANSION, STORE)))
-        if lacking and not workflow.output_settings.dryrun:
+        if lacking and not DRY:
             raise UserError("\n".join(lacking))
         for line in lacking:
             print(line, file=sys.stderr)
@@ -98,6 +112,9 @@ onstart:
         outputs = [Path(file) for job in workflow.dag.needrun_jobs() for file in [*job.output, *job.log]]
         check_writable(f"{STUDY_FILE}: store", [path for path in outputs if path.is_relative_to(STORE.root)])
         check_writable(f"{STUDY_FILE}: output", [path for path in outputs if not path.is_relative_to(STORE.root)])
+        trained = {job.wildcards.run for job in workflow.dag.needrun_jobs() if job.rule.name == "trained"}
+        for pack in {PACK_OF[run].id: PACK_OF[run] for run in trained}.values():
+            write_plan(pack, trained, PACKED / f"{pack.id}.json")
         register(STUDY, EXPANSION)
     except UserError as error:
         print(error, file=sys.stderr)
@@ -126,7 +143,7 @@ rule report:
 
 rule all:
     input:
-        distinct([rules.report.input, rules.measurements.input, map(STORE.result, EXPANSION.runs)]),
+        distinct([rules.report.input, rules.measurements.input, map(result, EXPANSION.runs)]),
 
 
 report: "workflow/report/workflow.rst"

@@ -23,7 +23,8 @@ VERSION = 1
 STRENGTHS = tuple(dict.fromkeys(method.strength for method in METHODS.values() if method.strength))
 # Rules of the workflow; a figure's name is a target too.
 TARGETS = (
-    "figures", "measurements", "report", "all", "data", "train", "measure", "landscape", "figure", "origin",
+    "figures", "measurements", "report", "all", "data", "train", "train_together", "trained", "measure", "landscape",
+    "figure", "origin",
 )  # fmt: skip
 REPORTS = ("final", "best_validation", "median_last")
 METRICS = tuple(f"{part}_{what}" for part in ("train", "validation", "test") for what in ("accuracy", "loss"))
@@ -64,6 +65,18 @@ _SETUP = _mapping(
         "title": {"type": "string"},
         "device_hours": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": None},
         "device": {"type": ["string", "null"], "default": None},
+        "resources": {
+            **_mapping(
+                {
+                    "gpus": {"type": "integer", "minimum": 0, "default": 0},
+                    "cpus": {**_COUNT, "default": 1},
+                    "memory_gb": {"type": "number", "exclusiveMinimum": 0, "default": 4.0},
+                    "hours": {"type": "number", "exclusiveMinimum": 0, "default": 1.0},
+                }
+            ),
+            "default": {},
+        },
+        "runs_per_job": {**_COUNT, "default": 1},
         "data": _ENTRY,
         "validation": {
             **_mapping(

@@ -8,7 +8,7 @@ from typing import Any
 
 from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS
 from nmepkg.study.checks import StudyError, check_entry, join
-from nmepkg.study.spec import Setup, Spec
+from nmepkg.study.spec import Resources, Setup, Spec
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ def load_setup(name: str, spec: Spec) -> Setup:
     where = join("setups", name)
     spec = dict(spec)
     title, hours, device = spec.pop("title", name), spec.pop("device_hours"), spec.pop("device")
+    resources, runs_per_job = Resources(**spec.pop("resources")), spec.pop("runs_per_job")
     for kind in ("data", "augmentation", "model", "loss"):
         spec[kind] = check_entry(kind, spec[kind], join(where, kind))
     training = spec["training"] = {**spec["training"], "snapshots": sorted(spec["training"]["snapshots"])}
@@ -43,7 +44,8 @@ def load_setup(name: str, spec: Spec) -> Setup:
     _refuse_augmentation(spec, join(where, "augmentation"))
     _refuse_parts(spec, join(where, "training"))
     _refuse_too_few(spec, where)
-    return Setup(name, title, spec, hours, device)
+    _refuse_gpus(resources.gpus, spec, join(where, "resources.gpus"))
+    return Setup(name, title, spec, hours, device, resources, runs_per_job)
 
 
 def counts(spec: Mapping[str, Any]) -> Counts:
@@ -133,6 +135,12 @@ def _refuse_parts(spec: Spec, where: str) -> None:
             join(where, "batch_norm_group"),
             f"groups of {group} do not divide the {_part(spec)}; choose a divisor",
         )
+
+
+def _refuse_gpus(gpus: int, spec: Spec, where: str) -> None:
+    """More GPUs than a batch can be shared out among: some would idle."""
+    if gpus and (spec["training"]["batch_size"] // spec["training"]["accumulate"]) % gpus:
+        raise StudyError(where, f"{gpus} GPUs cannot share the {_part(spec)} evenly; choose a divisor")
 
 
 def _part(spec: Spec) -> str:

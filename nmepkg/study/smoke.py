@@ -18,6 +18,7 @@ from nmepkg.study.spec import Spec
 _IMAGE, _CLASSES, _POINTS = 32, 10, 11  # at most
 _BATCH, _GROUP, _PARTS = 8, 2, 2
 _TRAIN, _TEST, _SAMPLES, _VALIDATION = 8, 4, 25, 0.25  # examples for each of a batch; two batches to validate on
+_HOURS = 0.5  # a job may take
 _MEASURED = {"samples": 2, "steps": 4, "top": 2}
 
 
@@ -94,10 +95,16 @@ def _setup(setup: Spec, groups: _Groups, steps: _Steps) -> Spec:
     if "patch" in model:
         model["patch"] = math.gcd(model["patch"], *data_shape(data)[:2])
     training, optimizer = setup["training"], setup["optimizer"]
-    group = training["batch_norm_group"]
+    group, resources = training["batch_norm_group"], setup["resources"]
+    accumulate = min(training["accumulate"], _PARTS)
     return {
         **setup,
         "device_hours": None,
+        "resources": {
+            **resources,
+            "gpus": resources["gpus"] and math.gcd(resources["gpus"], groups.batch // accumulate),
+            "hours": min(resources["hours"], _HOURS),
+        },
         "data": data,
         "validation": {**setup["validation"], "fraction": _VALIDATION if setup["validation"]["fraction"] else 0.0},
         "subset": {"train": None, "test": None},
@@ -108,7 +115,7 @@ def _setup(setup: Spec, groups: _Groups, steps: _Steps) -> Spec:
             **training,
             "epochs": 1,
             "batch_size": groups.batch,
-            "accumulate": min(training["accumulate"], _PARTS),
+            "accumulate": accumulate,
             "batch_norm_group": group and min(group, _GROUP),
             "evaluate_every": 1,
             "evaluate_train": None,

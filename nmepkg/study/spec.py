@@ -11,6 +11,23 @@ Spec = dict[str, Any]  # JSON-able, canonical: every option present, numbers of 
 
 
 @dataclass(frozen=True)
+class Resources:
+    """What one job of a setup needs of a machine; no part of what a run is.
+
+    Attributes:
+      gpus: that a run is computed on, all of one machine; 0: it is computed on the CPU.
+      cpus: threads.
+      memory_gb: main memory.
+      hours: that one run may take. A training that takes longer goes on in the next job.
+    """
+
+    gpus: int = 0
+    cpus: int = 1
+    memory_gb: float = 4.0
+    hours: float = 1.0
+
+
+@dataclass(frozen=True)
 class Setup:
     """Data, model and recipe of a training: everything in a run's spec but method, activation and seed.
 
@@ -18,6 +35,8 @@ class Setup:
       title: how figures call it.
       spec: ``data``, ``validation``, ``subset``, ``augmentation``, ``model``, ``loss``, ``optimizer`` and ``training``.
       device_hours: estimate of one training by SGD, on a ``device``; no part of what a run is.
+      resources: that a job needs.
+      runs_per_job: how many runs one job trains, one after another.
     """
 
     name: str
@@ -25,6 +44,8 @@ class Setup:
     spec: Spec
     device_hours: float | None = None
     device: str | None = None
+    resources: Resources = Resources()
+    runs_per_job: int = 1
 
 
 @dataclass(frozen=True)
@@ -167,6 +188,13 @@ class Expansion:
     cells: tuple[Cell, ...]
     measurements: Mapping[str, Job] = field(default_factory=dict)
     landscapes: Mapping[str, tuple[tuple[Spec, Job], ...]] = field(default_factory=dict)
+
+    def setup_of(self) -> dict[str, str]:
+        """Run id -> the setup that a run is of; the first in the study, where several have it."""
+        setups: dict[str, str] = {}
+        for cell in self.cells:
+            setups.setdefault(cell.run_id, cell.setup)
+        return setups
 
     def cells_of(self, figure: Figure) -> tuple[Cell, ...]:
         """The cells behind a figure, in the order in which it names their experiments."""

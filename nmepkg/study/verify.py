@@ -20,10 +20,11 @@ from nmepkg.study.spec import Spec
 
 # Modules that jobs import and that decide no number: they call, record and report. Nothing else may be outside the hash.
 _OUTSIDE = {f"nmepkg.{name}" for name in EXCLUDED} | {
+    "nmepkg.gpus",
     "nmepkg.storage",
     "nmepkg.study",
     "nmepkg.training",
-    *(f"nmepkg.study.{name}" for name in ("verify", "identity", "fingerprint", "spec")),
+    *(f"nmepkg.study.{name}" for name in ("verify", "identity", "fingerprint", "spec", "packs")),
     *(
         f"nmepkg.training.{name}"
         for name in ("run", "hosts", "result", "checkpoint", "journal", "progress", "provenance", "compilation")

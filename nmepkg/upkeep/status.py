@@ -59,7 +59,7 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
 
 def _estimates(study: Study, expansion: Expansion, unknown: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Runs like none that is finished, by what their setup says of one training by SGD and by what a step of a method costs."""
-    setups = {cell.run_id: study.setups[cell.setup] for cell in reversed(expansion.cells)}
+    setups = {run: study.setups[setup] for run, setup in expansion.setup_of().items()}
     found: dict[str, dict[str, Any]] = {}
     for run in unknown:
         setup, method = setups[run], expansion.runs[run].spec["method"]

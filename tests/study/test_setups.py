@@ -11,6 +11,7 @@ from nmepkg.data.splits import split
 from nmepkg.errors import UserError
 from nmepkg.study.expand import expand
 from nmepkg.study.setups import counts
+from nmepkg.study.spec import Resources
 from tests.study.samples import study
 
 CONV = (
@@ -135,6 +136,23 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         ),
         "experiments.main.measurements[0]: 'it' takes 16 examples of validation, which fill no batch of 20 of setup 'mlp'; ",
     ),
+    "GPUs that a batch cannot be shared out among": (
+        added("resources: {gpus: 3}"),
+        "setups.mlp.resources.gpus: 3 GPUs cannot share the batch of 16 evenly; choose a divisor",
+    ),
+    "no processor": (
+        added("resources: {cpus: 0}"),
+        "setups.mlp.resources.cpus: 0 is below the smallest allowed value, 1",
+    ),
+    "no memory": (
+        added("resources: {memory_gb: 0}"),
+        "setups.mlp.resources.memory_gb: 0 is not above 0; write a larger",
+    ),
+    "a need that is none": (
+        added("resources: {gpu: 1}"),
+        "setups.mlp.resources: unknown key 'gpu'; did you mean 'gpus'?",
+    ),
+    "no run a job": (added("runs_per_job: 0"), "setups.mlp.runs_per_job: 0 is below the smallest allowed value, 1"),
     "no time": (added("device_hours: 0"), "setups.mlp.device_hours: 0 is not above 0; write a larger one"),
 }
 
@@ -158,6 +176,7 @@ def test_refuses_in_one_line_with_place_and_remedy(case: str, tmp_path: Path) ->
         training("batch_norm_group: 2, accumulate: 4", *CONV, ("[sam, psam]", "[{name: sam, m: 4}]")),
         added("augmentation: {name: pad_crop_flip, padding: 7}", *CONV),
         added("augmentation: resized_crop_flip", *IMAGENET),
+        added("resources: {gpus: 16}"),
         IMAGENET,
     ],
 )
@@ -179,3 +198,11 @@ def test_an_estimate_of_time_is_no_part_of_a_run(tmp_path: Path) -> None:
     timed = study(tmp_path, *added("device_hours: 2\n    device: A100"))
     assert (timed.setups["mlp"].device_hours, timed.setups["mlp"].device) == (2.0, "A100")
     assert set(expand(timed).runs) == before
+
+
+def test_what_a_job_needs_is_no_part_of_a_run(tmp_path: Path) -> None:
+    before = set(expand(study(tmp_path)).runs)
+    asking = study(tmp_path, *added("resources: {gpus: 2, cpus: 4, memory_gb: 0.5}\n    runs_per_job: 8"))
+    assert asking.setups["mlp"].resources == Resources(gpus=2, cpus=4, memory_gb=0.5, hours=1.0)
+    assert asking.setups["mlp"].runs_per_job == 8
+    assert set(expand(asking).runs) == before

@@ -134,6 +134,12 @@ def test_images_are_generated_small_and_no_estimate_or_source_is_left(tmp_path: 
     assert study.setups["sequences"].spec["data"]["samples"] == 200
 
 
+def test_a_small_batch_is_shared_out_among_fewer_gpus(tmp_path: Path) -> None:
+    asking = "    resources: {gpus: 16, cpus: 4, hours: 24}\n    data: {name: imagenet2012"
+    resources = small(HARD.replace("    data: {name: imagenet2012", asking), tmp_path).setups["images"].resources
+    assert (resources.gpus, resources.cpus, resources.hours) == (4, 4, 0.5)
+
+
 def test_a_small_study_of_a_selection(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(HARD, encoding="utf-8")

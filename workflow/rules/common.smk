@@ -27,8 +27,38 @@ def needed_data(jobs):
     for job in jobs:
         if job.rule.name == "data":
             yield job.wildcards.data
+        elif job.rule.name == "train_together":
+            yield pack_of(job.wildcards.pack).runs[0].data_id
         elif job.rule.name in ("train", "measure"):
             yield EXPANSION.runs[job.wildcards.run].data_id
+
+
+def needs(run):
+    """What a job on a run needs of a machine."""
+    return STUDY.setups[planned(SETUP_OF, run)].resources
+
+
+def memory(resources, attempt):
+    """Megabytes. A job that failed may have run out of them: the next try has half as much again."""
+    return round(1000 * resources.memory_gb * (1 + attempt) / 2)
+
+
+def minutes(hours):
+    return max(1, round(60 * hours))
+
+
+def pack_of(id):
+    """The runs of a job that trains several. The job itself has it from the plan that was written for it."""
+    return PACKS[id] if id in PACKS else read_plan(PACKED / f"{id}.json")
+
+
+def pack_needs(id):
+    return planned(STUDY.setups, pack_of(id).setup).resources
+
+
+def result(run):
+    """What says that a run is finished: its result, or of one that is yet to be trained together with others, their job's."""
+    return f"{PACKED}/{run}.trained" if run in PACK_OF else STORE.result(run)
 
 
 def distinct(lists):
@@ -43,7 +73,7 @@ def figure_inputs(name):
         return [STORE.landscape(job.id) for _, job in EXPANSION.landscapes[figure.landscape]]
     jobs = [EXPANSION.measurements[id] for id in EXPANSION.measurements_of(figure)]
     return [
-        *(STORE.result(run) for run in EXPANSION.runs_of(figure)),
+        *(result(run) for run in EXPANSION.runs_of(figure)),
         *(STORE.measurement(job.run, job.id) for job in jobs),
     ]
 

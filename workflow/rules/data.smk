@@ -4,6 +4,8 @@ rule data:
         description=STORE.data("{data}").with_suffix(".json"),
     log:
         f"{LOGS}/data/{{data}}.log",
+    # Where Snakemake runs: a download needs a way out, which nodes of a cluster often have not.
+    localrule: True
     resources:
         source=lambda wildcards: source_argument(planned(EXPANSION.datasets, wildcards.data).spec),
     params:

@@ -25,6 +25,7 @@ for name in STUDY.figures:
             record=figure_record(Path(FIGURES), name, digest),
         log:
             f"{LOGS}/figure/{STUDY.name}/{name}.log",
+        localrule: True
         resources:
             # No parameter: the digest says what of the study the figure shows.
             overrides=arguments(OVERRIDES),

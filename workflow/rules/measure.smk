@@ -1,13 +1,17 @@
 rule measure:
     input:
-        ancient(STORE.result("{run}")),
+        lambda wildcards: ancient(result(wildcards.run)),
         lambda wildcards: ancient(STORE.data(planned(EXPANSION.runs, wildcards.run).data_id)),
     output:
         STORE.measurement("{run}", "{measurement}"),
     log:
         f"{LOGS}/measure/{{run}}/{{measurement}}.log",
-    threads: 1
+    threads: lambda wildcards: needs(wildcards.run).cpus
     resources:
+        # On one device: what is measured needs no more. It has no checkpoints, so that another try gets more time.
+        gpu=lambda wildcards: min(1, needs(wildcards.run).gpus),
+        mem_mb=lambda wildcards, attempt: memory(needs(wildcards.run), attempt),
+        runtime=lambda wildcards, attempt: minutes(2 * attempt),
         source=lambda wildcards: streamed_source(wildcards.run),
     params:
         job=lambda wildcards: job_arguments(
@@ -17,7 +21,8 @@ rule measure:
         "Measuring {wildcards.measurement} of {wildcards.run}"
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/measure.py {params.job} --run {wildcards.run} {resources.source} >{log} 2>&1"
+        "python workflow/scripts/measure.py {params.job} --run {wildcards.run} --gpus {resources.gpu} {resources.source} "
+        ">{log} 2>&1"
 
 
 rule landscape:
@@ -26,10 +31,14 @@ rule landscape:
     log:
         f"{LOGS}/landscape/{{landscape}}.log",
     threads: 1
+    resources:
+        gpu=0,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: minutes(attempt),
     params:
         job=lambda wildcards: job_arguments(wildcards.landscape, planned(LANDSCAPES, wildcards.landscape)),
     message:
         "Computing landscape {wildcards.landscape}"
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/landscape.py {params.job} >{log} 2>&1"
+        "python workflow/scripts/landscape.py {params.job} --gpus {resources.gpu} >{log} 2>&1"

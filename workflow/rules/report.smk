@@ -16,6 +16,7 @@ rule origin:
         ),
     log:
         f"{LOGS}/origin/{STUDY.name}.log",
+    localrule: True
     params:
         study=shlex.quote(str(STUDY_FILE)),
         text=STUDY_FILE.read_text(),

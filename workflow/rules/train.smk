@@ -3,20 +3,73 @@ rule train:
         # Here and in other rules: a file named by the hash of what it holds is the same however new it is.
         lambda wildcards: ancient(STORE.data(planned(EXPANSION.runs, wildcards.run).data_id)),
     output:
-        STORE.result("{run}"),
-        STORE.run("{run}") / "params.npz",
+        # What is there is left: a training that finds its result has nothing to do, and a job that was thought lost may have
+        # finished meanwhile.
+        update(STORE.result("{run}")),
+        update(STORE.run("{run}") / "params.npz"),
     log:
         f"{LOGS}/train/{{run}}.log",
-    threads: 1
+    threads: lambda wildcards: needs(wildcards.run).cpus
     resources:
+        gpu=lambda wildcards: needs(wildcards.run).gpus,
+        mem_mb=lambda wildcards, attempt: memory(needs(wildcards.run), attempt),
+        runtime=lambda wildcards: minutes(needs(wildcards.run).hours),
         # No parameter, as those say what a run is: a change would train everything again.
-        checkpoints=" ".join(f"--checkpoint-{unit} {n:g}" for unit, n in STUDY.checkpoints.items() if n is not None),
+        checkpoints=CHECKPOINTS,
         source=lambda wildcards: streamed_source(wildcards.run),
     params:
         job=lambda wildcards: job_arguments(wildcards.run, planned(EXPANSION.runs, wildcards.run)),
     message:
         "Training {wildcards.run}"
-    # NPROC is the size of XLA's thread pool: one thread a job, or parallel jobs fight for the cores.
+    # NPROC is the size of XLA's thread pool: as many threads as a job asks for, or parallel jobs fight for the cores.
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/train.py {params.job} {resources.checkpoints} {resources.source} >{log} 2>&1"
+        "python workflow/scripts/train.py {params.job} --gpus {resources.gpu} {resources.checkpoints} {resources.source} "
+        ">{log} 2>&1"
+
+
+# The same for several runs in one job, `runs_per_job` of a setup. Their results are no outputs of it: Snakemake deletes those
+# of a job that fails, and one run that fails is no reason to lose the others.
+rule train_together:
+    input:
+        lambda wildcards: ancient(STORE.data(pack_of(wildcards.pack).runs[0].data_id)),
+    output:
+        temp(touch(f"{PACKED}/{{pack}}.done")),
+    log:
+        f"{LOGS}/train_together/{{pack}}.log",
+    threads: lambda wildcards: pack_needs(wildcards.pack).cpus
+    resources:
+        gpu=lambda wildcards: pack_needs(wildcards.pack).gpus,
+        mem_mb=lambda wildcards, attempt: memory(pack_needs(wildcards.pack), attempt),
+        runtime=lambda wildcards: minutes(pack_needs(wildcards.pack).hours * len(pack_of(wildcards.pack).runs)),
+        checkpoints=CHECKPOINTS,
+        source=lambda wildcards: streamed_source(pack_of(wildcards.pack).runs[0].id),
+    params:
+        plan=f"{PACKED}/{{pack}}.json",
+        store=shlex.quote(STUDY.store),
+        logs=shlex.quote(f"{LOGS}/train"),
+    message:
+        "Several trainings: {wildcards.pack}"
+    shell:
+        "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
+        "python workflow/scripts/train_together.py --plan {params.plan} --store {params.store} --logs {params.logs} "
+        "--gpus {resources.gpu} {resources.checkpoints} {resources.source} >{log} 2>&1"
+
+
+# Whether one of them is there; if not, its log says why.
+rule trained:
+    input:
+        lambda wildcards: f"{PACKED}/{PACK_OF[wildcards.run].id}.done",
+    output:
+        temp(touch(f"{PACKED}/{{run}}.trained")),
+    log:
+        f"{LOGS}/trained/{{run}}.log",
+    retries: 0
+    localrule: True
+    params:
+        result=lambda wildcards: shlex.quote(str(STORE.result(wildcards.run))),
+        log=lambda wildcards: shlex.quote(f"{LOGS}/train/{wildcards.run}.log"),
+    message:
+        "Trained: {wildcards.run}"
+    shell:
+        "test -e {params.result} || {{ cat {params.log} >{log} 2>&1; exit 1; }}"

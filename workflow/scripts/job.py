@@ -19,6 +19,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--id", required=True, help="id of what is computed, which names its file or folder")
     parser.add_argument("--spec", required=True, type=json.loads, help="its canonical spec, as JSON")
     parser.add_argument("--code", required=True, help="hash of the code that the id was made with")
+    parser.add_argument("--gpus", type=int, default=0, help="number of GPUs that it is computed on; 0: on the CPU")
     parser.add_argument("--store", required=True, type=lambda path: Store(Path(path)), help="folder of all results")
     return parser
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import job
 
+from nmepkg import gpus
 from nmepkg.study.verify import planned_landscape
 
 
@@ -11,9 +12,11 @@ def main() -> None:
     arguments = job.parser(__doc__).parse_args()
     with job.one_line_errors(arguments.id):
         planned = planned_landscape(arguments.id, arguments.spec, arguments.code)
+        gpus.claim(arguments.gpus)
 
         from nmepkg.landscape.run import run  # after the arguments: it takes a second
 
+        gpus.check(arguments.gpus)
         planned.load()
         planned.describe(arguments.store)
         run(

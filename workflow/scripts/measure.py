@@ -6,7 +6,7 @@ from pathlib import Path
 
 import job
 
-from nmepkg import records
+from nmepkg import gpus, records
 from nmepkg.storage import RESULT
 from nmepkg.study.identity import data_id
 from nmepkg.study.verify import planned_measurement
@@ -21,9 +21,11 @@ def main() -> None:
         store = arguments.store
         result = records.read(store.result(arguments.run), RESULT, {"run": arguments.run})
         planned = planned_measurement(arguments.id, arguments.spec, arguments.code, arguments.run, result["spec"])
+        gpus.claim(arguments.gpus)
 
         from nmepkg.measurement.run import run  # after the arguments: it takes a second
 
+        gpus.check(arguments.gpus)
         planned.load()
         planned.describe(store)
         run(

@@ -6,53 +6,110 @@ exit with code 75, upon which Snakemake, with ``retries``, starts it again.
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import job
 
+from nmepkg import gpus
+from nmepkg.storage import Store
 from nmepkg.study.identity import data_id
+from nmepkg.study.spec import Spec
 from nmepkg.study.verify import planned_run
+
+STOPPED = 75  # EX_TEMPFAIL
 
 
 def main() -> None:
     parser = job.parser(__doc__)
+    add_options(parser)
+    arguments = parser.parse_args()
+    received = stop_signals()
+    with job.one_line_errors(arguments.id):
+        if not gpus.claim(arguments.gpus, stopping=lambda: bool(received)):
+            sys.exit(STOPPED)
+        whole = train(
+            arguments.store,
+            arguments.id,
+            arguments.spec,
+            arguments.code,
+            arguments,
+            stopping=lambda: bool(received),
+            cache=arguments.store.compiled,
+        )
+    if not whole:
+        print(f"{arguments.id}: stopped by {signal.Signals(received[0]).name}, to go on later", file=sys.stderr)
+        from nmepkg.training import devices
+
+        devices.leave(STOPPED)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what a training may be told, besides what it is."""
     parser.add_argument("--checkpoint-seconds", type=float, help="seconds between checkpoints")
     parser.add_argument("--checkpoint-epochs", type=int, help="epochs between checkpoints")
     parser.add_argument("--source", type=Path, help="folder of data that are streamed")
-    arguments = parser.parse_args()
+
+
+def stop_signals() -> list[int]:
+    """The signals that ask to stop, as they come."""
     received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         signal.signal(number, lambda number, frame: received.append(number))
+    return received
 
-    with job.one_line_errors(arguments.id):
-        spec, store = arguments.spec, arguments.store
-        planned = planned_run(arguments.id, spec, arguments.code)
 
-        from nmepkg.training import devices
-        from nmepkg.training.checkpoint import Interval, StoppedError  # after the arguments: they take a second
-        from nmepkg.training.run import run
+def train(
+    store: Store,
+    id: str,
+    spec: Spec,
+    code: str,
+    options: argparse.Namespace,
+    *,
+    stopping: Callable[[], bool],
+    cache: Path | None,
+) -> bool:
+    """Trains a run as it was planned.
 
-        devices.join()
-        planned.load()
-        planned.describe(store)
-        try:
-            run(
-                spec,
-                store.data(data_id(spec["data"])),
-                store.run(arguments.id),
-                name=arguments.id,
-                code=arguments.code,
-                source=arguments.source,
-                cache=store.compiled,
-                interval=Interval(arguments.checkpoint_seconds, arguments.checkpoint_epochs),
-                stopping=lambda: bool(received),
-                verify=planned.check_imports,
-            )
-        except StoppedError:
-            print(f"{arguments.id}: stopped by {signal.Signals(received[0]).name}, to go on later", file=sys.stderr)
-            devices.leave(75)  # EX_TEMPFAIL
+    Args:
+      options: of :func:`add_options`, and ``gpus``.
+      cache: of compiled programs; None: it is open already.
+
+    Returns:
+      Whether it came to its end; if not, ``stopping`` said so.
+
+    Raises:
+      UserError: study or code changed since, or what :func:`nmepkg.training.run.run` refuses.
+    """
+    planned = planned_run(id, spec, code)
+
+    from nmepkg.training import devices
+    from nmepkg.training.checkpoint import Interval, StoppedError  # after the arguments: they take a second
+    from nmepkg.training.run import run
+
+    devices.join()
+    gpus.check(options.gpus)
+    planned.load()
+    planned.describe(store)
+    try:
+        run(
+            spec,
+            store.data(data_id(spec["data"])),
+            store.run(id),
+            name=id,
+            code=code,
+            source=options.source,
+            cache=cache,
+            interval=Interval(options.checkpoint_seconds, options.checkpoint_epochs),
+            stopping=stopping,
+            verify=planned.check_imports,
+        )
+    except StoppedError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""Runs that one job trains, where a setup has many a job: a cluster's queue takes longer than a small training does."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nmepkg.files import written_whole
+from nmepkg.study.identity import digest, to_json
+from nmepkg.study.spec import Expansion, Run, Spec, Study
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Runs of one setup that are trained in one job, one after another in one process.
+
+    It is no part of what a run is: a run trained alone or in another pack is the same to the bit.
+
+    Attributes:
+      setup: of all of them.
+      runs: in order, those of the same code that share a compiled step beside each other.
+    """
+
+    id: str
+    setup: str
+    runs: tuple[Run, ...]
+
+
+def packs(study: Study, expansion: Expansion, finished: Callable[[str], bool]) -> dict[str, Pack]:
+    """Id -> pack, of runs that are not there yet and whose setup has several ``runs_per_job``.
+
+    Args:
+      finished: of a run's id; a finished one is in no pack, so that whatever joins it later changes nothing of its own.
+    """
+    found: dict[str, Pack] = {}
+    by_setup: dict[str, list[Run]] = {}
+    for id, setup in expansion.setup_of().items():
+        if study.setups[setup].runs_per_job > 1 and not finished(id):
+            by_setup.setdefault(setup, []).append(expansion.runs[id])
+    for setup, runs in by_setup.items():
+        alike: dict[str, list[Run]] = {}
+        for run in runs:
+            alike.setdefault(_shape(run.spec), []).append(run)
+        ordered = itertools.chain.from_iterable(alike.values())
+        while members := tuple(itertools.islice(ordered, study.setups[setup].runs_per_job)):
+            id = f"{setup}-{len(members)}-{digest([run.id for run in members])}"
+            found[id] = Pack(id, setup, members)
+    return found
+
+
+def write_plan(pack: Pack, needed: Iterable[str], path: Path) -> None:
+    """Leaves word for a job of the runs of a pack that are needed, as the study may have changed when it starts."""
+    runs = [vars(run) for run in pack.runs if run.id in set(needed)]
+    with written_whole(path) as file:
+        file.write(json.dumps({"setup": pack.setup, "runs": runs}, indent=1).encode())
+
+
+def read_plan(path: Path) -> Pack:
+    """What :func:`write_plan` wrote.
+
+    Raises:
+      FileNotFoundError: there is none.
+    """
+    content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return Pack(path.stem, content["setup"], tuple(Run(**run) for run in content["runs"]))
+
+
+def _shape(spec: Spec) -> str:
+    """What runs of one setup that share a compiled step have in common; strength, β and seed are traced."""
+    method = {key: value for key, value in spec["method"].items() if key != "strength"}
+    activation = {key: value for key, value in spec["activation"].items() if key != "beta"}
+    return to_json([method, activation])

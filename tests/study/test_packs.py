@@ -1,0 +1,87 @@
+"""Which runs are trained in one job."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from nmepkg.study.expand import expand
+from nmepkg.study.packs import Pack, packs, read_plan, write_plan
+from nmepkg.study.spec import Expansion, Study
+from tests.study.samples import study
+
+PACKED = (
+    "    training: {epochs: 1, batch_size: 16}\n",
+    "    training: {epochs: 1, batch_size: 16}\n    runs_per_job: 5\n",
+)
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> tuple[Study, Expansion]:
+    made = study(tmp_path, PACKED)
+    return made, expand(made)
+
+
+def none(run: str) -> bool:
+    return False
+
+
+def test_every_missing_run_is_in_one_full_pack(packed: tuple[Study, Expansion]) -> None:
+    found = packs(*packed, none)
+    members = [run.id for pack in found.values() for run in pack.runs]
+    assert sorted(members) == sorted(packed[1].runs)
+    assert [len(pack.runs) for pack in found.values()] == [5, 5, 2]  # of 12 runs
+    assert all(id == pack.id and pack.setup == "mlp" for id, pack in found.items())
+
+
+def test_runs_of_one_compiled_step_are_neighbours(packed: tuple[Study, Expansion]) -> None:
+    runs = [run for pack in packs(*packed, none).values() for run in pack.runs]
+    shapes = [key for key, _ in itertools.groupby((run.spec["method"]["name"], run.spec["activation"]) for run in runs)]
+    assert len(shapes) == 6  # SGD, SAM and PSAM, with two activations each: none of them in two places
+    assert len([code for code, _ in itertools.groupby(run.code for run in runs)]) == len({run.code for run in runs})
+
+
+def test_finished_runs_are_in_no_pack(packed: tuple[Study, Expansion]) -> None:
+    finished = set(list(packed[1].runs)[::2])
+    found = packs(*packed, finished.__contains__)
+    assert {run.id for pack in found.values() for run in pack.runs} == set(packed[1].runs) - finished
+    assert packs(*packed, lambda run: True) == {}
+
+
+def test_one_run_a_job_is_no_pack(tmp_path: Path) -> None:
+    made = study(tmp_path)
+    assert packs(made, expand(made), none) == {}
+
+
+def test_a_pack_is_named_by_its_runs(packed: tuple[Study, Expansion]) -> None:
+    assert list(packs(*packed, none)) == list(packs(*packed, none))
+    first = next(iter(packs(*packed, none).values()))
+    assert first.id not in packs(*packed, lambda run: run == first.runs[0].id)
+
+
+def test_setups_are_not_mixed(tmp_path: Path) -> None:
+    two = (
+        ("experiments:\n", "  other:\n    data: {name: mnist1d, samples: 200}\n"
+         "    model: {name: mlp, width: 8, depth: 1}\n    optimizer: {learning_rate: 0.1}\n"
+         "    training: {epochs: 1, batch_size: 16}\n    runs_per_job: 100\nexperiments:\n"),
+        ("setups: [mlp]", "setups: [mlp, other]"),
+        ("lines: method", "lines: method, rows: setup"),
+    )  # fmt: skip
+    made = study(tmp_path, PACKED, *two)
+    found = packs(made, expand(made), none).values()
+    assert {(pack.setup, run.spec["model"]["width"]) for pack in found for run in pack.runs} == {
+        ("mlp", 4),
+        ("other", 8),
+    }
+    assert [len(pack.runs) for pack in found] == [5, 5, 2, 12]
+
+
+def test_a_plan_has_the_runs_that_are_needed(packed: tuple[Study, Expansion], tmp_path: Path) -> None:
+    pack = next(iter(packs(*packed, none).values()))
+    path = tmp_path / f"{pack.id}.json"
+    write_plan(pack, [pack.runs[3].id, pack.runs[1].id, "another"], path)
+    assert read_plan(path) == Pack(pack.id, "mlp", (pack.runs[1], pack.runs[3]))
+    with pytest.raises(FileNotFoundError):
+        read_plan(tmp_path / "none.json")

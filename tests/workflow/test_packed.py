@@ -1,0 +1,124 @@
+"""Several runs in one job: each is what it would be alone, and fails alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from nmepkg.study.expand import expand
+from nmepkg.study.load import load
+from tests.workflow.kills import results
+from tests.workflow.project import Project
+
+ALONE = """\
+version: 1
+name: packed
+checkpoints: {seconds: 0.05}
+setups:
+  mlp:
+    data: {name: mnist1d, samples: 400}
+    model: {name: mlp, width: 16, depth: 1}
+    optimizer: {learning_rate: 0.05}
+    training: {epochs: 60, batch_size: 16, evaluate_every: 60}
+measurements:
+  step: {kind: alignment, at: [final], examples: 64}
+experiments:
+  main: {setups: [mlp], methods: [sam], activations: [relu], rho: [0, 0.1], seeds: [0, 1], measurements: [step]}
+figures:
+  curve: {experiments: [main], x: rho}
+  step: {experiments: [main], measurement: step, x: rho, y: norm_H}
+"""
+PACKED = ALONE.replace("evaluate_every: 60}\n", "evaluate_every: 60}\n    runs_per_job: 8\n")
+
+
+def runs(project: Project) -> dict[tuple[str, int], str]:
+    """(method, seed) -> id."""
+    found = expand(load(project.folder / "study.yaml")).runs.values()
+    return {(run.spec["method"]["name"], run.spec["seed"]): run.id for run in found}
+
+
+def trained(output: str) -> list[str]:
+    return re.findall(r"Job \d+: Trained: (\S+)", output)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes | dict[str, object]]:
+    project = Project(tmp_path_factory.mktemp("alone"))
+    project.write("study.yaml", ALONE)
+    done = project.snakemake("all")
+    assert done.returncode == 0, done.stdout
+    return results(project)
+
+
+def test_one_that_fails_and_one_that_kills_its_process_fail_alone(
+    alone: dict[str, bytes | dict[str, object]], tmp_path: Path
+) -> None:
+    project = Project(tmp_path)
+    project.write("study.yaml", PACKED)
+    ids = runs(project)
+    begin = "    planned = planned_run(id, spec, code)\n"
+    full = f"    if id == {ids['sgd', 0]!r}:\n        raise OSError(28, 'No space left on device')\n"
+    lethal = f"    if id == {ids['sam', 0]!r}:\n        signal.raise_signal(signal.SIGKILL)\n"
+    project.edit("workflow/scripts/train.py", begin, begin + full + lethal)
+    done = project.snakemake("all")
+    assert done.returncode != 0
+    assert done.stdout.count("Several trainings: ") == 1
+    assert sorted(trained(done.stdout)) == sorted(ids.values())
+    whole = {path.parent.name for path in (project.folder / "results" / "runs").glob("*/result.json")}
+    assert whole == {ids["sgd", 1], ids["sam", 1]}
+    assert len(list((project.folder / "results" / "measurements").glob("*/*"))) == 2, "what is there is used"
+    assert "No space left on device; mend that" in done.stdout, "the log of the one that failed is shown"
+    assert not (project.folder / "results/figures/packed/curve.svg").exists()
+
+    project.edit("workflow/scripts/train.py", full + lethal, "")
+    done = project.snakemake("all")
+    assert done.returncode == 0, done.stdout
+    assert sorted(trained(done.stdout)) == sorted([ids["sgd", 0], ids["sam", 0]])
+    assert results(project) == alone
+    assert "Nothing to be done" in project.snakemake("all").stdout
+
+    project.edit("study.yaml", "seeds: [0, 1]", "seeds: [0, 1, 2]")
+    project.edit("study.yaml", "runs_per_job: 8", "runs_per_job: 2")
+    planned = project.snakemake("-n", "curve").stdout
+    assert sorted(trained(planned)) == sorted(runs(project)[method, 2] for method in ("sgd", "sam"))
+    assert "Job" in planned
+    assert "Training " not in planned
+
+
+def test_a_job_that_is_stopped_goes_on(alone: dict[str, bytes | dict[str, object]], tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("study.yaml", PACKED.replace("epochs: 60", "epochs: 600").replace("every: 60", "every: 600"))
+    log = project.folder / "output.txt"
+    with log.open("wb") as output:
+        workflow = subprocess.Popen(
+            project.command("measurements"), cwd=project.folder, env=project.environment, stdout=output, stderr=output
+        )
+    logs = project.folder / "results" / "logs" / "train"
+    deadline = time.monotonic() + 60
+    while not list(project.folder.glob("results/runs/*/checkpoint.npz")):
+        assert workflow.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    os.kill(_process(project), signal.SIGTERM)
+    assert workflow.wait(timeout=120) == 0, log.read_text()
+    assert "75" in log.read_text()
+    assert any("continues after step" in path.read_text() for path in logs.glob("*.log"))
+
+
+def _process(project: Project) -> int:
+    """The job's first process."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes().split(b"\0")
+            if b"workflow/scripts/train_together.py" in command and os.readlink(entry / "cwd") == str(project.folder):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return min(found)

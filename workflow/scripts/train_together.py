@@ -1,0 +1,129 @@
+"""Trains several runs in one process, one after another: JAX starts once, and what one run compiled the next one has.
+
+Each run is what it would be alone: its own result, log and failure. One that fails, or takes its process with it, leaves the
+others alone: they go on, in a fresh process if need be. Stopped by a signal, it exits with code 75, as ``train.py`` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import job
+from train import STOPPED, add_options, stop_signals, train
+
+from nmepkg import gpus
+from nmepkg.storage import Store
+from nmepkg.study.packs import read_plan
+from nmepkg.study.spec import Run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plan", type=Path, required=True, help="what nmepkg.study.packs wrote of the runs")
+    parser.add_argument("--store", type=Path, required=True, help="folder of all results")
+    parser.add_argument("--logs", type=Path, required=True, help="folder of the runs' logs")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs that the runs use, one after another")
+    add_options(parser)
+    options = parser.parse_args()
+    received = stop_signals()
+    with job.one_line_errors(options.plan.stem):
+        if not gpus.claim(options.gpus, stopping=lambda: bool(received)):
+            sys.exit(STOPPED)
+        failed, whole = _train(list(read_plan(options.plan).runs), options, received)
+    print(f"{len(failed)} failed{': ' if failed else ''}{', '.join(failed)}", flush=True)
+    if not whole:
+        sys.exit(STOPPED)
+
+
+def _train(runs: list[Run], options: argparse.Namespace, received: list[int]) -> tuple[list[str], bool]:
+    """Trains runs in worker processes: those of the same code share one, until it dies.
+
+    Of other code it could not be told any more whether a run imports what its hash does not know.
+
+    Returns:
+      Ids of those that failed, and whether all came to an end.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    failed: list[str] = []
+    while runs and not received:
+        reader, writer = spawn.Pipe(duplex=False)
+        alike = list(itertools.takewhile(lambda run: run.code == runs[0].code, runs))
+        left = len(runs) - len(alike)
+        worker = spawn.Process(target=_work, args=(alike, options, writer))
+        worker.start()
+        writer.close()
+        told = False
+        while worker.is_alive() or reader.poll():
+            if received and not told and worker.is_alive():
+                worker.terminate()  # SIGTERM: it writes a checkpoint
+                told = True
+            try:
+                if not reader.poll(0.2):
+                    continue
+                outcome, seconds = reader.recv()
+            except EOFError:
+                break
+            if outcome == "stopped":
+                worker.join()
+                return failed, False
+            run = runs.pop(0)
+            print(f"{run.id}: {outcome} after {seconds:.1f} s", flush=True)
+            failed += [run.id] if outcome == "failed" else []
+        worker.join()
+        if len(runs) > left and not received:
+            died = runs.pop(0)
+            print(f"{died.id}: failed, its process ended with code {worker.exitcode}", flush=True)
+            failed.append(died.id)
+    return failed, not runs
+
+
+def _work(runs: list[Run], options: argparse.Namespace, writer: Connection) -> None:
+    """In a process of its own: trains runs in order and tells of each how it ended and after how many seconds."""
+    received, store = stop_signals(), Store(options.store)
+    from nmepkg.training import compilation
+
+    with compilation.cache(store.compiled):
+        for run in runs:
+            _log_to(options.logs / f"{run.id}.log")
+            began = time.monotonic()
+            try:
+                with job.one_line_errors(run.id):
+                    whole = train(
+                        store, run.id, run.spec, run.code, options, stopping=lambda: bool(received), cache=None
+                    )
+                outcome = "finished" if whole else "stopped"
+            except SystemExit:  # it has said why
+                outcome = "failed"
+            except Exception:
+                traceback.print_exc()
+                outcome = "died"
+            if outcome == "stopped":
+                print(f"{run.id}: stopped by {signal.Signals(received[0]).name}, to go on later", file=sys.stderr)
+            if outcome == "died":
+                sys.exit(1)  # who knows in what state the device is; the next run gets another process
+            writer.send((outcome, time.monotonic() - began))
+            if outcome == "stopped":
+                return
+
+
+def _log_to(path: Path) -> None:
+    """Sends all that this process prints, its libraries too, to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+
+
+if __name__ == "__main__":
+    main()
