@@ -17,6 +17,7 @@ from nmepkg.study.overrides import arguments, from_config
 from nmepkg.study.packs import packs, read_plan, write_plan
 from nmepkg.study.packs import packs, read_plan, write_plan
 from nmepkg.study.registration import register
+from nmepkg.study.site import refuse_too_long
 from nmepkg.study.sources import missing, source_of, wanted
 
 # Snakemake makes a great many objects for a great many jobs, and Python would look again and again for garbage among them.
@@ -115,6 +116,7 @@ onstart:
         trained = {job.wildcards.run for job in workflow.dag.needrun_jobs() if job.rule.name == "trained"}
         for pack in {PACK_OF[run].id: PACK_OF[run] for run in trained}.values():
             write_plan(pack, trained, PACKED / f"{pack.id}.json")
+        check_cluster(workflow.dag.needrun_jobs())
         register(STUDY, EXPANSION)
     except UserError as error:
         print(error, file=sys.stderr)

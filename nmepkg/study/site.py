@@ -1,7 +1,11 @@
-"""What a cluster's own settings may say; they are read by the profile in ``profiles/slurm``."""
+"""A cluster with Slurm: what its own settings may say, which the profile in ``profiles/slurm`` reads, and what it allows."""
 
 from __future__ import annotations
 
+import math
+import subprocess
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +45,6 @@ _SITE = {
         "partitions": {"type": "object", "minProperties": 1, "additionalProperties": _PARTITION},
         "jobs": {"type": "integer", "minimum": 1},
         "retries": {"type": "integer", "minimum": 0},
-        "status_command": {"enum": ["squeue", "sacct"]},
     },
     "additionalProperties": False,
 }
@@ -51,8 +54,11 @@ def read_site(path: str | Path) -> dict[str, Any]:
     """The settings of a site; none where there is no file.
 
     Raises:
-      UserError: it is not YAML, has an unknown key or a wrong value; one line with file, key and remedy.
+      UserError: it is not YAML, has an unknown key or a wrong value, or Snakemake cannot submit to Slurm; one line with the
+        remedy.
     """
+    if find_spec("snakemake_executor_plugin_slurm") is None:
+        raise UserError("Snakemake cannot submit to Slurm yet; run: python -m pip install --editable '.[slurm]'")
     path = Path(path)
     if not path.exists():
         return {}
@@ -60,3 +66,42 @@ def read_site(path: str | Path) -> dict[str, Any]:
         return check(read(path), _SITE)
     except StudyError as problem:
         raise UserError(f"{path}: {problem}") from None
+
+
+def refuse_too_long(minutes: Mapping[str, int]) -> None:
+    """Refuses jobs that no partition gives the time for: Slurm may take them all the same, and they would wait for ever.
+
+    Args:
+      minutes: that jobs ask for, by rule.
+
+    Raises:
+      UserError: names the rule, the time, what is allowed, and the remedy.
+    """
+    limits = _limits()
+    longest = max(limits, key=lambda partition: limits[partition], default=None)
+    for rule, asked in minutes.items():
+        if longest is not None and asked > limits[longest]:
+            raise UserError(
+                f"{rule}: asks for {asked} minutes, and the longest partition, {longest}, allows {limits[longest]:g}; lower "
+                "resources.hours or runs_per_job of its setup (a training that takes longer goes on in the next job)"
+            )
+
+
+def _limits() -> dict[str, float]:
+    """Partition -> minutes that it gives a job at most; nothing where Slurm does not say."""
+    try:
+        command = ["sinfo", "--noheader", "--format=%R %l"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {name: _minutes(limit) for name, limit in (line.split() for line in answer.splitlines())}
+
+
+def _minutes(limit: str) -> float:
+    """Of ``days-hours:minutes:seconds``, from the left as much as there is need for, and ``infinite``."""
+    days, _, time = limit.rpartition("-")
+    parts = time.split(":")
+    if not all(part.isdigit() for part in (days or "0", *parts)):
+        return math.inf
+    hours, minutes, seconds = (int(part) for part in ["0", "0", *parts][-3:])
+    return 1440 * int(days or 0) + 60 * hours + minutes + seconds / 60

@@ -10,16 +10,17 @@ import pytest
 from snakemake.profiles import ProfileConfigFileParser
 
 from nmepkg.errors import UserError
-from nmepkg.study.site import read_site
+from nmepkg.study import site
+from nmepkg.study.site import read_site, refuse_too_long
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def profile(folder: Path, site: str | None, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def profile(folder: Path, text: str | None, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The profile's options, as Snakemake reads them in a folder with such a site file."""
     (folder / "profiles" / "slurm").mkdir(parents=True)
-    if site is not None:
-        (folder / "profiles" / "slurm" / "site.yaml").write_text(site, encoding="utf-8")
+    if text is not None:
+        (folder / "profiles" / "slurm" / "site.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", os.environ["PATH"])  # which the profile prepends to
     with (ROOT / "profiles" / "slurm" / "config.yaml").open(encoding="utf-8") as file:
@@ -32,7 +33,6 @@ def test_the_example_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         text.replace("\n# qos:", "\nqos:").replace("\n# constraint:", "\nconstraint:").replace("\n# extra:", "\nextra:")
     )
     whole = whole.replace("\n# jobs: 500", "\njobs: 7").replace("\n# retries: 3", "\nretries: 1")
-    whole = whole.replace("\n# status_command:", "\nstatus_command:")
     found = profile(tmp_path, whole, monkeypatch)
     assert found["default-resources"][2:] == [
         "slurm_account='my_project'",
@@ -42,13 +42,13 @@ def test_the_example_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     ]
     assert found["slurm-partition-config"] == "profiles/slurm/site.yaml"
     assert found["set-resources"] == [f"{rule}:gpu_model='a100'" for rule in ("train", "train_together", "measure")]
-    assert (found["jobs"], found["retries"], found["slurm-status-command"]) == ("7", "1", "sacct")
+    assert (found["jobs"], found["retries"]) == ("7", "1")
 
 
 def test_a_site_may_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = profile(tmp_path, None, monkeypatch)
     assert found["configfile"] == ["config/paper.yaml"]
-    assert (found["jobs"], found["retries"], found["slurm-status-command"]) == ("500", "3", "squeue")
+    assert (found["jobs"], found["retries"]) == ("500", "3")
     assert found["default-resources"] == ["mem_mb=2000", "runtime=30"]
     assert "slurm-partition-config" not in found
     assert "set-resources" not in found
@@ -68,7 +68,6 @@ def test_the_profile_puts_its_commands_first(tmp_path: Path, monkeypatch: pytest
         ("partitions: {}", "partitions: is empty; name at least one"),
         ("gpu_model: a100:1", "gpu_model: 'a100:1' is not a name"),
         ("jobs: 0", "jobs: 0 is below the smallest allowed value, 1"),
-        ("status_command: qstat", "status_command: unknown value 'qstat'; did you mean 'sacct'?"),
         ("account: [", ""),
     ],
 )
@@ -79,3 +78,32 @@ def test_refuses_in_one_line(text: str, message: str, tmp_path: Path) -> None:
         read_site(path)
     assert str(caught.value).startswith(f"{path}: {message}" if message else str(path))
     assert "\n" not in str(caught.value)
+
+
+def test_says_how_to_install_what_submits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"python -m pip install --editable '\.\[slurm\]'"):
+        read_site(tmp_path / "site.yaml")
+
+
+@pytest.fixture
+def sinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    command = tmp_path / "sinfo"
+    command.write_text("#!/bin/sh\nprintf 'short 30:00\\nlong 1-12:30:00\\n'\n", encoding="utf-8")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    return command
+
+
+def test_refuses_what_no_partition_gives_the_time_for(sinfo: Path) -> None:
+    refuse_too_long({"train": 36 * 60 + 30, "measure": 1})
+    with pytest.raises(
+        UserError, match=r"^train: asks for 2191 minutes, and the longest partition, long, allows 2190; lower"
+    ):
+        refuse_too_long({"measure": 1, "train": 2191})
+
+
+@pytest.mark.parametrize("answer", ["echo any infinite", "exit 1", "true"])
+def test_allows_what_slurm_does_not_forbid(answer: str, sinfo: Path) -> None:
+    sinfo.write_text(f"#!/bin/sh\n{answer}\n", encoding="utf-8")
+    refuse_too_long({"train": 10**6})

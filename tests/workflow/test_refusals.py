@@ -362,7 +362,7 @@ def test_a_folder_is_no_study(project: Project) -> None:
     [
         ["--config", "study=study.yaml", "epochs=3"],
         ["--config", "study=3"],
-        ["--configfile", "study.yaml", "profiles/local/config.yaml"],
+        ["--configfile", "profiles/local/config.yaml", "profiles/local/config.yaml"],
         ["--config", "study=study.yaml", "smoke=true", "epochs=3"],
     ],
     ids=["an unknown option", "a number", "two studies", "an unknown option beside a known one"],

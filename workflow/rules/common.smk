@@ -61,6 +61,13 @@ def result(run):
     return f"{PACKED}/{run}.trained" if run in PACK_OF else STORE.result(run)
 
 
+def check_cluster(jobs):
+    """What of the jobs of a cluster is certain to fail is said before any is submitted."""
+    if workflow.executor_plugin.name == "slurm":
+        minutes = [(job.resources.runtime, job.rule.name) for job in jobs if not (job.is_local or job.is_norun)]
+        refuse_too_long({rule: asked for asked, rule in sorted(minutes)})
+
+
 def distinct(lists):
     """Files, each once: every mention of one takes Snakemake's time."""
     return list(dict.fromkeys(str(file) for files in lists for file in files))

@@ -11,7 +11,7 @@ rule measure:
         # On one device: what is measured needs no more. It has no checkpoints, so that another try gets more time.
         gpu=lambda wildcards: min(1, needs(wildcards.run).gpus),
         mem_mb=lambda wildcards, attempt: memory(needs(wildcards.run), attempt),
-        runtime=lambda wildcards, attempt: minutes(2 * attempt),
+        runtime=lambda wildcards, attempt: minutes(attempt * min(2, needs(wildcards.run).hours)),
         source=lambda wildcards: streamed_source(wildcards.run),
     params:
         job=lambda wildcards: job_arguments(
