@@ -75,9 +75,12 @@ except UserError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
 
-# Jobs find the Python that runs Snakemake, activated or not. In the container, whose recipe is in containers/, that folder
-# does not exist and its own Python serves.
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# Jobs find the Python that runs Snakemake, activated or not. In the container, whose recipe is in containers/, its own serves,
+# though that folder may be there too.
+shell.prefix(
+    '[ -n "${{APPTAINER_CONTAINER:-}}${{SINGULARITY_CONTAINER:-}}" ] || '
+    + f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
+)
 
 
 container: "nmepkg.sif"

@@ -20,7 +20,6 @@ from nmepkg.study.spec import Spec
 
 # Modules that jobs import and that decide no number: they call, record and report. Nothing else may be outside the hash.
 _OUTSIDE = {f"nmepkg.{name}" for name in EXCLUDED} | {
-    "nmepkg.gpus",
     "nmepkg.storage",
     "nmepkg.study",
     "nmepkg.training",

@@ -30,6 +30,7 @@ def main() -> None:
     received = stop_signals()
     with job.one_line_errors(arguments.id):
         if not gpus.claim(arguments.gpus, stopping=lambda: bool(received)):
+            print(f"{arguments.id}: stopped while it waited for a GPU", file=sys.stderr)
             sys.exit(STOPPED)
         whole = train(
             arguments.store,

@@ -37,6 +37,7 @@ def main() -> None:
     received = stop_signals()
     with job.one_line_errors(options.plan.stem):
         if not gpus.claim(options.gpus, stopping=lambda: bool(received)):
+            print("stopped while it waited for a GPU", file=sys.stderr)
             sys.exit(STOPPED)
         failed, whole = _train(list(read_plan(options.plan).runs), options, received)
     print(f"{len(failed)} failed{': ' if failed else ''}{', '.join(failed)}", flush=True)
