@@ -7,7 +7,7 @@ CORES ?= all
 REPORT ?= results/report.html
 KILLS ?= 50
 
-.PHONY: figures report test soak smoke test-peers benchmark-peers lint format benchmark lock clean
+.PHONY: figures report test test-slurm soak smoke test-peers benchmark-peers lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
@@ -20,6 +20,11 @@ report: $(VENV)/figures.stamp
 # A file is tested in one process, for its fixtures' sake; the slowest files first, so that all processes end together.
 test: lint
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder tests/workflow tests/training tests
+
+# The profile for clusters on a real Slurm, started for each test in namespaces: needs root, and Debian's slurmctld, slurmd,
+# slurm-client, munge and iproute2. Most of the time is spent waiting, and more processes than cores do no harm.
+test-slurm: $(VENV)/dev.stamp
+	$(BIN)/pytest -m slurm -n 3 tests/slurm
 
 # Kills a small study fifty times at random moments and compares its results with those of one left alone.
 soak: $(VENV)/dev.stamp
@@ -58,9 +63,10 @@ benchmark: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/workflow.py
 
-# Needs uv. The lock serves every Python from 3.11 on: versions that differ carry a marker.
+# Needs uv. The lock serves every Python from 3.11 on: versions that differ carry a marker. What it has stays as it is where that
+# still fits; delete it first for the newest of all.
 lock:
-	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-index-url --quiet \
+	uv pip compile --universal --python-version 3.11 --extra dev --extra cuda --extra cuda13 --no-emit-index-url --quiet \
 		--output-file requirements.lock pyproject.toml
 
 # Results stay: they are what `make figures` would not compute again.
