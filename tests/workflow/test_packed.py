@@ -74,6 +74,8 @@ def test_one_that_fails_and_one_that_kills_its_process_fail_alone(
     assert whole == {ids["sgd", 1]}
     assert len(list((project.folder / "results").glob("measurements/*/*"))) == 1, "what is there is used"
     assert "No space left on device; mend that" in done.stdout, "the log of the one that failed is shown"
+    (log,) = (project.folder / "results" / "logs" / "train_together").glob("*.log")
+    assert [log.read_text().count(f"{ids[who]}: failed") for who in (("sgd", 0), ("sam", 0))] == [2, 2], "tried twice"
     assert not (project.folder / "results/figures/packed/curve.svg").exists()
 
     project.edit("workflow/scripts/train.py", full + lethal, "")

@@ -1,7 +1,7 @@
 """Trains several runs in one process, one after another: JAX starts once, and what one run compiled the next one has.
 
 Each run is what it would be alone: its own result, log and failure. One that fails, or takes its process with it, leaves the
-others alone: they go on, in a fresh process if need be. Stopped by a signal, it exits with code 75, as ``train.py`` does.
+others alone: they go on, in a fresh process if need be, and it gets another try at the end. Stopped by a signal, it exits with code 75, as ``train.py`` does.
 """
 
 from __future__ import annotations
@@ -40,21 +40,23 @@ def main() -> None:
             print("stopped while it waited for a GPU", file=sys.stderr)
             sys.exit(STOPPED)
         failed, whole = _train(list(read_plan(options.plan).runs), options, received)
-    print(f"{len(failed)} failed{': ' if failed else ''}{', '.join(failed)}", flush=True)
+        if failed and whole:  # once more, as a job of one run has `retries`
+            failed, whole = _train(failed, options, received)
+    print(f"{len(failed)} failed{': ' if failed else ''}{', '.join(run.id for run in failed)}", flush=True)
     if not whole:
         sys.exit(STOPPED)
 
 
-def _train(runs: list[Run], options: argparse.Namespace, received: list[int]) -> tuple[list[str], bool]:
+def _train(runs: list[Run], options: argparse.Namespace, received: list[int]) -> tuple[list[Run], bool]:
     """Trains runs in worker processes: those of the same code share one, until it dies.
 
     Of other code it could not be told any more whether a run imports what its hash does not know.
 
     Returns:
-      Ids of those that failed, and whether all came to an end.
+      Those that failed, and whether all came to an end.
     """
     spawn = multiprocessing.get_context("spawn")
-    failed: list[str] = []
+    failed: list[Run] = []
     while runs and not received:
         reader, writer = spawn.Pipe(duplex=False)
         alike = list(itertools.takewhile(lambda run: run.code == runs[0].code, runs))
@@ -78,12 +80,12 @@ def _train(runs: list[Run], options: argparse.Namespace, received: list[int]) ->
                 return failed, False
             run = runs.pop(0)
             print(f"{run.id}: {outcome} after {seconds:.1f} s", flush=True)
-            failed += [run.id] if outcome == "failed" else []
+            failed += [run] if outcome == "failed" else []
         worker.join()
         if len(runs) > left and not received:
             died = runs.pop(0)
             print(f"{died.id}: failed, its process ended with code {worker.exitcode}", flush=True)
-            failed.append(died.id)
+            failed.append(died)
     return failed, not runs
 
 
