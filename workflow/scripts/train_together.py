@@ -1,7 +1,8 @@
 """Trains several runs in one process, one after another: JAX starts once, and what one run compiled the next one has.
 
 Each run is what it would be alone: its own result, log and failure. One that fails, or takes its process with it, leaves the
-others alone: they go on, in a fresh process if need be, and it gets another try at the end. Stopped by a signal, it exits with code 75, as ``train.py`` does.
+others alone: they go on, in a fresh process if need be, and it gets another try at the end. Stopped by a signal, it exits with
+code 75, as ``train.py`` does.
 """
 
 from __future__ import annotations
