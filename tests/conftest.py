@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 # Before JAX is imported. Tests compile thousands of tiny programs and run each once; and several processes share the cores.
@@ -11,6 +12,9 @@ os.environ.setdefault("NPROC", "1")
 
 import jax
 import pytest
+
+# What a shell starts in the background ignores an interrupt, and so would all that tests start and then interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
