@@ -116,14 +116,15 @@ onstart:
         outputs = [Path(file) for job in workflow.dag.needrun_jobs() for file in [*job.output, *job.log]]
         check_writable(f"{STUDY_FILE}: store", [path for path in outputs if path.is_relative_to(STORE.root)])
         check_writable(f"{STUDY_FILE}: output", [path for path in outputs if not path.is_relative_to(STORE.root)])
+        check_cluster(workflow.dag.needrun_jobs())
         trained = {job.wildcards.run for job in workflow.dag.needrun_jobs() if job.rule.name == "trained"}
         for pack in {PACK_OF[run].id: PACK_OF[run] for run in trained}.values():
             write_plan(pack, trained, PACKED / f"{pack.id}.json")
-        check_cluster(workflow.dag.needrun_jobs())
-        register(STUDY, EXPANSION)
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    try:
+        register(STUDY, EXPANSION)
     except OSError as error:
         print(f"{STUDY_FILE}: the store does not know that it is used here, nor will who tidies up there ({error})")
 
