@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,9 +52,9 @@ def packs(study: Study, expansion: Expansion, finished: Callable[[str], bool]) -
     return found
 
 
-def write_plan(pack: Pack, needed: Iterable[str], path: Path) -> None:
+def write_plan(pack: Pack, needed: Container[str], path: Path) -> None:
     """Leaves word for a job of the runs of a pack that are needed, as the study may have changed when it starts."""
-    runs = [vars(run) for run in pack.runs if run.id in set(needed)]
+    runs = [vars(run) for run in pack.runs if run.id in needed]
     with written_whole(path) as file:
         file.write(json.dumps({"setup": pack.setup, "runs": runs}, indent=1).encode())
 

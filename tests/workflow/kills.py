@@ -60,12 +60,12 @@ def start(project: Project) -> subprocess.Popen[bytes]:
         )
 
 
-def trainings(project: Project) -> Iterator[int]:
+def trainings(project: Project, script: str = "train.py") -> Iterator[int]:
     """Process ids of the project's trainings, orphans too."""
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             command = (entry / "cmdline").read_bytes().split(b"\0")
-            if b"workflow/scripts/train.py" in command and os.readlink(entry / "cwd") == str(project.folder):
+            if f"workflow/scripts/{script}".encode() in command and os.readlink(entry / "cwd") == str(project.folder):
                 yield int(entry.name)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from nmepkg.study.expand import expand
 from nmepkg.study.load import load
-from tests.workflow.kills import results
+from tests.workflow.kills import results, trainings
 from tests.workflow.project import Project
 
 ALONE = """\
@@ -105,20 +105,7 @@ def test_a_job_that_is_stopped_goes_on(alone: dict[str, bytes | dict[str, object
         assert workflow.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.05)
-    os.kill(_process(project), signal.SIGTERM)
+    os.kill(min(trainings(project, "train_together.py")), signal.SIGTERM)
     assert workflow.wait(timeout=120) == 0, log.read_text()
-    assert "75" in log.read_text()
+    assert "non-zero exit status 75" in log.read_text()
     assert any("continues after step" in path.read_text() for path in logs.glob("*.log"))
-
-
-def _process(project: Project) -> int:
-    """The job's first process."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-            if b"workflow/scripts/train_together.py" in command and os.readlink(entry / "cwd") == str(project.folder):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return min(found)

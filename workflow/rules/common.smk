@@ -64,8 +64,8 @@ def result(run):
 def check_cluster(jobs):
     """What of the jobs of a cluster is certain to fail is said before any is submitted."""
     if workflow.executor_plugin.name == "slurm":
-        minutes = [(job.resources.runtime, job.rule.name) for job in jobs if not (job.is_local or job.is_norun)]
-        refuse_too_long({rule: asked for asked, rule in sorted(minutes)})
+        asked = [(job.resources.runtime, job.rule.name) for job in jobs if not (job.is_local or job.is_norun)]
+        refuse_too_long({rule: most for most, rule in sorted(asked)})
 
 
 def distinct(lists):
