@@ -18,7 +18,9 @@ from nmepkg.study.packs import packs, read_plan, write_plan
 from nmepkg.study.packs import packs, read_plan, write_plan
 from nmepkg.study.registration import register
 from nmepkg.study.site import refuse_too_long
+from nmepkg.study.shell import check_jax_starts, check_shell
 from nmepkg.study.sources import missing, source_of, wanted
+from nmepkg.surroundings import shell_prefix
 
 # Snakemake makes a great many objects for a great many jobs, and Python would look again and again for garbage among them.
 gc.set_threshold(100_000, 50, 50)
@@ -39,6 +41,8 @@ try:
     if STUDY_FILE.is_relative_to(Path.cwd()):
         STUDY_FILE = STUDY_FILE.relative_to(Path.cwd())
     check_versions()
+    if workflow.is_main_process:
+        check_shell()
     STUDY = load(STUDY_FILE, OVERRIDES)
     STORE, LOGS, FIGURES = Store(Path(STUDY.store)), f"{STUDY.output}/logs", f"{STUDY.output}/figures/{STUDY.name}"
     LOCK = Path(f".snakemake/{STUDY.name}.lock")
@@ -80,6 +84,7 @@ except UserError as error:
 shell.prefix(
     '[ -n "${{APPTAINER_CONTAINER:-}}${{SINGULARITY_CONTAINER:-}}" ] || '
     + f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
+    + shell_prefix(Path(workflow.basedir)).replace("{", "{{").replace("}", "}}")
 )
 
 
@@ -117,6 +122,8 @@ onstart:
         check_writable(f"{STUDY_FILE}: store", [path for path in outputs if path.is_relative_to(STORE.root)])
         check_writable(f"{STUDY_FILE}: output", [path for path in outputs if not path.is_relative_to(STORE.root)])
         check_cluster(workflow.dag.needrun_jobs())
+        if any(job.rule.name in ("train", "train_together", "measure", "landscape") for job in workflow.dag.needrun_jobs()):
+            check_jax_starts(here=workflow.executor_plugin.name == "local")
         trained = {job.wildcards.run for job in workflow.dag.needrun_jobs() if job.rule.name == "trained"}
         for pack in {PACK_OF[run].id: PACK_OF[run] for run in trained}.values():
             write_plan(pack, trained, PACKED / f"{pack.id}.json")

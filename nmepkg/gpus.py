@@ -44,6 +44,7 @@ _held: dict[str, int] = {}  # GPU -> its lock, open until the process ends
 def claim(
     count: int,
     *,
+    together: bool = False,
     stopping: Callable[[], bool] = lambda: False,
     devices: Path = _DEVICES,
     locks: Path = _LOCKS,
@@ -62,6 +63,7 @@ def claim(
 
     Args:
       count: the study's ``setups.X.resources.gpus``.
+      together: whether this is one of several processes that train one run.
       stopping: asked while waiting whether to give up.
       devices: folder of the device files.
       locks: folder of the locks, the same for all users of the machine and on it alone.
@@ -80,10 +82,9 @@ def claim(
         return True
     visible, scheduler = _visible(), _scheduler()
     names = _numbers(devices) if visible is None else visible
-    # Of several tasks that train one run together, `jax.distributed` tells each which GPU of their allocation is its own.
-    together = int(os.environ.get("SLURM_STEP_NUM_TASKS") or 1) > 1
     # A scheduler that says nothing of GPUs, where there are some, knows nothing of them.
     enough = not names if visible is None else len(names) <= count
+    # Of several tasks that train one run, `jax.distributed` tells each which GPU of their allocation is its own.
     if scheduler is not None and (together or enough):
         _take_memory()
         return True
@@ -111,19 +112,25 @@ def claim(
 
 
 def check(count: int) -> None:
-    """Makes sure that JAX computes on the GPUs of a job that has some. Call it after :func:`claim`, where JAX may start.
+    """Makes sure that JAX starts, and on the GPUs of a job that has some. Call it after :func:`claim`, where JAX may start.
 
     Args:
       count: as it was claimed.
 
     Raises:
-      UserError: it would compute on the CPU, and neither the user nor a lack of GPUs is why; with the remedy.
+      UserError: JAX does not start; or it would compute on the CPU, and neither the user nor a lack of GPUs is why.
     """
-    if count == 0 or os.environ.get("JAX_PLATFORMS"):
-        return
     import jax  # takes a second, and reads the variables that `claim` sets
 
-    if jax.default_backend() != "cpu":
+    platforms = os.environ.get("JAX_PLATFORMS")
+    try:
+        backend = jax.default_backend()
+    except Exception as error:  # AssertionError and RuntimeError at least, without a word about the variable
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(
+            f"JAX_PLATFORMS={platforms or ''}: JAX does not start on it ({reason}); unset it, or set it to cpu"
+        ) from None
+    if count == 0 or platforms or backend != "cpu":
         return
     otherwise = "or set JAX_PLATFORMS=cpu to compute on the CPU all the same"
     if _scheduler() is not None and not _held and not _visible():

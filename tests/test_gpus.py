@@ -70,9 +70,10 @@ class Machine:
     def has_gpus(self, count: int) -> None:
         self.has("nvidiactl", "nvidia-uvm", *(f"nvidia{number}" for number in range(count)))
 
-    def claim(self, count: int, stopping: bool = False) -> bool:
+    def claim(self, count: int, stopping: bool = False, together: bool = False) -> bool:
         """In this process."""
-        return gpus.claim(count, stopping=lambda: stopping, devices=self.devices, locks=self.locks)
+        folders = {"devices": self.devices, "locks": self.locks}
+        return gpus.claim(count, together=together, stopping=lambda: stopping, **folders)
 
     def start(self, count: int, user: str = "", **variables: str) -> subprocess.Popen[str]:
         shown = {"CUDA_VISIBLE_DEVICES"} if gpus._held else set()  # by this process to itself
@@ -235,8 +236,14 @@ def test_an_allocation_that_several_jobs_share(machine: Machine) -> None:
 
 def test_tasks_that_train_together_share_as_jax_says(machine: Machine) -> None:
     os.environ.update({"CUDA_VISIBLE_DEVICES": "0,1", "SLURM_JOB_ID": "17", "SLURM_STEP_NUM_TASKS": "2"})
-    assert machine.claim(1)
+    assert machine.claim(1, together=True)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+
+
+def test_a_job_in_a_shell_that_is_one_of_several_tasks_is_alone(machine: Machine) -> None:
+    os.environ.update({"CUDA_VISIBLE_DEVICES": "0,1", "SLURM_JOB_ID": "17", "SLURM_STEP_NUM_TASKS": "2"})
+    assert machine.claim(1)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
 
 
 def test_a_scheduler_that_knows_nothing_of_gpus(machine: Machine) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nmepkg import surroundings
 from nmepkg.analysis.axes import Observation
 from nmepkg.analysis.measurements import quantity, standard_error
 from nmepkg.analysis.results import metric
@@ -14,16 +15,20 @@ from nmepkg.study.spec import Cell, Figure
 
 Content = Mapping[str, Any]  # of a file
 
-VERSIONS = ("nmepkg", "python", "jax", "flax", "optax", "numpy", "device", "platform")
+# What of the processes behind a result may have changed its numbers: a column each of tables, and figures tell if they mix.
+ORIGINS = ("nmepkg", "python", "jax", "flax", "optax", "numpy", "device", "platform", *surroundings.KEYS)
 
 
 THEN = " then "  # between the versions of processes that continued one run
 
 
 def everywhere(provenance: Mapping[str, Any], name: str) -> str:
-    """A version or device of every process that worked on a result, in their order: ``0.10.2``, or ``0.10.2 then 0.10.3``."""
-    values = [str(part.get(name)) for part in (*provenance.get("earlier", ()), provenance)]
-    return THEN.join(dict.fromkeys(values))
+    """A version or device of every process that worked on a result, in their order: ``0.10.2``, or ``0.10.2 then 0.10.3``.
+
+    What is not set, or does not matter there, is ``none``.
+    """
+    values = [part.get(name) for part in (*provenance.get("earlier", ()), provenance)]
+    return THEN.join(dict.fromkeys("none" if value in (None, "") else str(value) for value in values))
 
 
 def adopted(provenance: Mapping[str, Any]) -> str:
@@ -84,7 +89,7 @@ class Source:
         """
         result = self.results[cell.run_id]
         provenance = result["provenance"]
-        versions = {name: everywhere(provenance, name) for name in ("code", *VERSIONS)}
+        versions = {name: everywhere(provenance, name) for name in ("code", *ORIGINS)}
         versions["adopted"] = adopted(provenance)
         columns: dict[str, Any] = {"seed": cell.seed, "run": cell.run_id}
         content = self.measurement(figure, cell)
@@ -92,7 +97,7 @@ class Source:
             columns |= {"run_status": result["status"], "measurement": content["measurement"], "status": seen.status}
             columns |= {"value": seen.value, "se": seen.se, "_y": seen.value, "_train": None}
             provenance = content["provenance"]
-            versions |= {f"measurement_{name}": everywhere(provenance, name) for name in ("code", *VERSIONS)}
+            versions |= {f"measurement_{name}": everywhere(provenance, name) for name in ("code", *ORIGINS)}
             return columns | versions | {"measurement_adopted": adopted(provenance)}
         path = self.store.result(cell.run_id)
         completed = result["status"] == "completed"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nmepkg.analysis.observations import VERSIONS
+from nmepkg.analysis.observations import ORIGINS
 from nmepkg.errors import UserError
 
 _DRAWING = ("nmepkg", "snakemake", "matplotlib", "pandas", "numpy", "scipy")
@@ -29,13 +29,13 @@ def versions(tables: Sequence[Path]) -> pd.DataFrame:
     frames = []
     for path in tables:
         try:
-            frames.append(pd.read_csv(path, usecols=["run", *VERSIONS], dtype=str, keep_default_na=False))
+            frames.append(pd.read_csv(path, usecols=["run", *ORIGINS], dtype=str, keep_default_na=False))
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read ({error}); delete it to have its figure drawn again") from None
     rows = []
     if frames:
         runs = pd.concat(frames).drop_duplicates()
-        for values, group in runs.groupby(list(VERSIONS), sort=True):
-            rows.append({"what": "runs", "count": group["run"].nunique(), **dict(zip(VERSIONS, values, strict=True))})
+        for values, group in runs.groupby(list(ORIGINS), sort=True):
+            rows.append({"what": "runs", "count": group["run"].nunique(), **dict(zip(ORIGINS, values, strict=True))})
     here = {"python": ".".join(map(str, sys.version_info[:3])), **{name: version(name) for name in _DRAWING}}
     return pd.DataFrame([*rows, {"what": "figures", "count": len(tables), **here}]).fillna("")

@@ -15,7 +15,7 @@ from nmepkg.analysis.curves import PLACE, Curves, collect
 from nmepkg.analysis.labels import activation_label
 from nmepkg.analysis.landscapes import MAPS, Panel, read_landscape
 from nmepkg.analysis.measurements import read_measurements
-from nmepkg.analysis.observations import THEN, VERSIONS, Source, adopted, everywhere
+from nmepkg.analysis.observations import ORIGINS, THEN, Source, adopted, everywhere
 from nmepkg.analysis.results import read_results
 from nmepkg.analysis.save import FORMATS, save
 from nmepkg.analysis.style import RC
@@ -42,7 +42,9 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
     """
     draw = FIGURES[figure.kind].load()
     record = figure_record(folder, figure.name, identity["digest"])
-    with matplotlib.rc_context(RC):
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever the user's matplotlibrc says: equal figures are equal files
+        matplotlib.rcParams.update(RC)
         if figure.landscape is not None:
             panels, runs = _landscapes(study, expansion, figure)
             canvas, points = draw(panels, figure.title), landscape_table(panels)
@@ -50,7 +52,7 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
             curves = _curves(study, expansion, figure)
             canvas = draw(curves, {key: setup.title for key, setup in study.setups.items()})
             points, runs = tables(curves)
-        note = "; ".join(filter(None, (mixed_versions(runs), adopted_runs(runs))))
+        note = "; ".join(filter(None, (mixed_origins(runs), adopted_runs(runs))))
         origin = {
             "study": study.name,
             "study_sha256": file_sha256(study.path),
@@ -90,7 +92,7 @@ def _landscapes(study: Study, expansion: Expansion, figure: Figure) -> tuple[lis
         landscape = read_landscape(store.landscape(job.id), job.spec)
         label = activation_label(entry)
         panels.append((label, landscape.arrays))
-        origin = {name: everywhere(landscape.provenance, name) for name in ("code", *VERSIONS)}
+        origin = {name: everywhere(landscape.provenance, name) for name in ("code", *ORIGINS)}
         origin["adopted"] = adopted(landscape.provenance)
         rows.append({"figure": figure.name, "activation": label, "run": job.id, **origin})
     return panels, pd.DataFrame(rows)
@@ -124,18 +126,18 @@ def write_tables(points: pd.DataFrame, runs: pd.DataFrame, stem: Path) -> None:
             file.write(text.encode())
 
 
-def mixed_versions(runs: pd.DataFrame) -> str:
-    """What differs between the environments of a figure's runs and measurements: ``mixed versions: jax 0.10.2, 0.10.3`` or "".
+def mixed_origins(runs: pd.DataFrame) -> str:
+    """What differs between the processes behind a figure's results, ``mixes jax 0.10.2, 0.10.3; threads 1, 2``, or "".
 
     The code hash stays out: runs of different methods have different code by design, and each run's own is the current one,
     because it's part of its id, unless it was adopted.
     """
     found = {}
-    for name in VERSIONS:
+    for name in ORIGINS:
         values = _distinct(runs, name, f"measurement_{name}")
         found[name] = sorted({part for value in values for part in value.split(THEN)})
     mixed = [f"{name} {', '.join(values)}" for name, values in found.items() if len(values) > 1]
-    return f"mixed versions: {'; '.join(mixed)}" if mixed else ""
+    return f"mixes {'; '.join(mixed)}" if mixed else ""
 
 
 def adopted_runs(runs: pd.DataFrame) -> str:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nmepkg import activations
+from nmepkg import activations, numerics
 from nmepkg.curvature.dense import frobenius_norm
 from nmepkg.curvature.products import LogitsFn, LossFn, Params, linearize
 from nmepkg.errors import UserError
@@ -35,6 +35,7 @@ class Problem(NamedTuple):
     loss_fn: LossFn
 
 
+@numerics.settings()
 def compute(spec: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The landscape of a canonical spec that ``nmepkg.landscape.spec.check`` lets pass, in double precision.
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nmepkg import activations
+from nmepkg import activations, numerics
 from nmepkg.data.splits import SETS
 from nmepkg.data.store import Dataset
 from nmepkg.errors import UserError
@@ -25,6 +25,7 @@ Variables = tuple[Any, Any]  # parameters, running averages
 Point = dict[str, Any]
 
 
+@numerics.settings()
 def measure_points(
     run_spec: Mapping[str, Any],
     spec: Mapping[str, Any],

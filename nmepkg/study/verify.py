@@ -21,6 +21,7 @@ from nmepkg.study.spec import Spec
 # Modules that jobs import and that decide no number: they call, record and report. Nothing else may be outside the hash.
 _OUTSIDE = {f"nmepkg.{name}" for name in EXCLUDED} | {
     "nmepkg.storage",
+    "nmepkg.surroundings",
     "nmepkg.study",
     "nmepkg.training",
     *(f"nmepkg.study.{name}" for name in ("verify", "identity", "fingerprint", "spec", "packs")),

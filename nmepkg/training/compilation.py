@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 
 import jax
@@ -32,8 +33,9 @@ def cpu_fingerprint() -> str:
 def cache(directory: Path | None) -> Iterator[None]:
     """Keeps every compilation of the block, however short, in a folder of this type of CPU under ``directory``.
 
-    JAX writes its entries in place and never replaces one that a killed process left half-written. So it works in a folder of
-    this process alone, where what the shared one has is linked, and what is new is published whole when the block ends.
+    JAX writes its entries in place and never replaces one that a killed process, or a full disk, left half-written. So it works
+    in a folder of this process alone, where what the shared one has is linked, and what is new and whole is published when the
+    block ends.
 
     Args:
       directory: None compiles afresh, and keeps nothing.
@@ -42,13 +44,19 @@ def cache(directory: Path | None) -> Iterator[None]:
         yield
         return
     shared = directory / cpu_fingerprint()
-    with tempfile.TemporaryDirectory(prefix="nmepkg-jax-") as folder:
-        own = Path(folder)
+    with ExitStack() as kept:
+        try:
+            own = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="nmepkg-jax-")))
+        except OSError as error:
+            print(f"compiled programs are not kept: {' '.join(str(error).split())}", flush=True)
+            yield
+            return
         if shared.is_dir():
             for entry in shared.absolute().glob("[!.]*"):
-                own.joinpath(entry.name).symlink_to(entry)
+                with suppress(OSError):  # compiled once more where there is no room for a link
+                    own.joinpath(entry.name).symlink_to(entry)
         before = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_compilation_cache_dir", str(own))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
         jax.config.update("jax_persistent_cache_enable_xla_caches", "none")  # their folder would be part of every key
@@ -65,8 +73,33 @@ def publish(own: Path, shared: Path) -> None:
         if entry.is_symlink() or not entry.is_file() or (shared / entry.name).exists():
             continue
         try:
-            with entry.open("rb") as new, written_whole(shared / entry.name) as file:
-                shutil.copyfileobj(new, file)
+            compiled = entry.read_bytes()
+            if is_whole(compiled):
+                with written_whole(shared / entry.name) as file:
+                    file.write(compiled)
         except OSError as error:
             print(f"{shared}: compiled programs are not kept ({error})", flush=True)
             return
+
+
+def is_whole(entry: bytes) -> bool:
+    """Whether an entry of JAX's cache can be unpacked: of one that a full disk has cut off, the end is missing.
+
+    JAX packs by zstd where Python or the package ``zstandard`` has it, else by zlib.
+    """
+    try:
+        if entry.startswith(b"\x28\xb5\x2f\xfd"):  # a frame of zstd
+            _zstd_decompress(entry)
+        else:
+            zlib.decompress(entry)
+    except Exception:  # each library has errors of its own
+        return False
+    return True
+
+
+def _zstd_decompress(entry: bytes) -> bytes:
+    try:
+        zstd = import_module("compression.zstd")  # from Python 3.14 on
+    except ModuleNotFoundError:
+        zstd = import_module("zstandard")
+    return zstd.decompress(entry)

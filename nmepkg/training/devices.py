@@ -94,18 +94,36 @@ def layout(spec: Mapping[str, Any]) -> Layout:
 
 
 def join(environment: Mapping[str, str] = os.environ) -> None:
-    """Joins the other processes of a training on several hosts, if this is one of several tasks of a Slurm step.
+    """Joins the other processes of a training on several hosts: the tasks of a Slurm step, or those that variables name.
 
-    JAX's own variables (``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES``, ``JAX_PROCESS_ID``) do the same without Slurm.
+    ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID`` are JAX's own, and come first. It waits for the
+    others: call it only where a run is meant to be trained together.
+
+    Raises:
+      UserError: one of the variables is missing or no number, this is no step of several tasks, or the others do not come.
     """
     if "JAX_COORDINATOR_ADDRESS" in environment:
-        jax.distributed.initialize(
-            environment["JAX_COORDINATOR_ADDRESS"],
-            int(environment["JAX_NUM_PROCESSES"]),
-            int(environment["JAX_PROCESS_ID"]),
+        numbers = []
+        for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"):
+            text = environment.get(name, "")
+            if not text.isdecimal():
+                raise UserError(
+                    f"{name}: {text!r} is no number; with JAX_COORDINATOR_ADDRESS, set it for every process"
+                )
+            numbers.append(int(text))
+        if numbers[1] >= numbers[0]:
+            raise UserError(f"JAX_PROCESS_ID: {numbers[1]} is none of {numbers[0]} processes, which count from 0")
+        arguments: list[Any] = [environment["JAX_COORDINATOR_ADDRESS"], *numbers]
+    elif environment.get("SLURM_STEP_NUM_TASKS", "1") not in ("", "0", "1"):
+        arguments = []
+    else:
+        raise UserError(
+            "no other processes: this is no Slurm step of several tasks, and no JAX_COORDINATOR_ADDRESS is set"
         )
-    elif int(environment.get("SLURM_STEP_NUM_TASKS", "1")) > 1:
-        jax.distributed.initialize()
+    try:
+        jax.distributed.initialize(*arguments)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"the other processes cannot be joined: {str(error).splitlines()[0]}") from None
 
 
 def leave(code: int) -> NoReturn:

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax import Array
 
+from nmepkg import numerics
 from nmepkg.data.splits import SETS
 from nmepkg.data.store import Dataset
 from nmepkg.entries import load_target
@@ -50,6 +51,7 @@ class Position(NamedTuple):
     history: list[Row]
 
 
+@numerics.settings()
 def train(
     spec: Mapping[str, Any],
     dataset: Dataset,

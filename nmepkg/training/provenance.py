@@ -1,7 +1,8 @@
-"""Where a result comes from: versions, device, commit, and the time it took."""
+"""Where a result comes from: versions, device, surroundings, commit, and the time it took."""
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -12,7 +13,11 @@ from typing import Any
 
 import jax
 
+from nmepkg import surroundings
+
 _PACKAGES = ("nmepkg", "jax", "flax", "optax", "numpy")
+_PRECISION = "jax_default_matmul_precision"
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 class Account:
@@ -56,34 +61,65 @@ class Account:
 
 
 def environment() -> dict[str, Any]:
-    """Versions of Python and the libraries that a training uses, its device, and the commit of the source, if it has one."""
+    """Versions of Python and the libraries that a training uses, its device, what of its surroundings decides numbers, and the
+    commit of the source."""
     device = jax.devices()[0]
-    commit = _git("rev-parse", "HEAD")
     return {
         "python": ".".join(map(str, sys.version_info[:3])),
         **{package: version(package) for package in _PACKAGES},
         "platform": device.platform,
-        "device": _cpu() if device.platform == "cpu" else device.device_kind,
-        "git_commit": commit,
-        "git_dirty": None if commit is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "device": cpu() if device.platform == "cpu" else device.device_kind,
+        **surroundings.recorded(device.platform, getattr(jax.config, _PRECISION)),
+        **commit(),
     }
 
 
-def _cpu() -> str:
+def cpu() -> str:
     """The model of this machine's CPU."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # not Linux
         lines = []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(models, platform.processor() or platform.machine())
 
 
-def _git(*arguments: str) -> str | None:
+def commit(root: Path = _ROOT) -> dict[str, Any]:
+    """The commit that the source in ``root`` is at: ``git_commit``, ``git_dirty``, and ``git_problem``, why it is not known.
+
+    A repository counts if ``root`` is its top folder and this package is under its control: a copy that was unpacked inside
+    somebody's thesis has no commit, whatever that of the thesis is. Files that are not under control count as no change.
+    """
+    unknown = {"git_commit": None, "git_dirty": None}
     try:
-        answer = subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError):  # no git, or installed outside a repository
-        return None
+        top = _git(root, "rev-parse", "--show-toplevel")
+        if Path(top).resolve() != root.resolve() or not _git(root, "ls-files", "nmepkg/__init__.py"):
+            return {**unknown, "git_problem": f"{root} is no repository of its own"}
+        return {
+            "git_commit": _git(root, "rev-parse", "HEAD"),
+            "git_dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+            "git_problem": None,
+        }
+    except FileNotFoundError:
+        return {**unknown, "git_problem": "git is not installed"}
+    except subprocess.CalledProcessError as error:
+        return {**unknown, "git_problem": " ".join(error.stderr.split())[:200] or f"git ended with {error.returncode}"}
+    except (OSError, subprocess.SubprocessError) as error:
+        return {**unknown, "git_problem": str(error)}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    # GIT_DIR and its like name a repository whatever the folder is. Who runs another's code may ask for its commit too.
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    answer = subprocess.run(
+        ["git", "-c", f"safe.directory={root}", "-c", "core.fsmonitor=false", *arguments],
+        cwd=root,
+        env=clean | {"LC_ALL": "C"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        check=True,
+        timeout=10,
+    )
     return answer.stdout.strip()

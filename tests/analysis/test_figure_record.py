@@ -122,13 +122,13 @@ def _of_seed_1(**changes: Any) -> Provenance:
 @pytest.mark.parametrize(
     ("name", "provenance", "note"),
     [
-        ("beta", _of_seed_1(jax="0.10.3"), "mixed versions: jax 0.10.2, 0.10.3"),
-        ("beta", _of_seed_1(earlier=[OLDER]), "mixed versions: jax 0.10.1, 0.10.2"),
+        ("beta", _of_seed_1(jax="0.10.3"), "mixes jax 0.10.2, 0.10.3"),
+        ("beta", _of_seed_1(earlier=[OLDER]), "mixes jax 0.10.1, 0.10.2"),
         ("beta", _of_seed_1(adopted=ADOPTED), "6 of 12 results of other code, adopted"),
         (
             "beta",
             _of_seed_1(earlier=[OLDER], adopted=ADOPTED),
-            "mixed versions: jax 0.10.1, 0.10.2; 6 of 12 results of other code, adopted",
+            "mixes jax 0.10.1, 0.10.2; 6 of 12 results of other code, adopted",
         ),
         # A run counts once, whether several methods, quantities or steps of it are drawn.
         ("curve", _of_seed_1(adopted=ADOPTED), "12 of 24 results of other code, adopted"),
@@ -140,12 +140,12 @@ def _of_seed_1(**changes: Any) -> Provenance:
         (
             "plane",
             lambda job: {"device": "gpu", "earlier": [OLDER], "adopted": ADOPTED} if _is_gelu(job) else {},
-            "mixed versions: jax 0.10.1, 0.10.2; device cpu, gpu; 1 of 2 results of other code, adopted",
+            "mixes jax 0.10.1, 0.10.2; device cpu, gpu; 1 of 2 results of other code, adopted",
         ),
         (
             "traces",
             lambda job: {"device": "gpu", "earlier": [OLDER]} if "at" in job.spec else {},
-            "mixed versions: jax 0.10.1, 0.10.2; device cpu, gpu",
+            "mixes jax 0.10.1, 0.10.2; device cpu, gpu",
         ),
     ],
 )

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from nmepkg.analysis.axes import axis_label
-from nmepkg.analysis.render import mixed_versions, tables, write_tables
+from nmepkg.analysis.render import mixed_origins, tables, write_tables
 from nmepkg.analysis.statistics import mean_interval
 from nmepkg.errors import UserError
 from tests.analysis.figures.forms import trajectories
@@ -188,11 +188,11 @@ def test_tables_can_be_read_back(tmp_path: Path) -> None:
 
 def test_the_versions_of_measurements_are_compared_too(tmp_path: Path) -> None:
     sample = _sample(tmp_path, seeds=1)
-    assert mixed_versions(sample.collect(_figure()).runs) == ""
+    assert mixed_origins(sample.collect(_figure()).runs) == ""
     job = next(iter(sample.jobs.values()))
     measured = {at: _values(1.0) for at in TRACES["at"]}
     sample.write_measurement(job, measurement_content(job, sample.specs[str(job.run)], measured, device="gpu"))
-    assert mixed_versions(sample.collect(_figure()).runs) == "mixed versions: device cpu, gpu"
+    assert mixed_origins(sample.collect(_figure()).runs) == "mixes device cpu, gpu"
 
 
 def test_an_activation_is_itself_without_its_axes(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from nmepkg.analysis.figures import landscape
 from nmepkg.analysis.figures.curve import draw
-from nmepkg.analysis.render import adopted_runs, mixed_versions, tables, write_tables
+from nmepkg.analysis.render import adopted_runs, mixed_origins, tables, write_tables
 from nmepkg.analysis.save import FORMATS, save
 from nmepkg.analysis.style import RC
 from tests.analysis import planes
@@ -31,7 +31,7 @@ ORIGIN: dict[str, Any] = {
     "note": "",
 }
 NOTE = (
-    "mixed versions: jax 0.10.2, 0.10.3; device AMD EPYC 7763 64-Core Processor, NVIDIA A100-SXM4-80GB, "
+    "mixes jax 0.10.2, 0.10.3; device AMD EPYC 7763 64-Core Processor, NVIDIA A100-SXM4-80GB, "
     "NVIDIA H100 80GB HBM3; platform cpu, gpu; 12 of 36 results of other code, adopted"
 )
 DPI = 300
@@ -142,9 +142,9 @@ def test_runs_of_different_environments_are_noted(tmp_path: Path) -> None:
     sample = Sample(tmp_path)
     sample.add(0.5, seed=0)
     sample.add(0.5, seed=1, code="other")
-    assert mixed_versions(sample.collect(figure()).runs) == ""
+    assert mixed_origins(sample.collect(figure()).runs) == ""
     sample.add(0.5, seed=2, jax="0.10.3", device="gpu")
-    assert mixed_versions(sample.collect(figure()).runs) == "mixed versions: jax 0.10.2, 0.10.3; device cpu, gpu"
+    assert mixed_origins(sample.collect(figure()).runs) == "mixes jax 0.10.2, 0.10.3; device cpu, gpu"
 
 
 def test_the_versions_of_every_process_of_a_run_are_compared(tmp_path: Path) -> None:
@@ -152,13 +152,13 @@ def test_the_versions_of_every_process_of_a_run_are_compared(tmp_path: Path) -> 
     same = {**PROVENANCE, "wall_seconds": 9.0}
     sample.add(0.5, seed=0, earlier=[same, same], from_step=30)
     runs = sample.collect(figure()).runs
-    assert (runs["jax"].tolist(), mixed_versions(runs)) == (["0.10.2"], "")
+    assert (runs["jax"].tolist(), mixed_origins(runs)) == (["0.10.2"], "")
     one, two = {**PROVENANCE, "jax": "0.10.1", "device": "gpu"}, {**PROVENANCE, "jax": "0.10.3"}
     sample.add(0.5, seed=1, earlier=[one, two, same], from_step=30)
     runs = sample.collect(figure()).runs
     assert runs["jax"].tolist() == ["0.10.2", "0.10.1 then 0.10.3 then 0.10.2"]
     assert runs["device"].tolist() == ["cpu", "gpu then cpu"]
-    assert mixed_versions(runs) == "mixed versions: jax 0.10.1, 0.10.2, 0.10.3; device cpu, gpu"
+    assert mixed_origins(runs) == "mixes jax 0.10.1, 0.10.2, 0.10.3; device cpu, gpu"
 
 
 def test_adopted_runs_say_from_where_and_why_and_are_counted(tmp_path: Path) -> None:
@@ -187,5 +187,5 @@ def test_adopted_measurements_are_counted_too(tmp_path: Path) -> None:
     assert runs["measurement_adopted"].tolist() == ["before: a name", "", ""]
     assert runs["adopted"].tolist() == ["", "", "before: a name"]
     assert runs["measurement_jax"].tolist() == ["0.10.1 then 0.10.2", "0.10.2", "0.10.2"]
-    assert mixed_versions(runs) == "mixed versions: jax 0.10.1, 0.10.2"
+    assert mixed_origins(runs) == "mixes jax 0.10.1, 0.10.2"
     assert adopted_runs(runs) == "2 of 3 results of other code, adopted"

@@ -54,7 +54,7 @@ def test_figures_of_a_study(tmp_path: Path, name: str, points: int, labels: set[
 def test_a_note_is_a_warning_of_one_line(tmp_path: Path) -> None:
     prepare(tmp_path, lambda job: {"jax": "0.10.3"} if job.spec.get("seed") == 1 else {})
     done = _draw(tmp_path, "beta")
-    note = "figure.py: warning: figure 'beta': mixed versions: jax 0.10.2, 0.10.3\n"
+    note = "figure.py: warning: figure 'beta': mixes jax 0.10.2, 0.10.3\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, "", note)
 
 

@@ -1,4 +1,4 @@
-"""What the scripts of jobs share: their arguments, and errors as one line."""
+"""What the scripts of jobs share: their surroundings, their arguments, and errors as one line. Each imports it first."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nmepkg import surroundings
 from nmepkg.errors import UserError
 from nmepkg.storage import Store
+
+# Before any library reads them.
+if _left_out := surroundings.settle():
+    print(f"computes without {', '.join(_left_out)}: a job sets itself what they are about", file=sys.stderr)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

@@ -26,10 +26,15 @@ STOPPED = 75  # EX_TEMPFAIL
 def main() -> None:
     parser = job.parser(__doc__)
     add_options(parser)
+    parser.add_argument(
+        "--together",
+        action="store_true",
+        help="this is one of several processes that train the run: tasks of a Slurm step, or as JAX_COORDINATOR_ADDRESS says",
+    )
     arguments = parser.parse_args()
     received = stop_signals()
     with job.one_line_errors(arguments.id):
-        if not gpus.claim(arguments.gpus, stopping=lambda: bool(received)):
+        if not gpus.claim(arguments.gpus, together=arguments.together, stopping=lambda: bool(received)):
             print(f"{arguments.id}: stopped while it waited for a GPU", file=sys.stderr)
             sys.exit(STOPPED)
         whole = train(
@@ -40,6 +45,7 @@ def main() -> None:
             arguments,
             stopping=lambda: bool(received),
             cache=arguments.store.compiled,
+            together=arguments.together,
         )
     if not whole:
         print(f"{arguments.id}: stopped by {signal.Signals(received[0]).name}, to go on later", file=sys.stderr)
@@ -72,12 +78,14 @@ def train(
     *,
     stopping: Callable[[], bool],
     cache: Path | None,
+    together: bool = False,
 ) -> bool:
     """Trains a run as it was planned.
 
     Args:
       options: of :func:`add_options`, and ``gpus``.
       cache: of compiled programs; None: it is open already.
+      together: whether other processes train it too, which are joined.
 
     Returns:
       Whether it came to its end; if not, ``stopping`` said so.
@@ -91,7 +99,8 @@ def train(
     from nmepkg.training.checkpoint import Interval, StoppedError  # after the arguments: they take a second
     from nmepkg.training.run import run
 
-    devices.join()
+    if together:
+        devices.join()
     gpus.check(options.gpus)
     planned.load()
     planned.describe(store)
