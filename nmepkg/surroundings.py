@@ -31,8 +31,8 @@ _READ = re.compile(
 # A user may have a reason to set these, and they may change the last bits of a number, or more.
 _RECORDED = re.compile(
     r"JAX_DEFAULT_MATMUL_PRECISION|NPY_(DIS|EN)ABLE_CPU_FEATURES|LIBTPU_INIT_ARGS|NVIDIA_TF32_OVERRIDE"
-    r"|XLA_(?!CLIENT_|PYTHON_CLIENT_)\w+|TF_(CUDNN|XLA|ENABLE|DETERMINISTIC|GPU)_\w+|(CUBLAS|CUDNN|NCCL|DNNL|ONEDNN|MKL)_\w+"
-    r"|OPENBLAS_(?!NUM_THREADS)\w+"
+    r"|XLA_(?!CLIENT_|PYTHON_CLIENT_)\w+|TF_(CUDNN|XLA|ENABLE|DETERMINISTIC|GPU)_\w+|(CUBLAS|CUDNN|NCCL|DNNL|ONEDNN)_\w+"
+    r"|(MKL|OPENBLAS)_(?!NUM_THREADS)\w+"
 )
 
 # Where JAX computes, with whom, and what it says.
