@@ -1,10 +1,11 @@
-"""``python -m nmepkg``: what a study has, why something would run, what is left over, what goes on to serve."""
+"""``python -m nmepkg``: what a study has, why something would run, what is left over or goes on to serve, what is unusual."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ from nmepkg.study import overrides
 from nmepkg.study.expand import expand
 from nmepkg.study.load import load
 from nmepkg.study.spec import Expansion, Study
-from nmepkg.upkeep import adopt, explain, gc, status, terminal
+from nmepkg.upkeep import adopt, doctor, explain, gc, status, terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(highlight=False, soft_wrap=True)
     try:
+        if options.command is _doctor:
+            return _doctor(options)
         study = load(options.study, overrides.chosen(options))
         found = options.command(options, study, expand(study), Store(Path(study.store)), console)
     except (UserError, OSError) as error:
@@ -63,7 +66,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     adopting.add_argument("--reason", help="why the results are the same; recorded with each, and shown in tables")
     adopting.add_argument("--yes", action="store_true", help="adopt what is listed")
+    add("doctor", _doctor, "Versions, devices, settings and folders that jobs here would have, and what is unusual.")
     return parser
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    folders = {"working folder": Path(), "temporary files": Path(tempfile.gettempdir())}
+    problem = None
+    try:
+        study = load(options.study, overrides.chosen(options))
+        folders |= {"store": Path(study.store), "output": Path(study.output)}
+    except UserError as error:
+        problem = str(error)
+    found = doctor.examine(folders)
+    found["unusual"] += [problem] if problem else []
+    print(json.dumps(found, indent=1) if options.json else "\n".join(doctor.lines(found)))
+    return 0
 
 
 def _status(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:

@@ -46,13 +46,16 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def locked(path: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
+def locked(
+    path: Path, wait: Callable[[], None] | None = None, say: Callable[[str], None] | None = None
+) -> Iterator[None]:
     """Holds the lock of the file ``path``, which is made if need be, for the block.
 
     The operating system frees it when its process ends, however it ends: a lock is never left behind.
 
     Args:
       wait: called again and again while another process holds it; may raise. None does not wait.
+      say: told where the file system has no locks, and nothing is held; None: standard error is.
 
     Raises:
       BlockingIOError: another process holds it, and it is not waited for.
@@ -71,7 +74,8 @@ def locked(path: Path, wait: Callable[[], None] | None = None) -> Iterator[None]
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise
-                print(f"{path}: this file system has no locks; let no two processes do the same", file=sys.stderr)
+                line = f"{path}: this file system has no locks; let no two processes do the same"
+                say(line) if say else print(line, file=sys.stderr)
                 break
         yield
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import jax
 
-_SCOPED = (
-    (jax.enable_x64, False),  # also decides which bits `jax.random.rademacher` draws
-    (jax.default_prng_impl, "threefry2x32"),
-    (jax.threefry_partitionable, True),
-    (jax.numpy_dtype_promotion, "standard"),
-    (jax.numpy_rank_promotion, "allow"),
-    (jax.softmax_custom_jvp, False),
-)
-# JAX has no context for these.
-_GLOBAL: dict[str, Any] = {"jax_random_seed_offset": 0, "jax_high_dynamic_range_gumbel": False}
+SETTINGS: dict[str, Any] = {
+    "jax_enable_x64": False,  # also decides which bits `jax.random.rademacher` draws
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+    "jax_high_dynamic_range_gumbel": False,
+    "jax_softmax_custom_jvp": False,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_numpy_rank_promotion": "allow",
+}
 
 
 @contextmanager
@@ -31,14 +31,12 @@ def settings() -> Iterator[None]:
     The values are those that JAX has by itself. Variables such as ``JAX_DEFAULT_PRNG_IMPL``, set for another project, or a
     notebook that computes in double precision would otherwise change a run's numbers under the same id.
     """
-    before = {name: getattr(jax.config, name) for name in _GLOBAL}
     with ExitStack() as held:
-        for context, value in _SCOPED:
-            held.enter_context(context(value))
-        for name, value in _GLOBAL.items():
-            jax.config.update(name, value)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
+        for name, value in SETTINGS.items():
+            scoped = getattr(jax, name.removeprefix("jax_"), None)  # for this thread alone; not every setting has one
+            if scoped is not None:
+                held.enter_context(scoped(value))
+            else:
+                held.callback(jax.config.update, name, getattr(jax.config, name))
                 jax.config.update(name, value)
+        yield

@@ -1,9 +1,11 @@
 """The record of a figure: what it shows, made by which code from which results, and which files are its."""
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pandas as pd
 import pytest
 
@@ -73,6 +75,33 @@ def test_a_record_has_the_hashes_of_all_files(drawn: tuple[Any, ...]) -> None:
 def test_drawn_again_it_is_the_same_to_the_byte(drawn: tuple[Any, ...], tmp_path: Path) -> None:
     study, expansion, name, _, record = drawn
     assert _render(study, expansion, name, tmp_path / "again")[1] == record
+
+
+def test_what_a_users_matplotlibrc_says_changes_nothing(drawn: tuple[Any, ...], tmp_path: Path) -> None:
+    study, expansion, name, _, record = drawn
+    with matplotlib.rc_context():
+        changed = 0
+        for key, value in other_settings().items():
+            with suppress(ValueError):  # not every number is a value of every setting
+                matplotlib.rcParams[key] = value
+                changed += 1
+        assert changed > 150
+        assert _render(study, expansion, name, tmp_path / "again")[1] == record
+
+
+def other_settings() -> dict[str, Any]:
+    """Another value for each of Matplotlib's settings that is a switch, a number or a colour."""
+    others: dict[str, Any] = {}
+    for key, value in matplotlib.rcParamsDefault.items():
+        if isinstance(value, bool):
+            others[key] = not value
+        elif isinstance(value, int | float) and value < 1:
+            others[key] = value / 2 + 0.1
+        elif isinstance(value, int | float):
+            others[key] = value * 2
+        elif value in ("black", "white", "k"):
+            others[key] = "red"
+    return others
 
 
 def test_records_of_what_was_drawn_before_go(tmp_path: Path) -> None:

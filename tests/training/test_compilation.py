@@ -7,10 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import jax
 import pytest
@@ -63,6 +63,8 @@ def test_fingerprint_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # What a block of the cache does with its folders, without compiling anything.
 
+OLD, NEW, ONE, MINE = (zlib.compress(text) for text in (b"old", b"new", b"one", b"mine"))
+
 
 @contextmanager
 def caching(directory: Path) -> Iterator[Path]:
@@ -76,7 +78,7 @@ def shared(tmp_path: Path) -> Path:
     """The folder that processes share, with one entry."""
     shared = tmp_path / cpu_fingerprint()
     shared.mkdir()
-    (shared / "old-cache").write_bytes(b"old")
+    (shared / "old-cache").write_bytes(OLD)
     return shared
 
 
@@ -93,9 +95,9 @@ def files(folder: Path) -> dict[str, tuple[bytes, int, int]]:
 def test_everything_is_kept_in_a_folder_of_this_cpu(tmp_path: Path) -> None:
     with caching(tmp_path / "new") as own:
         assert [getattr(jax.config, name) for name in OPTIONS] == [str(own), 0.0, -1, "none"]
-        (own / "one-cache").write_bytes(b"one")
+        (own / "one-cache").write_bytes(ONE)
         assert not (tmp_path / "new").exists()
-    assert contents(tmp_path / "new" / cpu_fingerprint()) == {"one-cache": b"one"}
+    assert contents(tmp_path / "new" / cpu_fingerprint()) == {"one-cache": ONE}
     assert jax.config.jax_compilation_cache_dir is None
     assert not own.exists()
 
@@ -105,18 +107,18 @@ def test_entries_that_there_are_can_be_read_and_new_ones_are_published_at_the_en
     (shared / ".half-cache.x1y2").write_bytes(b"ha")  # of a process that is publishing it, or was killed
     before = contents(shared)
     with caching(tmp_path) as own:
-        assert contents(own) == {"old-cache": b"old"}
+        assert contents(own) == {"old-cache": OLD}
         assert (own / "old-cache").resolve() == (shared / "old-cache").resolve()  # and no copy
-        (own / "new-cache").write_bytes(b"new")
+        (own / "new-cache").write_bytes(NEW)
         assert contents(shared) == before
-    assert contents(shared) == {**before, "new-cache": b"new"}
+    assert contents(shared) == {**before, "new-cache": NEW}
 
 
 @pytest.mark.usefixtures("options")
 def test_a_relative_folder_is_linked_too(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(shared.parent.parent)
     with caching(Path(shared.parent.name)) as own:
-        assert contents(own) == {"old-cache": b"old"}
+        assert contents(own) == {"old-cache": OLD}
 
 
 @pytest.mark.usefixtures("options")
@@ -124,7 +126,7 @@ def test_no_entry_is_replaced(tmp_path: Path, shared: Path) -> None:
     with caching(tmp_path) as own:
         (own / "old-cache").unlink()
         for name in ("old-cache", "new-cache"):
-            (own / name).write_bytes(b"mine")
+            (own / name).write_bytes(MINE)
         (shared / "new-cache").write_bytes(b"of another process, meanwhile")
         before = files(shared)
     assert files(shared) == before
@@ -134,12 +136,12 @@ def test_no_entry_is_replaced(tmp_path: Path, shared: Path) -> None:
 def test_what_was_compiled_before_an_error_is_kept(tmp_path: Path, shared: Path) -> None:
     def fail() -> None:
         with caching(tmp_path) as own:
-            (own / "new-cache").write_bytes(b"new")
+            (own / "new-cache").write_bytes(NEW)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert contents(shared) == {"old-cache": b"old", "new-cache": b"new"}
+    assert contents(shared) == {"old-cache": OLD, "new-cache": NEW}
     assert jax.config.jax_compilation_cache_dir is None
 
 
@@ -147,23 +149,42 @@ def test_what_was_compiled_before_an_error_is_kept(tmp_path: Path, shared: Path)
 def test_an_entry_is_published_whole_or_not_at_all(
     tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fill_the_disk(source: IO[bytes], target: IO[bytes]) -> None:
-        target.write(source.read(2))
-        target.flush()
+    def fill_the_disk(handle: int) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("shutil.copyfileobj", fill_the_disk)
+    monkeypatch.setattr("os.fsync", fill_the_disk)
     with caching(tmp_path) as own:
-        (own / "new-cache").write_bytes(b"new")
-    assert contents(shared) == {"old-cache": b"old"}  # and no temporary file
+        (own / "new-cache").write_bytes(NEW)
+    assert contents(shared) == {"old-cache": OLD}  # and no temporary file
     assert capsys.readouterr().out == f"{shared}: compiled programs are not kept (no space left)\n"
+
+
+@pytest.mark.usefixtures("options")
+def test_what_a_full_disk_has_cut_off_is_not_published(tmp_path: Path, shared: Path) -> None:
+    with caching(tmp_path) as own:
+        (own / "new-cache").write_bytes(NEW)
+        (own / "cut-cache").write_bytes(MINE[:-1])
+        (own / "empty-cache").write_bytes(b"")
+        (own / "zstd-cache").write_bytes(b"\x28\xb5\x2f\xfd and what is no frame")
+    assert contents(shared) == {"old-cache": OLD, "new-cache": NEW}
+
+
+@pytest.mark.usefixtures("options")
+def test_without_room_for_a_folder_of_its_own_it_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**options: str) -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", full)
+    with cache(tmp_path / "new"):
+        assert jax.config.jax_compilation_cache_dir is None
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.usefixtures("options")
 def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_bytes(b"")  # to root, no folder is
     with caching(tmp_path / "file") as own:
-        (own / "new-cache").write_bytes(b"new")
+        (own / "new-cache").write_bytes(NEW)
     said = capsys.readouterr().out
     assert said.startswith(f"{tmp_path / 'file' / cpu_fingerprint()}: compiled programs are not kept (")
     assert said.count("\n") == 1
