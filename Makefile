@@ -7,6 +7,9 @@ CORES ?= all
 REPORT ?= results/report.html
 KILLS ?= 50
 
+# Meant for other programs. With warnings as errors, say, Snakemake itself would not start.
+unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME
+
 .PHONY: figures report test test-slurm soak smoke test-peers benchmark-peers lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp

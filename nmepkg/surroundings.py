@@ -70,6 +70,13 @@ def settle(environment: MutableMapping[str, str] = os.environ) -> list[str]:
     return found
 
 
+def of_jobs(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables that a job has which is started where these are set."""
+    kept = {name: value for name, value in environment.items() if not _PYTHON.fullmatch(name)}
+    settle(kept)
+    return kept | {"PYTHONUTF8": "1"}
+
+
 def set_and_recorded(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables that are set and that a result records."""
     return {name: environment[name] for name in sorted(environment) if _RECORDED.fullmatch(name) and environment[name]}

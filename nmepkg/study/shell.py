@@ -53,12 +53,10 @@ def check_jax_starts(here: bool, environment: Mapping[str, str] = os.environ) ->
     named = " ".join(f"{name}={value}" for name, value in suspects.items() if value)
     if not named:
         return
-    computing = {**environment, "JAX_PLATFORMS": platforms}
-    surroundings.settle(computing)
     try:
         done = subprocess.run(
             [sys.executable, "-c", _START],
-            env=computing,
+            env={**surroundings.of_jobs(environment), "JAX_PLATFORMS": platforms},
             capture_output=True,
             text=True,
             errors="replace",

@@ -20,7 +20,7 @@ from nmepkg.training.step import State
 
 
 def describe(outcome: Outcome, last_epochs: int) -> dict[str, Any]:
-    """What ``result.json`` says of the training itself: the same, to the bit, each time a run is repeated.
+    """What ``result.json`` says of the training itself: the same, to the bit, each time it is repeated in equal surroundings.
 
     ``final`` is the last evaluation (of a diverged run, the last finite one); ``best_validation`` the evaluation with the
     highest validation accuracy, the earliest of equals, null without a validation set; ``median_last`` the median of each

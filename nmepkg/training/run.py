@@ -44,8 +44,9 @@ def run(
 ) -> dict[str, Any]:
     """Trains a run and writes ``result.json``, ``params.npz`` and the snapshots that its spec asks for.
 
-    The result depends on spec, data, code, library versions and device alone; on the same machine, a repeated run is equal
-    to the bit outside its ``provenance``, and so is one that was killed and resumed. A run that is finished is left as it is,
+    The result depends on spec, data, code, and on what its ``provenance`` records: versions, device, threads, and the variables
+    of :mod:`nmepkg.surroundings`. On the same machine and with the same of these, a repeated run is equal to the bit, and so is
+    one that was killed and resumed. A run that is finished is left as it is,
     and of two processes that train the same run, one waits for the other. Where several processes train it together
     (:func:`nmepkg.training.devices.join`), the first does all of this, and the others just take its steps.
 

@@ -40,8 +40,6 @@ _LITTLE = 2.0  # GB of free disk
 # In a process of its own, begun as a job is: this one may have imported anything.
 _JAX = """
 import json, os, sys
-from nmepkg import surroundings
-surroundings.settle()
 import jax
 from nmepkg import numerics
 from nmepkg.training import provenance
@@ -119,7 +117,7 @@ def _started(unusual: list[str]) -> dict[str, Any]:
     try:
         done = subprocess.run(
             command,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**surroundings.of_jobs(), "PYTHONPATH": path},
             capture_output=True,
             text=True,
             errors="replace",
