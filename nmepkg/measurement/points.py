@@ -16,7 +16,8 @@ from nmepkg.data.splits import SETS
 from nmepkg.data.store import Dataset
 from nmepkg.errors import UserError
 from nmepkg.measurement.problem import Batch, Context, Params, Problem
-from nmepkg.registry import MEASUREMENTS
+from nmepkg.measurement.spec import sizes
+from nmepkg.registry import MEASUREMENTS, MODELS
 from nmepkg.training.optimizer import hyperparameters
 from nmepkg.training.step import loss_function, make_program, model_factory
 
@@ -30,19 +31,21 @@ def measure_points(
     run_spec: Mapping[str, Any],
     spec: Mapping[str, Any],
     dataset: Dataset,
-    load: Callable[[At], tuple[int, Variables | None]],
+    load: Callable[[At], tuple[int, Variables | str]],
     report: Callable[[str], None],
 ) -> tuple[list[Point], dict[str, Any]]:
     """Measures a run at each place that the measurement's spec names.
 
-    Float32 products are full float32 products here, also where the hardware would round them (TF32): curvature near
-    interpolation is a small difference of large terms.
+    The loss is that of training, with its label smoothing, without weight decay and penalty, on examples as an evaluation
+    sees them, not augmented. The model computes in float32, whatever the training's precision, and float32 products are full
+    float32 products, also where the hardware would round them (TF32): curvature near interpolation is a small difference of
+    large terms. Where the measurement's spec replaces φ'', φ'' is replaced, whatever the run was trained with.
 
     Args:
       run_spec, spec: canonical specs of run and measurement.
       dataset: the run's data, split.
-      load: ``"final"`` or a number of steps -> (steps taken, variables there); None for a step that a diverged run did not
-        reach.
+      load: ``"final"`` or a number of steps -> (steps taken, variables there); where a diverged run has none, the status of
+        the point takes their place.
       report: called with a line after each point.
 
     Returns:
@@ -52,8 +55,7 @@ def measure_points(
     Raises:
       UserError: the split has too few examples for one batch.
     """
-    batches, data = _batches(run_spec, spec, dataset)
-    problem = make_problem(run_spec, spec, dataset.classes, batches)
+    problem, data = make_problem(run_spec, spec, dataset)
     entry = MEASUREMENTS[spec["kind"]]
     measure = entry.load()(problem, **{option: spec[option] for option in entry.options})
     beta = jnp.float32(run_spec["activation"].get("beta", 1.0))
@@ -62,8 +64,8 @@ def measure_points(
         for at in spec["at"]:
             step, variables = (0, _initial(run_spec, dataset)) if at == "initial" else load(at)
             point: Point = {"at": at, "step": step, "status": "measured", "values": None}
-            if variables is None:
-                point["status"] = "not_reached"
+            if isinstance(variables, str):
+                point["status"] = variables
             elif not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(variables)):
                 point["status"] = "not_finite"
             else:
@@ -79,18 +81,19 @@ def measure_points(
 
 
 def make_problem(
-    run_spec: Mapping[str, Any], spec: Mapping[str, Any], classes: int, batches: tuple[Batch, ...]
-) -> Problem:
-    """The model of a run in the measurement's BatchNorm mode, as functions.
+    run_spec: Mapping[str, Any], spec: Mapping[str, Any], dataset: Dataset
+) -> tuple[Problem, dict[str, Any]]:
+    """The model of a run in the measurement's BatchNorm mode, as functions, with its examples, and the account of those.
 
     ``batch_norm: train`` normalises with the statistics of each batch, as functions of the parameters, as in a training step;
     ``evaluate`` with the running averages, as constants.
     """
-    make_model = model_factory(run_spec, classes)
+    make_model = model_factory(run_spec, dataset.classes)
     train = spec["batch_norm"] == "train"
+    replaced = {**run_spec["activation"], "second_derivative": spec["second_derivative"]}
 
     def activation(context: Context, x: Array) -> Array:
-        return activations.from_spec(run_spec["activation"], context["beta"])(x)
+        return activations.from_spec(replaced, context["beta"])(x)
 
     def apply(params: Params, context: Context, inputs: Array, phi: Callable[[Array], Array]) -> Array:
         variables = {"params": params, "batch_stats": context["batch_stats"]}
@@ -112,16 +115,19 @@ def make_problem(
         apply(params, context, inputs, recording)
         return seen
 
-    return Problem(logits_fn, preactivations_fn, activation, loss_function(run_spec), batches)
+    batches, together, account = _batches(run_spec, spec, dataset)
+    loss_fn = loss_function(run_spec)
+    return Problem(logits_fn, preactivations_fn, activation, loss_fn, batches, together), account
 
 
 def _batches(
     run_spec: Mapping[str, Any], spec: Mapping[str, Any], dataset: Dataset
-) -> tuple[tuple[Batch, ...], dict[str, Any]]:
-    """Batches of the first examples of a permutation of the split drawn from the measurement's seed, and their account."""
+) -> tuple[tuple[Batch, ...], int, dict[str, Any]]:
+    """The first examples of a permutation of the split drawn from the measurement's seed, in batches that are each normalised
+    by themselves; how many of these belong together; and what is recorded of them.
+    """
     examples = dataset.sizes[SETS.index(spec["split"])]
-    training = run_spec["training"]
-    size = spec["batch_size"] or training["batch_norm_group"] or training["batch_size"]
+    group, size = sizes(run_spec, spec)
     order = np.random.default_rng(spec["seed"]).permutation(examples)[: spec["examples"]]
     count = len(order) // size
     if count == 0:
@@ -129,11 +135,19 @@ def _batches(
             f"measurement of {spec['kind']}: {len(order)} examples of {spec['split']} fill no batch of {size}; "
             "lower batch_size or raise examples"
         )
-    parts = order[: count * size].reshape(count, size)
-    taken = (dataset.take(spec["split"], part) for part in parts)
+    taken = (dataset.take(spec["split"], part) for part in order[: count * size].reshape(-1, group))
     batches = tuple((jnp.asarray(x), jnp.asarray(y)) for x, y in taken)
-    account = {"sha256": dataset.sha256, "split": spec["split"], "examples": count * size, "of": examples}
-    return batches, account | {"batch_size": size, "batches": count}
+    normalized = spec["batch_norm"] == "train" and MODELS[run_spec["model"]["name"]].mixes_examples(run_spec["model"])
+    account = {
+        "sha256": dataset.sha256,
+        "split": spec["split"],
+        "examples": count * size,
+        "of": examples,
+        "batch_size": size,
+        "batches": count,
+        "batch_norm_group": group if normalized else None,
+    }
+    return batches, size // group, account
 
 
 def _initial(run_spec: Mapping[str, Any], dataset: Dataset) -> Variables:

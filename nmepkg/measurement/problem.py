@@ -23,7 +23,8 @@ class Problem(NamedTuple):
     """A model and the data that it is measured on.
 
     The loss is the mean over all batches of the mean over the examples of a batch: with BatchNorm in training mode, each
-    batch is normalised by itself, as in training.
+    batch is normalised by itself, as in training. Without BatchNorm, and where all is a sum over batches, ``together`` does
+    not matter; it does to what is not linear in the gradient.
 
     Attributes:
       logits_fn: (params, context, inputs (B, …)) -> logits (B, C).
@@ -31,6 +32,7 @@ class Problem(NamedTuple):
       activation: (context, x) -> φ(x), elementwise.
       loss_fn: (logits, labels) -> scalar, a mean over examples.
       batches: of equal size, at least one.
+      together: of how many batches, one after another, the gradient is taken as one; divides their number.
     """
 
     logits_fn: Callable[[Params, Context, Array], Array]
@@ -38,6 +40,7 @@ class Problem(NamedTuple):
     activation: Callable[[Context, Array], Array]
     loss_fn: Callable[[Array, Array], Array]
     batches: tuple[Batch, ...]
+    together: int = 1
 
     def linearize(self, params: Params, context: Context, batch: Batch) -> Products:
         """Products with the curvature of one batch's loss at θ; call it inside ``jax.jit`` and return only what is used."""

@@ -46,21 +46,29 @@ def run(
       stream: where progress goes.
 
     Raises:
-      UserError: the run lacks a snapshot, or the data are missing, damaged or too few.
+      UserError: the run lacks a snapshot, or the data are missing, damaged, too few or not those that it was trained on.
     """
     run_spec, diverged, files = result["spec"], result["diverged"], result["files"]
     last = (diverged or result["final"])["step"]
 
-    def load(at: At) -> tuple[int, Variables | None]:
-        step, path = (last, directory / "params.npz") if at == "final" else (int(at), snapshot_path(directory, int(at)))
+    def load(at: At) -> tuple[int, Variables | str]:
+        if at == "final":
+            # Where a loss is no number, single parameters and quantities may still be: they are no result of a training.
+            path = directory / "params.npz"
+            return last, "not_finite" if diverged else read_state(path, files[path.name])
+        step, path = int(at), snapshot_path(directory, int(at))
+        if diverged and step > last:
+            return step, "not_reached"
         sha256 = files.get(str(path.relative_to(directory)))
-        if sha256 is None and not diverged:
+        if sha256 is None:
             raise UserError(f"{directory}: the run kept no snapshot of step {at}; add it to training.snapshots")
-        return step, None if sha256 is None else read_state(path, sha256)
+        return step, read_state(path, sha256)
 
     with compilation.cache(cache):
         account = Account(code=code)
         dataset = load_target(DATASETS[run_spec["data"]["name"]].reader)(data, run_spec, source)
+        if dataset.sha256 != result["provenance"]["data_sha256"]:
+            raise UserError(f"{data}: not the data that the run was trained on; delete {directory} and train it again")
         points, taken = measure_points(run_spec, spec, dataset, load, lambda line: print(line, file=stream, flush=True))
     verify()
     content = {

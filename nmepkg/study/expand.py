@@ -10,6 +10,7 @@ from nmepkg.study.checks import check_entry
 from nmepkg.study.fingerprint import module_hashes
 from nmepkg.study.identity import (
     canonical,
+    canonical_measurement,
     code_hash,
     data_id,
     data_targets,
@@ -54,7 +55,10 @@ def expand(study: Study) -> Expansion:
                 datasets[data] = Job(data, spec["data"], code_hash(data_targets(spec["data"])))
             options = {k: v for k, v in {**method, **activation}.items() if k not in ("name", "label")}
             run = ids[text]
-            jobs = {name: _measurement(study.measurements[name], run) for name in experiment.measurements}
+            jobs = {
+                name: _measurement(canonical_measurement(study.measurements[name], complete[id(activation)]), run)
+                for name in experiment.measurements
+            }
             measurements |= {job.id: job for job in jobs.values()}
             measured = {name: job.id for name, job in jobs.items()}
             cells.append(Cell(experiment.name, setup, method, activation, strength, seed, options, run.id, measured))

@@ -28,14 +28,32 @@ _TRAINING = "nmepkg.training.loop"  # what decides a number; not what reports it
 def canonical(spec: Spec) -> Spec:
     """The same for runs that are equal.
 
-    Any method at strength 0 is SGD; where a method takes no second derivative of the activation, it does not matter what
-    replaces that derivative.
+    Any method at strength 0 is SGD, and of its groups of m examples what remains is that BatchNorm normalises each by itself;
+    where a method takes no second derivative of the activation, it does not matter what replaces that derivative.
     """
     if spec["method"]["strength"] == 0:
-        spec = {**spec, "method": {"name": "sgd", "strength": 0.0}}
+        spec = {**spec, "method": {"name": "sgd", "strength": 0.0}, "training": _without_groups(spec)}
     if not METHODS[spec["method"]["name"]].second_order:
         spec = {**spec, "activation": {**spec["activation"], "second_derivative": None}}
     return spec
+
+
+def _without_groups(spec: Spec) -> Spec:
+    """The ``training`` of a spec by SGD that normalises what a method at strength 0 normalises."""
+    training, m = spec["training"], spec["method"].get("m")
+    if m is None or training["batch_norm_group"] or m == training["batch_size"] // training["accumulate"]:
+        return training
+    return (
+        {**training, "batch_norm_group": m} if MODELS[spec["model"]["name"]].mixes_examples(spec["model"]) else training
+    )
+
+
+def canonical_measurement(spec: Spec, activation: Spec) -> Spec:
+    """The spec of a measurement of a cell with this activation, from what the study says of the measurement.
+
+    What is measured depends on what replaces φ'' even where the training does not: cells that share a run are measured apart.
+    """
+    return {**spec, "second_derivative": activation["second_derivative"]}
 
 
 def to_json(value: Any) -> str:
@@ -63,7 +81,7 @@ def run_targets(spec: Spec) -> list[str]:
 
 def measurement_targets(spec: Spec) -> list[str]:
     """The code that a measurement runs, besides that of the run that it measures."""
-    return ["nmepkg.measurement.points", MEASUREMENTS[spec["kind"]].target]
+    return ["nmepkg.measurement.points", MEASUREMENTS[spec["kind"]].target, *_second_derivative_targets(spec)]
 
 
 def landscape_targets(spec: Spec) -> list[str]:
@@ -83,14 +101,17 @@ def figure_targets(kind: str) -> list[str]:
 
 def _model_targets(spec: Spec) -> list[str]:
     """Where the code of model, activation and loss is."""
-    second = spec["activation"]["second_derivative"]
     entries = [
         MODELS[spec["model"]["name"]],
         ACTIVATIONS[spec["activation"]["name"]],
         LOSSES[spec["loss"]["name"]],
-        *([SECOND_DERIVATIVES[second["name"]]] if second else []),
     ]
-    return [entry.target for entry in entries]
+    return [*(entry.target for entry in entries), *_second_derivative_targets(spec["activation"])]
+
+
+def _second_derivative_targets(spec: Spec) -> list[str]:
+    second = spec["second_derivative"]
+    return [SECOND_DERIVATIVES[second["name"]].target] if second else []
 
 
 def code_hash(targets: Iterable[str]) -> str:

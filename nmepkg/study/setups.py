@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nmepkg.measurement.spec import sizes
 from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS
 from nmepkg.study.checks import StudyError, check_entry, join
 from nmepkg.study.spec import Resources, Setup, Spec
@@ -225,7 +226,7 @@ def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, wh
         )
     there = getattr(counts(spec), measurement["split"])
     taken = min(there, measurement["examples"] or there)
-    size = measurement["batch_size"] or spec["training"]["batch_norm_group"] or spec["training"]["batch_size"]
+    size = sizes(spec, measurement).batch
     if taken < size:
         raise StudyError(
             where,

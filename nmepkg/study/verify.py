@@ -121,12 +121,20 @@ def planned_run(id: str, spec: Any, code: str) -> Planned:
 
 
 def planned_measurement(id: str, spec: Any, code: str, run: str, run_spec: Any) -> Planned:
-    """A measurement as planned; the run's model is code that the run's id answers for."""
+    """A measurement as planned, and its run: the run's model is code that the run's id answers for.
+
+    Raises:
+      UserError: as :class:`Planned`; or the code or data that the run's id stands for changed since it was planned.
+    """
+    targets = identity.run_targets(run_spec)
+    now = identity.run_id(run_spec, identity.code_hash(targets), identity.data_id(run_spec["data"]))
+    if run != now:
+        raise UserError(f"code or data of the run {run} changed since this job was planned; run snakemake again")
 
     def identify(spec: Spec) -> tuple[str, list[str]]:
         return identity.measurement_id(spec, code, run), identity.measurement_targets(spec)
 
-    return Planned(identify, id, spec, code, besides=identity.run_targets(run_spec))
+    return Planned(identify, id, spec, code, besides=targets)
 
 
 def planned_landscape(id: str, spec: Any, code: str) -> Planned:

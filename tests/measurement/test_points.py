@@ -26,7 +26,15 @@ from nmepkg.measurement import run as measuring
 from nmepkg.registry import MEASUREMENTS
 from nmepkg.storage import CODE, MEASUREMENT, RESULT, Store
 from nmepkg.study.checks import check_entry
-from nmepkg.study.identity import code_hash, data_id, measurement_id, measurement_targets
+from nmepkg.study.identity import (
+    canonical_measurement,
+    code_hash,
+    data_id,
+    measurement_id,
+    measurement_targets,
+    run_id,
+    run_targets,
+)
 from nmepkg.training import run as training
 from nmepkg.training.result import read_state
 from tests.training.runs import CLASSES, dataset, make_spec, start
@@ -34,8 +42,9 @@ from tests.training.runs import CLASSES, dataset, make_spec, start
 ROOT = Path(__file__).parents[2]
 
 
-def measurement(kind: str = "alignment", **options: Any) -> dict[str, Any]:
-    return check_entry("measurement", {"kind": kind, **options}, "", key="kind")
+def measurement(kind: str = "alignment", second_derivative: Any = None, **options: Any) -> dict[str, Any]:
+    spec = check_entry("measurement", {"kind": kind, **options}, "", key="kind")
+    return canonical_measurement(spec, {"second_derivative": second_derivative})
 
 
 def silent(line: str) -> None:
@@ -142,7 +151,7 @@ def test_a_result_says_how_it_was_measured(finished: Path, data: Path, tmp_path:
     assert result["spec"] == spec
     sha256 = records.read(data.with_suffix(".json"), store.KIND, {})["arrays"]
     assert result["data"] == {
-        "sha256": sha256, "split": "test", "examples": 8, "of": 9, "batch_size": 4, "batches": 2
+        "sha256": sha256, "split": "test", "examples": 8, "of": 9, "batch_size": 4, "batches": 2, "batch_norm_group": 4
     }  # fmt: skip
     assert result["provenance"]["code"] == "def"
     assert result["provenance"]["jax"] == jax.__version__
@@ -166,8 +175,8 @@ def test_a_diverged_run_is_recorded_as_such(kind: str, diverged: Path, data: Pat
 
 def test_preactivations_are_the_inputs_of_the_activations() -> None:
     spec = make_spec(model={"batch_norm": False, "depth": 2}, activation={"name": "beta_gelu", "beta": 3.0})
-    x, y = dataset().train
-    problem = points.make_problem(spec, measurement(), CLASSES, ((jnp.asarray(x), jnp.asarray(y)),))
+    problem, _ = points.make_problem(spec, measurement(), dataset())
+    x = problem.batches[0][0]
     _, state, _ = start(spec, dataset())
     context = {"batch_stats": {}, "beta": jnp.float32(3.0)}
     first, second = jax.jit(problem.preactivations_fn)(state.params, context, x)
@@ -230,22 +239,50 @@ def script(where: Store, name: str, spec: dict[str, Any], code: str, run: str) -
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
+def planned(spec: dict[str, Any]) -> str:
+    """The id of a run by the code as it is."""
+    return run_id(spec, code_hash(run_targets(spec)), data_id(spec["data"]))
+
+
+def finish_as(run: str, folder: Path, where: Store) -> None:
+    """The finished run of a folder in a store, under an id."""
+    shutil.copytree(folder, where.run(run))
+    content = records.read(folder / "result.json", RESULT, {})
+    records.write(where.result(run), RESULT, {**content, "run": run})
+
+
 def test_script_measures_a_run_of_its_store(finished: Path, data: Path, tmp_path: Path) -> None:
     where, spec = Store(tmp_path), measurement(at=["initial", 4])
-    shutil.copytree(finished, where.run("some-run"))
+    run = planned(SPEC)
+    finish_as(run, finished, where)
     for suffix in (".npz", ".json"):  # the toy data in the place of those that the run's spec names
         target = where.data(data_id(SPEC["data"])).with_suffix(suffix)
         target.parent.mkdir(exist_ok=True)
         shutil.copy(data.with_suffix(suffix), target)
     code = code_hash(measurement_targets(spec))
-    name = measurement_id(spec, code, "some-run")
-    done = script(where, name, spec, code, "some-run")
+    name = measurement_id(spec, code, run)
+    done = script(where, name, spec, code, run)
     assert done.returncode == 0, done.stderr
-    expected = {"measurement": name, "run": "some-run", "run_spec": SPEC, "spec": spec}
-    content = records.read(where.measurement("some-run", name), MEASUREMENT, expected)
+    expected = {"measurement": name, "run": run, "run_spec": SPEC, "spec": spec}
+    content = records.read(where.measurement(run, name), MEASUREMENT, expected)
     assert content["provenance"]["code"] == code
     assert [point["status"] for point in content["points"]] == ["measured", "measured"]
     assert "nmepkg.measurement.points" in records.read(where.code(code), CODE, {"code": code})["modules"]
+
+
+def test_a_run_of_other_code_than_the_models_now_is_not_measured(finished: Path, tmp_path: Path) -> None:
+    """A job that was planned before an edit of the model would measure another model than was trained."""
+    where, spec = Store(tmp_path), measurement(at=["initial"])
+    run = run_id(SPEC, "0" * 16, data_id(SPEC["data"]))
+    finish_as(run, finished, where)
+    code = code_hash(measurement_targets(spec))
+    name = measurement_id(spec, code, run)
+    done = script(where, name, spec, code, run)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"{name}: code or data of the run {run} changed since this job was planned; run snakemake again\n"
+    )
+    assert not where.measurement(run, name).exists()
 
 
 def test_script_in_one_line(tmp_path: Path) -> None:

@@ -165,6 +165,25 @@ def test_strength_0_loses_the_methods_name_and_options() -> None:
     assert canonical(spec) == spec
 
 
+@pytest.mark.parametrize(
+    ("m", "group", "model", "kept"),
+    [
+        (4, None, {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True}, 4),
+        (4, 2, {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True}, 2),
+        (8, None, {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True}, None),  # all of a part of 16 / 2
+        (4, None, {"name": "mlp", "width": 4, "depth": 1, "batch_norm": False}, None),
+        (None, None, {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True}, None),
+    ],
+)
+def test_at_strength_0_groups_are_those_of_batch_norm(m: Any, group: Any, model: dict[str, Any], kept: Any) -> None:
+    method = {"name": "psam", "strength": 0.0, "m": m}
+    training = {**SPEC["training"], "batch_norm_group": group}
+    spec = canonical({**SPEC, "method": method, "training": training, "model": model})
+    assert spec["method"] == {"name": "sgd", "strength": 0.0}
+    assert spec["training"] == {**training, "batch_norm_group": kept}
+    assert canonical(spec) == spec
+
+
 def test_second_derivatives_stay_where_a_method_takes_them() -> None:
     assert canonical(SPEC) == SPEC
     first_order = canonical(replaced(("method",), {"name": "sam", "strength": 0.1, "m": 8}))

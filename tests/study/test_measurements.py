@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from nmepkg.errors import UserError
+from nmepkg.registry import SECOND_DERIVATIVES
 from nmepkg.study.expand import expand, figure_digest
+from nmepkg.study.identity import measurement_targets
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study
 
@@ -77,7 +79,7 @@ def test_every_run_has_its_measurements(tmp_path: Path) -> None:
         for name, identity in cell.measurements.items():
             job = expansion.measurements[identity]
             assert job.run == cell.run_id
-            assert job.spec == loaded.measurements[name]
+            assert job.spec == {**loaded.measurements[name], "second_derivative": None}
             assert identity.startswith(f"{job.spec['kind']}-")
     assert len(expansion.measurements_of(loaded.figures["traces"])) == 6
 
@@ -94,6 +96,44 @@ def test_a_measurement_is_complete_and_in_the_order_of_training(tmp_path: Path) 
         "samples": 3,
         "probe": "rademacher",
     }
+
+
+ABLATION = """\
+  ablation:
+    setups: [mlp]
+    methods: [weight_noise, hessian_trace]
+    activations: [gelu, {name: gelu, second_derivative: zero}, relu]
+    sigma2: [0, 0.001]
+    seeds: [0]
+    measurements: [along, after]
+figures:
+"""
+
+
+def test_what_replaces_a_second_derivative_is_measured_also_where_it_is_not_trained_with(tmp_path: Path) -> None:
+    """Whatever method and strength, or one curve would show GELU's φ'' at one point and the substitute at the next."""
+    loaded = study(tmp_path, ("figures:\n", ABLATION))
+    expansion = expand(loaded)
+    unhampered: dict[str, set[str]] = {}  # activation -> what is measured of it at strength 0
+    for cell in expansion.cells:
+        if cell.experiment != "ablation":
+            continue
+        substitute = {"name": "zero"} if "second_derivative" in cell.activation else None
+        for name, identity in cell.measurements.items():
+            job = expansion.measurements[identity]
+            assert job.run == cell.run_id
+            assert job.spec == {**loaded.measurements[name], "second_derivative": substitute}
+            assert (SECOND_DERIVATIVES["zero"].target in measurement_targets(job.spec)) == (substitute is not None)
+        if cell.strength == 0:
+            unhampered.setdefault(str(cell.activation), set()).add(cell.measurements["after"])
+    assert [len(found) for found in unhampered.values()] == [1, 1, 1], "of both methods the same"
+    assert len(set.union(*unhampered.values())) == 3
+
+
+def test_a_label_is_no_part_of_a_measurement(tmp_path: Path) -> None:
+    before = set(expand(study(tmp_path, ("figures:\n", ABLATION))).measurements)
+    labelled = ABLATION.replace("zero}", "zero, label: without}")
+    assert set(expand(study(tmp_path, ("figures:\n", labelled))).measurements) == before
 
 
 def test_snapshots_are_part_of_a_run_in_any_order(tmp_path: Path) -> None:
