@@ -26,7 +26,8 @@ class Curves:
     ``_y`` is the number drawn, NaN where the run diverged, and ``_quantity`` says which one it is.
 
     Attributes:
-      measured: the spec of the measurement that the figure draws, or None where it draws evaluations.
+      measured: the spec of the measurement that the figure draws, or None where it draws evaluations. That of the first cell:
+        those of others differ in what replaces φ'' alone.
     """
 
     figure: Figure
@@ -109,6 +110,8 @@ def _refuse_two_on_one(figure: Figure, there: Mapping[str, Any] | None, cell: Ce
         return
     if there["run"] != cell.run_id:
         what = f"runs {there['run']} and {cell.run_id}"
+    elif figure.measurement is not None and there["measurement"] != cell.measurements[figure.measurement]:
+        what = f"measurements {there['measurement']} and {cell.measurements[figure.measurement]}"
     elif there["_quantity"] != seen.quantity:
         what = f"{there['_quantity']} and {seen.quantity}"
     elif figure.measurement is not None and figure.x != "step" and there["at"] != seen.at:
@@ -159,7 +162,10 @@ def _points(figure: Figure, runs: pd.DataFrame, labels: list[str]) -> pd.DataFra
             if figure.measurement is None:
                 record |= _columns("train_accuracy_", mean_interval(point["_train"].dropna().to_list()))
             record |= {"change_n_seeds": change.n} | _columns("change_", change)
-            records.append(record | {"runs": " ".join(point["run"])})
+            record |= {"runs": " ".join(point["run"])}
+            if figure.measurement is not None:
+                record |= {"measurements": " ".join(point["measurement"])}
+            records.append(record)
     return pd.DataFrame(records).astype({"step": "Int64"} if figure.measurement is not None else {})
 
 

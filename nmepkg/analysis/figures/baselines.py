@@ -27,7 +27,8 @@ class Baseline:
 
 
 def find_baselines(curves: Curves, styles: list[LineStyle]) -> list[Baseline]:
-    """The distinct baselines of a figure. Curves share one where they show the same number of the same runs at strength 0.
+    """The distinct baselines of a figure. Curves share one where they show the same number of the same runs at strength 0,
+    measured alike: a replaced second derivative does not change what SGD trains, but what is measured of it.
 
     A figure's only baseline is neutral grey; one of several has the colour of a curve that starts from it.
     """
@@ -63,7 +64,7 @@ def find_baselines(curves: Curves, styles: list[LineStyle]) -> list[Baseline]:
 
 
 def _content(point: pd.Series) -> tuple[Any, ...]:
-    return point["runs"], point["y_name"], point.get("at")
+    return point["runs"], point.get("measurements"), point["y_name"], point.get("at")
 
 
 def _plainest(curves: Curves, lines: list[int]) -> int:
@@ -77,6 +78,6 @@ def _replaces(value: Any) -> bool:
 
 def _variant(curves: Curves, lines: list[int]) -> str:
     value = curves.lines[_plainest(curves, lines)]
-    if _replaces(value):
+    if _replaces(value) and curves.measured is None:
         return base_activation_label(value)
     return axis_label(curves.line_axis, value, {}, curves.measured)

@@ -1,9 +1,10 @@
 from pathlib import Path
 
+from nmepkg.analysis.axes import axis_label
 from nmepkg.analysis.figures.baselines import find_baselines
 from nmepkg.analysis.style import NEUTRAL, line_styles
 from tests.analysis.figures.forms import at_strengths
-from tests.analysis.samples import ABLATED, GELU, RELU, SYNTHETIC, Sample, figure, grid
+from tests.analysis.samples import ABLATED, GELU, RELU, SECOND, SYNTHETIC, Sample, figure, grid
 
 
 def _accuracy(setup, method, activation, rho, seed):
@@ -29,6 +30,25 @@ def test_an_activation_shares_its_baseline_with_its_ablation(tmp_path: Path) -> 
         ("SGD (ρ = 0), GELU", styles[2].color),
     ]
     assert [b.dashes for b in found] == [(0, (4, 4)), (-4, (4, 4))]  # in each other's gaps
+
+
+def test_an_ablation_that_is_measured_has_a_baseline_of_its_own(tmp_path: Path) -> None:
+    """One run at ρ = 0, measured with φ'' and without: two numbers, and one of them is not the other's."""
+    sample = Sample(tmp_path)
+    for activation, fraction in ((GELU, 0.0), (ABLATED, 1.0)):
+        for rho in (0.0, 0.1):
+            measured = {at: {"fraction_above": 0.5, "fraction_zero": fraction} for at in SECOND["at"]}
+            spec = {**SECOND, "second_derivative": activation.get("second_derivative")}
+            sample.add(0.5, activation=activation, strength=rho, measured=measured, measurement=spec)
+    axes = {"measurement": "second_derivative", "y": ("fraction_zero",), "lines": "activation", "rows": "at"}
+    found, curves = _baselines(sample, **axes)
+    labels = [axis_label("activation", line, {}, curves.measured) for line in curves.lines]
+    assert [b.label for b in found] == [f"SGD (ρ = 0), {label}" for label in labels]
+    assert len(set(labels)) == 2
+    assert [{point["mean"] for point in b.points.values()} for b in found] == [{0.0}, {1.0}]
+    runs = curves.points.groupby("line")["runs"].agg(set), curves.points.groupby("line")["measurements"].agg(set)
+    assert len(runs[0][0] & runs[0][1]) == 1, "one run of both lines"
+    assert not runs[1][0] & runs[1][1]
 
 
 def test_without_a_run_at_zero_there_is_no_baseline(tmp_path: Path) -> None:
