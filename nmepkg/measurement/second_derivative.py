@@ -19,7 +19,8 @@ _GRID = np.concatenate([-_HALF_GRID[::-1], [0.0], _HALF_GRID])
 def second_derivative(problem: Problem, *, threshold: float, relative: bool) -> Measure:
     """The fraction of activation inputs x with |φ''(x)| > t, over all examples, units and positions (paper, figure 9).
 
-    φ'' is what automatic differentiation says, so 0 for ReLU, and the substitute where the study replaces it.
+    φ'' is what automatic differentiation says, so 0 for ReLU, and the substitute where the study's entry replaces it, also of
+    a run that was trained without.
 
     Args:
       problem: what is measured.
@@ -28,9 +29,9 @@ def second_derivative(problem: Problem, *, threshold: float, relative: bool) -> 
       relative: see ``threshold``.
 
     Returns:
-      measure(params, context, key) -> ``fraction_above``; ``fraction_zero``, of x where φ''(x) is exactly 0 in the
-      precision of the model; ``sup`` = sup|φ''|; ``count``; and ``layers``: the fractions and count of each call of φ, in
-      the order of calls. Fractions are NaN where there is no input, or one that is not finite. ``key`` is not used.
+      measure(params, context, key) -> ``fraction_above``; ``fraction_zero``, of x where φ''(x) is exactly 0 in
+      float32; ``sup`` = sup|φ''|; ``count``; and ``layers``: the fractions and count of each call of φ, in the order of
+      calls. Fractions are NaN where there is no input, or one that is not finite. ``key`` is not used.
     """
 
     def curvature_of(context: Context, x: Array) -> Array:

@@ -224,6 +224,13 @@ def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, wh
         raise StudyError(
             where, f"{name!r} needs validation examples, but setups.{setup}.validation.fraction is 0; raise it"
         )
+    mixes = MODELS[spec["model"]["name"]].mixes_examples(spec["model"])
+    if mixes and measurement["batch_norm"] == "train" and measurement["batch_size"] == 1:
+        raise StudyError(
+            where,
+            f"measurements.{name}.batch_size: 1 leaves BatchNorm of setup {setup!r} one example to normalise over; "
+            "take two or more",
+        )
     there = getattr(counts(spec), measurement["split"])
     taken = min(there, measurement["examples"] or there)
     size = sizes(spec, measurement).batch

@@ -173,6 +173,35 @@ def test_a_diverged_run_is_recorded_as_such(kind: str, diverged: Path, data: Pat
     assert points[2]["values"] is None
 
 
+def test_a_diverged_run_has_no_final_numbers_even_where_its_parameters_are_finite(data: Path, tmp_path: Path) -> None:
+    """A loss that overflows is the end of a training. Its last parameters would still see a second derivative somewhere."""
+    spec = make_spec(
+        model={"batch_norm": False},
+        loss={"name": "mse"},
+        optimizer={"learning_rate": 1e12, "warmup_epochs": 0.0},
+        training={"batch_size": 27, "epochs": 2, "evaluate_every": 1},
+        validation={"fraction": 0.0},
+    )
+    del spec["loss"]["label_smoothing"]
+    folder = trained(spec, data, tmp_path / "run")
+    params = np.load(folder / "params.npz")
+    assert json.loads((folder / "result.json").read_text())["diverged"]["step"] == 1
+    assert all(np.isfinite(params[name]).all() for name in params), "or this test is idle"
+    (point,) = measure(measurement("second_derivative", examples=27), folder, data, tmp_path / "m.json")["points"]
+    assert point == {"at": "final", "step": 1, "status": "not_finite", "values": None}
+
+
+def test_data_that_the_run_was_not_trained_on_are_refused(finished: Path, data: Path, tmp_path: Path) -> None:
+    """Prepared again, by another NumPy say, under the same id."""
+    arrays = {name: array.copy() for name, array in np.load(data).items()}
+    arrays["train_x"] = np.nextafter(arrays["train_x"], np.float32(np.inf))
+    again = tmp_path / "toy.npz"
+    store.write(again, arrays, {"name": "toy"}, code="da7a")
+    with pytest.raises(UserError, match=r"toy\.npz: not the data that the run was trained on"):
+        measure(measurement(), finished, again, tmp_path / "m.json")
+    assert not (tmp_path / "m.json").exists()
+
+
 def test_preactivations_are_the_inputs_of_the_activations() -> None:
     spec = make_spec(model={"batch_norm": False, "depth": 2}, activation={"name": "beta_gelu", "beta": 3.0})
     problem, _ = points.make_problem(spec, measurement(), dataset())

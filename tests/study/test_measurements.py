@@ -285,6 +285,24 @@ def test_exact_class_sums_cannot_have_batch_norm(tmp_path: Path) -> None:
         study(tmp_path, exact, ("width: 4, depth: 1}", "width: 4, depth: 1, batch_norm: true}"))
 
 
+def test_one_example_alone_is_not_normalised(tmp_path: Path) -> None:
+    normalised = ("width: 4, depth: 1}", "width: 4, depth: 1, batch_norm: true}")
+    one = ("kind: second_derivative", "kind: second_derivative, batch_size: 1")
+    assert study(tmp_path, one)
+    assert study(tmp_path, normalised, (one[0], f"{one[1]}, batch_norm: evaluate"))
+    with pytest.raises(
+        UserError, match=r"measurements\.after\.batch_size: 1 leaves BatchNorm of setup 'mlp' one example"
+    ):
+        study(tmp_path, normalised, one)
+
+
+def test_examples_have_to_fill_what_a_step_takes_at_once(tmp_path: Path) -> None:
+    few = ("kind: second_derivative", "kind: second_derivative, examples: 8")
+    with pytest.raises(UserError, match="'after' takes 8 examples of train, which fill no batch of 16 of setup 'mlp'"):
+        study(tmp_path, few)
+    assert study(tmp_path, few, ("batch_size: 16,", "batch_size: 16, accumulate: 2,"))
+
+
 def test_validation_examples_to_measure_on_must_exist(tmp_path: Path) -> None:
     edits: list[Any] = [("kind: second_derivative", "kind: second_derivative, split: validation")]
     assert study(tmp_path, *edits)
