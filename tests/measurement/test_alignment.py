@@ -58,3 +58,19 @@ def test_a_diverged_model_has_values_that_are_not_numbers():
     problem, (case,) = problems.make(("mlp", "mse", "gelu"))
     params = jax.tree.map(lambda x: x * np.nan, case.params)
     assert np.isnan(list(alignment(problem)(params, {}, problems.KEY).values())).all()
+
+
+def test_batches_that_a_step_takes_together_have_one_gradient():
+    """Groups that BatchNorm normalises by themselves: g, H, G and N are means over them, and norms are of the means."""
+    name = ("mlp", "cross_entropy", "gelu")
+    problem, batch_cases = problems.make(name, batches=2)
+    result = alignment(problem._replace(together=2))(batch_cases[0].params, {}, problems.KEY)
+    gradients = [cases.flat(jax.grad(lambda p, c=case: c.loss(c.logits(p)))(case.params)) for case in batch_cases]
+    g = np.mean(gradients, axis=0)
+    assert result["gradient_norm"] == pytest.approx(np.linalg.norm(g), rel=1e-9)
+    for part in "HGN":
+        product = problems.dense(part, name, 2) @ g / np.linalg.norm(g)
+        assert result[f"norm_{part}"] == pytest.approx(np.linalg.norm(product), rel=1e-9)
+        cosine = product @ g / np.linalg.norm(product) / np.linalg.norm(g)
+        assert result[f"cosine_{part}"] == pytest.approx(cosine, rel=1e-9)
+    assert not any(key.endswith("_se") for key in result)
