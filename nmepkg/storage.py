@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,27 +32,29 @@ class Store:
     def data(self, identity: str) -> Path:
         return self.root / "data" / f"{identity}.npz"
 
+    def data_files(self, identity: str) -> tuple[Path, Path]:
+        """The arrays of a data set, and what they are: neither is read without the other."""
+        arrays = self.data(identity)
+        return arrays, arrays.with_suffix(".json")
+
     def run(self, run: str) -> Path:
         return self.root / "runs" / run
 
     def result(self, run: str) -> Path:
         return self.run(run) / "result.json"
 
-    def finished(self, run: str, snapshots: Iterable[int] = ()) -> bool:
-        """Whether all that a run is to leave is there, without a look into it where that can be told so.
-
-        Args:
-          snapshots: steps after which its spec asks for one. A run that diverged took none after that, as its result says.
+    def finished(self, run: str, spec: Mapping[str, Any]) -> bool:
+        """Whether all that a run of a canonical spec leaves is there, its result, parameters and snapshots.
 
         Raises:
           OSError: the run's folder is closed to this user.
         """
         if not present(self.result(run)):
             return False
-        asked = [self.params(run), *(self.snapshot(run, step) for step in snapshots)]
+        asked = [self.params(run), *(self.snapshot(run, step) for step in spec["training"]["snapshots"])]
         if all(map(present, asked)):
             return True
-        try:
+        try:  # a run that diverged took no snapshots after that, as its result says
             return not any(gone(self.run(run), records.read(self.result(run), RESULT, {})))
         except records.DamagedError:
             return False
@@ -85,5 +87,5 @@ def gone(folder: Path, result: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def figure_record(folder: Path, figure: str, digest: str) -> Path:
-    """What says that the files of a figure in ``folder`` are those of ``digest``; of the figure ``origin``, where all come from."""
+    """What says that the files of a figure in ``folder`` are those of ``digest``, or of ``origin``, where all come from."""
     return folder / "records" / figure / f"{digest}.json"
