@@ -12,7 +12,7 @@ from nmepkg.data.store import KIND as DATA
 from nmepkg.records import DamagedError
 from nmepkg.storage import CODE, Store
 from nmepkg.study.fingerprint import module_hashes
-from nmepkg.study.identity import data_targets, modules, to_json
+from nmepkg.study.identity import code_hash, data_targets, modules, to_json
 from nmepkg.study.spec import Spec
 
 Leaves = dict[str, Any]  # dotted place -> value
@@ -81,6 +81,8 @@ def changed_modules(store: Store, code: str, targets: Sequence[str]) -> list[str
 
     Where the store does not say what the hash stood for, that is said instead.
     """
+    if code == code_hash(targets):
+        return []
     now = module_hashes(modules(targets))
     try:
         before = records.read(store.code(code), CODE, {"code": code})["modules"]
