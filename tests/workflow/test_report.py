@@ -162,4 +162,4 @@ def test_no_text_of_a_study_is_taken_for_a_pattern(project: Project) -> None:
     assert shown["labels"]["figure"].replace("\N{WORD JOINER}", "") == f"01. {HOSTILE}"
     words = html.unescape(re.sub("<[^>]+>", " ", shown["caption"])).split()
     assert " ".join(words).startswith(" ".join(CAPTION.split()))
-    assert f"Study {name} , figure curve" in " ".join(words)
+    assert f"Study {name}, figure curve" in " ".join(words)
