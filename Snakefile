@@ -1,6 +1,7 @@
 """A study, from its YAML to its figures. See README.md for use, config/README.md for every key of a study."""
 
 import gc
+import re
 import shlex
 import shutil
 import sys
@@ -9,12 +10,21 @@ from pathlib import Path
 from nmepkg.errors import UserError
 from nmepkg.registry import DATASETS
 from nmepkg.storage import Store, figure_record
-from nmepkg.study.environment import check_folder, check_start, check_versions, check_writable, working_alone
+from nmepkg.files import present
+from nmepkg.study.environment import (
+    check_folder,
+    check_start,
+    check_store,
+    check_versions,
+    check_writable,
+    one_line,
+    working_alone,
+)
 from nmepkg.study.expand import expand, figure_digest
 from nmepkg.study.identity import to_json
 from nmepkg.study.load import load
 from nmepkg.study.overrides import arguments, from_config
-from nmepkg.study.packs import packs, read_plan, write_plan
+from nmepkg.study.origin import origin_identity
 from nmepkg.study.packs import packs, read_plan, write_plan
 from nmepkg.study.registration import register
 from nmepkg.study.site import refuse_too_long
@@ -45,27 +55,32 @@ try:
         check_shell()
     STUDY = load(STUDY_FILE, OVERRIDES)
     STORE, LOGS, FIGURES = Store(Path(STUDY.store)), f"{STUDY.output}/logs", f"{STUDY.output}/figures/{STUDY.name}"
+    STUDY_ARGUMENT = shlex.quote(str(STUDY_FILE))
     LOCK = Path(f".snakemake/{STUDY.name}.lock")
     # What is certain already is said before Snakemake writes a line; what depends on the jobs, in onstart.
     if workflow.is_main_process:
-        check_folder(f"{STUDY_FILE}: store", STORE.root)
         check_folder(f"{STUDY_FILE}: output", Path(STUDY.output))
         check_start(LOCK, dry=DRY)
     EXPANSION = expand(STUDY)
+    if workflow.is_main_process:
+        check_store(STUDY, EXPANSION)
     LANDSCAPES = {job.id: job for panels in EXPANSION.landscapes.values() for _, job in panels}
     results = [*map(STORE.result, EXPANSION.runs), *map(STORE.landscape, LANDSCAPES)]
     # With no result yet, every target has jobs, and each writes a log.
-    if workflow.is_main_process and not DRY and not any(map(Path.exists, results)):
+    if workflow.is_main_process and not DRY and not any(map(present, results)):
         check_writable(f"{STUDY_FILE}: store", results)
         check_writable(f"{STUDY_FILE}: output", [Path(LOGS, "train", f"{run}.log") for run in EXPANSION.runs])
-    # Plans and marks of runs that are trained together live as long as one call of Snakemake.
+    # Plans and marks of runs that are trained together, or again, live as long as one call of Snakemake.
     PACKED = Path(".snakemake/packs", f"{STUDY.name}-n" if DRY else STUDY.name)
-    PACKS = {}
+    PACKS, AGAIN = {}, set()
     if workflow.is_main_process:
         shutil.rmtree(PACKED, ignore_errors=True)
-        PACKS = packs(STUDY, EXPANSION, lambda run: STORE.result(run).exists())
+        unfinished = {id for id, run in EXPANSION.runs.items() if not STORE.finished(id, run.spec)}
+        PACKS = packs(STUDY, EXPANSION, lambda run: run not in unfinished)
+        AGAIN = {run for run in unfinished if present(STORE.result(run))}
     PACK_OF = {run.id: pack for pack in PACKS.values() for run in pack.runs}
     SETUP_OF = EXPANSION.setup_of()
+    ORIGIN = figure_record(Path(FIGURES), "origin", origin_identity(STUDY, EXPANSION)["digest"])
     CHECKPOINTS = " ".join(f"--checkpoint-{unit} {n:g}" for unit, n in STUDY.checkpoints.items() if n is not None)
     # Of a target that is not the whole study, onstart knows the data that it needs.
     targets = workflow.dag_settings.targets if workflow.dag_settings else set()
@@ -75,8 +90,8 @@ try:
             raise UserError("\n".join(lacking))
         for line in lacking:
             print(line, file=sys.stderr)
-except UserError as error:
-    print(error, file=sys.stderr)
+except (UserError, OSError, UnicodeEncodeError) as error:
+    print(one_line(error), file=sys.stderr)
     sys.exit(2)
 
 # Jobs find the Python that runs Snakemake, activated or not. In the container, whose recipe is in containers/, its own serves,
@@ -92,6 +107,7 @@ container: "nmepkg.sif"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/guards.smk"
 include: "workflow/rules/figures.smk"
 
 
@@ -100,7 +116,6 @@ wildcard_constraints:
     data="[^/]+",
     measurement="[^/]+",
     landscape="[^/]+",
-    figure="|".join(STUDY.figures) or "none",
 
 
 localrules:
@@ -124,16 +139,28 @@ onstart:
         check_cluster(workflow.dag.needrun_jobs())
         if any(job.rule.name in ("train", "train_together", "measure", "landscape") for job in workflow.dag.needrun_jobs()):
             check_jax_starts(here=workflow.executor_plugin.name == "local")
-        trained = {job.wildcards.run for job in workflow.dag.needrun_jobs() if job.rule.name == "trained"}
-        for pack in {PACK_OF[run].id: PACK_OF[run] for run in trained}.values():
-            write_plan(pack, trained, PACKED / f"{pack.id}.json")
+        write_plans(workflow.dag.needrun_jobs())
     except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
         sys.exit(2)
     try:
         register(STUDY, EXPANSION)
     except OSError as error:
-        print(f"{STUDY_FILE}: the store does not know that it is used here, nor will who tidies up there ({error})")
+        print(
+            f"{STUDY_FILE}: the store does not know that it is used here, nor will who tidies up there ({error})",
+            file=sys.stderr,
+        )
+
+
+# Of runs that were trained together, each has a rule that says whether it was; `--until` may leave that out.
+onsuccess:
+    lost = [run for pack in UNASKED for run in pack_of(pack).runs if not STORE.finished(run.id, run.spec)]
+    if lost:
+        print(
+            f"{len(lost)} runs failed, the first is {lost[0].id}: see {LOGS}/train/{lost[0].id}.log",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 rule figures:
@@ -150,8 +177,7 @@ rule measurements:
 rule report:
     input:
         rules.figures.input,
-        f"{FIGURES}/study.yaml",
-        f"{FIGURES}/versions.csv",
+        [f"{FIGURES}/study.yaml", f"{FIGURES}/versions.csv", ORIGIN],
 
 
 rule all:

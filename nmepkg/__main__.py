@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import tempfile
@@ -14,7 +15,8 @@ from rich.console import Console
 
 from nmepkg.errors import UserError
 from nmepkg.storage import Store
-from nmepkg.study import overrides
+from nmepkg.study import overrides, registration
+from nmepkg.study.environment import check_store, one_line
 from nmepkg.study.expand import expand
 from nmepkg.study.load import load
 from nmepkg.study.spec import Expansion, Study
@@ -23,14 +25,18 @@ from nmepkg.upkeep import adopt, doctor, explain, gc, status, terminal
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # signs that a terminal lacks are no reason to fail
     console = Console(highlight=False, soft_wrap=True)
     try:
         if options.command is _doctor:
             return _doctor(options)
         study = load(options.study, overrides.chosen(options))
-        found = options.command(options, study, expand(study), Store(Path(study.store)), console)
-    except (UserError, OSError) as error:
-        print(f"nmepkg: {error}", file=sys.stderr)
+        expansion = expand(study)
+        check_store(study, expansion)
+        found = options.command(options, study, expansion, Store(Path(study.store)), console)
+    except (UserError, OSError, UnicodeEncodeError) as error:
+        print(f"nmepkg: {one_line(error)}", file=sys.stderr)
         return 2
     if options.json:
         print(json.dumps(found, indent=1))
@@ -58,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     tidying = add("gc", _gc, "What no study of config/, or of others who share the store, uses. Deletes with --yes.")
     tidying.add_argument("--kind", choices=["orphan", "other code", "unfinished", "temporary"], help="only these")
     tidying.add_argument("--yes", action="store_true", help="delete what is listed")
+    tidying.add_argument(
+        "--forget",
+        metavar="STUDY",
+        help="first take back that a study, FILE or HOST:FILE, uses the store: it is no more",
+    )
     adopting = add(
         "adopt", _adopt, "Declares that a change of code changes no result: what is finished goes on to serve."
     )
@@ -102,6 +113,8 @@ def _explain(options: argparse.Namespace, study: Study, expansion: Expansion, st
 
 
 def _gc(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:
+    if options.forget is not None:
+        registration.forget(store, options.forget)
     studies = gc.studies_of(Path("config"), [options.study], store)
     if overrides.chosen(options):
         studies.append((study, expansion))
@@ -110,6 +123,7 @@ def _gc(options: argparse.Namespace, study: Study, expansion: Expansion, store: 
         gc.delete(found)
     if not options.json:
         terminal.show_leftovers(console, found, options.yes)
+        terminal.show_unseen(console, [other for other in gc.others(store, studies) if gc.out_of_sight(other)])
     return terminal.plain(found)
 
 

@@ -80,6 +80,21 @@ def locked(
         yield
 
 
+def present(path: Path) -> bool:
+    """Whether there is such a file or folder.
+
+    ``Path.exists`` says no, in some versions of Python, where it may not look.
+
+    Raises:
+      OSError: that cannot be told, as for what is in a folder that is closed to this user.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as file:

@@ -83,9 +83,12 @@ def read(path: Path, kind: Kind, expected: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
       DamagedError: it is not; names the file, what is wrong and the remedy.
+      PermissionError: it is closed to this user, which says nothing of what it is.
     """
     try:
         content = unseal(path.read_bytes().decode("utf-8"))
+    except PermissionError:
+        raise
     except OSError as error:
         raise kind.refuse(path, f"not readable ({error.strerror})") from None
     except ValueError as error:

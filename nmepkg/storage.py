@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from nmepkg import records
+from nmepkg.files import present
 from nmepkg.records import Kind
 
 RESULT = Kind("result", 3, "delete the folder {folder} and train the run again")
@@ -12,14 +16,15 @@ MEASUREMENT = Kind("measurement", 2, "delete the file and measure the run again"
 LANDSCAPE = Kind("landscape", 2, "delete the file and compute it again")
 CODE = Kind("list of modules", 1, "delete the file")
 FIGURE = Kind("record of a figure", 1, "delete it to have the figure drawn again")
+ORIGIN = Kind("record of where figures come from", 1, "delete it to have it collected again")
 
 
 @dataclass(frozen=True)
 class Store:
     """Paths of a store. Several studies and people may share one: everything is named by what it is.
 
-    A run's folder has ``result.json`` and ``params.npz`` once it is finished, and until then ``state.json``, what its training
-    is doing, and ``checkpoint.npz``.
+    A run's folder has ``result.json``, ``params.npz`` and the snapshots that its spec asks for once it is finished, and until
+    then ``state.json``, what its training is doing, and ``checkpoint.npz``.
     """
 
     root: Path
@@ -27,11 +32,38 @@ class Store:
     def data(self, identity: str) -> Path:
         return self.root / "data" / f"{identity}.npz"
 
+    def data_files(self, identity: str) -> tuple[Path, Path]:
+        """The arrays of a data set, and what they are: neither is read without the other."""
+        arrays = self.data(identity)
+        return arrays, arrays.with_suffix(".json")
+
     def run(self, run: str) -> Path:
         return self.root / "runs" / run
 
     def result(self, run: str) -> Path:
         return self.run(run) / "result.json"
+
+    def finished(self, run: str, spec: Mapping[str, Any]) -> bool:
+        """Whether all that a run of a canonical spec leaves is there, its result, parameters and snapshots.
+
+        Raises:
+          OSError: the run's folder is closed to this user.
+        """
+        if not present(self.result(run)):
+            return False
+        asked = [self.params(run), *(self.snapshot(run, step) for step in spec["training"]["snapshots"])]
+        if all(map(present, asked)):
+            return True
+        try:  # a run that diverged took no snapshots after that, as its result says
+            return not any(gone(self.run(run), records.read(self.result(run), RESULT, {})))
+        except records.DamagedError:
+            return False
+
+    def params(self, run: str) -> Path:
+        return self.run(run) / "params.npz"
+
+    def snapshot(self, run: str, step: int) -> Path:
+        return self.run(run) / "snapshots" / f"{step}.npz"
 
     def measurement(self, run: str, identity: str) -> Path:
         return self.root / "measurements" / run / f"{identity}.json"
@@ -49,6 +81,11 @@ class Store:
         return self.root / "code" / f"{code}.json"
 
 
+def gone(folder: Path, result: Mapping[str, Any]) -> Iterator[Path]:
+    """The files that a run's result in ``folder`` speaks of and that are there no more."""
+    return (folder / name for name in result["files"] if not present(folder / name))
+
+
 def figure_record(folder: Path, figure: str, digest: str) -> Path:
-    """What says that the files of a figure in ``folder`` are those of ``digest``."""
+    """What says that the files of a figure in ``folder`` are those of ``digest``, or of ``origin``, where all come from."""
     return folder / "records" / figure / f"{digest}.json"

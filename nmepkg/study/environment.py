@@ -12,7 +12,9 @@ from packaging.requirements import Requirement
 from packaging.version import InvalidVersion
 
 from nmepkg.errors import UserError
-from nmepkg.files import locked
+from nmepkg.files import locked, present
+from nmepkg.storage import Store
+from nmepkg.study.spec import Expansion, Study
 
 
 def check_versions() -> None:
@@ -51,6 +53,55 @@ def _found(requirement: Requirement) -> str | None:
     return found or "broken"
 
 
+def check_store(study: Study, expansion: Expansion) -> None:
+    """Refuses a store of which this user cannot tell what of a study is there.
+
+    Raises:
+      UserError: the store is no folder, or what is there is closed to this user; names it and the remedy.
+    """
+    store, key = Store(Path(study.store)), f"{study.path}: store"
+    check_folder(key, store.root)
+    for run in expansion.runs:
+        _check_readable(key, store.result(run))
+        _check_readable(key, store.params(run))
+    for id in expansion.datasets:
+        _check_readable(key, store.data(id))
+    for job in expansion.measurements.values():
+        _check_readable(key, store.measurement(str(job.run), job.id))
+    for job in (job for panels in expansion.landscapes.values() for _, job in panels):
+        _check_readable(key, store.landscape(job.id))
+
+
+def _check_readable(key: str, path: Path) -> None:
+    """Refuses a file that is there, or may be, and that this user may not read."""
+    if os.access(path, os.R_OK):
+        return
+    try:
+        if not present(path):
+            return
+    except PermissionError:
+        pass
+    closed = next((folder for folder in reversed(path.parents) if not os.access(folder, os.X_OK)), path)
+    raise UserError(
+        f"{key}: {closed} is closed to you, as its owner's umask was 077 or so; have the owner call 'chmod -R a+rX {closed}', "
+        "or choose another store"
+    )
+
+
+def one_line(error: Exception) -> str:
+    """What is not the program's fault, in a line: what a user, a file system or a terminal does not allow."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, UnicodeEncodeError):
+        return (
+            f"{error.object!a}: no path in this terminal's encoding, {error.encoding}; set LC_ALL=C.UTF-8 or PYTHONUTF8=1, or "
+            "rename it"
+        )
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{error.filename}: closed to you ({error.strerror}); have its owner call 'chmod -R a+rX' on it"
+    return " ".join(str(error).split("\n"))
+
+
 def check_folder(key: str, folder: Path) -> None:
     """Refuses a folder that is none and cannot become one, whatever is to be done there.
 
@@ -85,9 +136,18 @@ def check_writable(key: str, paths: Iterable[Path]) -> None:
 def _existing(key: str, path: Path) -> Path:
     """The nearest folder above a path that there is."""
     try:
-        folder = next(parent for parent in path.parents if parent.exists())
+        for folder in path.parents:
+            if present(folder):
+                break
+            if folder.is_symlink():
+                target = os.readlink(folder)
+                raise UserError(
+                    f"{key}: {folder} is a link to {target}, which is not there; mount that, or choose another folder"
+                )
     except OSError as error:
         raise UserError(f"{key}: {error.strerror}: {str(path)[:60]}…; choose another folder") from None
+    except UnicodeEncodeError as error:
+        raise UserError(f"{key}: {one_line(error)}") from None
     if not folder.is_dir():
         raise UserError(f"{key}: {folder} is a file where a folder should be; choose another folder or move the file")
     return folder

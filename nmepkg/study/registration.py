@@ -6,11 +6,12 @@ import getpass
 import hashlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nmepkg import records
+from nmepkg.errors import UserError
 from nmepkg.storage import Store
 from nmepkg.study.spec import Expansion, Study
 
@@ -46,7 +47,39 @@ def registered(store: Store) -> Iterator[dict[str, Any]]:
     """The registrations in a store.
 
     Raises:
-      DamagedError: one cannot be read, so that what it uses is not known.
+      DamagedError: one is not what was written, so that what it uses is not known.
+      PermissionError: one is closed to this user.
     """
-    for path in sorted((store.root / "studies").glob("*.json")):
+    for path in _files(store):
         yield records.read(path, KIND, {})
+
+
+def name_of(content: Mapping[str, Any]) -> str:
+    """How a registration's study is called: ``HOST:FILE``."""
+    return f"{content['host']}:{content['study']}"
+
+
+def forget(store: Store, study: str) -> None:
+    """Takes back that a study uses a store.
+
+    Args:
+      study: its file, or ``HOST:FILE``.
+
+    Raises:
+      UserError: no such study is registered.
+    """
+    known = {path: records.read(path, KIND, {}) for path in _files(store)}
+    matches = [
+        path
+        for path, content in known.items()
+        if study == name_of(content) or str(Path(study).absolute()) == content["study"]
+    ]
+    if not matches:
+        names = ", ".join(dict.fromkeys(map(name_of, known.values()))) or "none"
+        raise UserError(f"{study}: not registered in {store.root}; choose from {names}")
+    for path in matches:
+        path.unlink()
+
+
+def _files(store: Store) -> list[Path]:
+    return sorted((store.root / "studies").glob("*.json"))

@@ -23,8 +23,8 @@ VERSION = 1
 STRENGTHS = tuple(dict.fromkeys(method.strength for method in METHODS.values() if method.strength))
 # Rules of the workflow; a figure's name is a target too.
 TARGETS = (
-    "figures", "measurements", "report", "all", "data", "train", "train_together", "trained", "measure", "landscape",
-    "figure", "origin",
+    "figures", "measurements", "report", "all", "data", "train", "train_again", "train_together", "trained", "measure",
+    "landscape", "figure", "origin",
 )  # fmt: skip
 REPORTS = ("final", "best_validation", "median_last")
 METRICS = tuple(f"{part}_{what}" for part in ("train", "validation", "test") for what in ("accuracy", "loss"))

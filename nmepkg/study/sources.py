@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
+from nmepkg.files import present
 from nmepkg.registry import DATASETS
 from nmepkg.storage import Store
 from nmepkg.study.checks import StudyError, join, suggestion
@@ -36,11 +37,11 @@ def source_of(study: Study, data: str) -> Path | None:
 
 def wanted(expansion: Expansion, store: Store) -> list[str]:
     """Ids of the data sets that some training or measurement still needs."""
-    runs = [run.data_id for run in expansion.runs.values() if not store.result(run.id).exists()]
+    runs = [run.data_id for run in expansion.runs.values() if not store.finished(run.id, run.spec)]
     measured = [
         expansion.runs[str(job.run)].data_id
         for job in expansion.measurements.values()
-        if not store.measurement(str(job.run), job.id).exists()
+        if not present(store.measurement(str(job.run), job.id))
     ]
     return list(dict.fromkeys([*runs, *measured]))
 
@@ -50,7 +51,7 @@ def missing(study: Study, expansion: Expansion, store: Store, ids: Iterable[str]
     told = set()
     for id in ids:
         name = expansion.datasets[id].spec["name"]
-        if name in told or (store.data(id).exists() and not DATASETS[name].streamed):
+        if name in told or (all(map(present, store.data_files(id))) and not DATASETS[name].streamed):
             continue
         told.add(name)
         problem = _problem(study, name)

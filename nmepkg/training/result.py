@@ -100,6 +100,8 @@ def read_state(path: Path, sha256: str) -> tuple[dict[str, Any], dict[str, Any]]
       UserError: the file is missing, damaged or another.
     """
     remedy = "delete its run's folder and train it again"
+    if not path.exists():
+        raise UserError(f"{path}: gone since its run was finished; run snakemake again, which trains that anew")
     try:
         if file_sha256(path) != sha256:
             raise UserError(f"{path}: changed since the run's result was written; {remedy}")

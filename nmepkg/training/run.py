@@ -19,7 +19,7 @@ from nmepkg.entries import load_target
 from nmepkg.errors import UserError
 from nmepkg.files import locked
 from nmepkg.registry import DATASETS
-from nmepkg.storage import RESULT
+from nmepkg.storage import RESULT, gone
 from nmepkg.training import compilation, devices, hosts, loop, result
 from nmepkg.training.checkpoint import NEVER, Checkpoints, Interval, StoppedError
 from nmepkg.training.journal import Journal
@@ -46,8 +46,8 @@ def run(
 
     The result depends on spec, data, code, and on what its ``provenance`` records: versions, device, threads, and the variables
     of :mod:`nmepkg.surroundings`. On the same machine and with the same of these, a repeated run is equal to the bit, and so is
-    one that was killed and resumed. A run that is finished is left as it is,
-    and of two processes that train the same run, one waits for the other. Where several processes train it together
+    one that was killed and resumed. A run that is finished is left as it is; one whose files are not all there any more is
+    trained again. Of two processes that train the same run, one waits for the other. Where several processes train it together
     (:func:`nmepkg.training.devices.join`), the first does all of this, and the others just take its steps.
 
     Args:
@@ -96,10 +96,15 @@ def run(
         for half in directory.rglob(".*.*"):  # what a killed process was writing: the lock says that nobody is now
             half.unlink()
         if (directory / "result.json").exists():
-            say("finished already: nothing to do")
-            (directory / ".lock").unlink(missing_ok=True)
-            hosts.announce(hosts.FINISHED)
-            return records.read(directory / "result.json", RESULT, {"run": name, "spec": dict(spec)})
+            found = records.read(directory / "result.json", RESULT, {"run": name, "spec": dict(spec)})
+            lost = next(gone(directory, found), None)
+            if lost is None:
+                say("finished already: nothing to do")
+                (directory / ".lock").unlink(missing_ok=True)
+                hosts.announce(hosts.FINISHED)
+                return found
+            say(f"{lost.name} of the finished run is gone: it is trained again")
+            (directory / "result.json").unlink()  # first, so that what is left of a run never looks like a whole one
         used = devices.layout(spec).devices
         if used < jax.device_count():
             say(f"uses {used} of {jax.device_count()} devices: no more can share a batch evenly")
@@ -113,6 +118,9 @@ def run(
                 position = checkpoints.resume(shapes)
             except records.DamagedError as problem:
                 say(f"{problem}. Training begins anew")
+                position = None
+            if position is not None and (lost := _lost_snapshot(spec, directory, int(position.state.step))):
+                say(f"{lost}: this snapshot is gone. Training begins anew")
                 position = None
             if position is None:
                 hosts.announce(hosts.BEGINS)
@@ -145,6 +153,12 @@ def run(
         for leftover in ("checkpoint.npz", "state.json", ".lock"):
             (directory / leftover).unlink(missing_ok=True)
         return content
+
+
+def _lost_snapshot(spec: Mapping[str, Any], directory: Path, step: int) -> Path | None:
+    """A snapshot that a training took before it was interrupted after ``step`` and that is there no more."""
+    taken = (result.snapshot_path(directory, at) for at in spec["training"]["snapshots"] if at <= step)
+    return next((path for path in taken if not path.is_file()), None)
 
 
 @contextmanager

@@ -17,12 +17,12 @@ from nmepkg import records
 from nmepkg.analysis.landscapes import describe, read_landscape
 from nmepkg.data.store import KIND as DATA
 from nmepkg.errors import UserError
-from nmepkg.files import written_whole
+from nmepkg.files import present, written_whole
 from nmepkg.records import DamagedError
 from nmepkg.storage import LANDSCAPE, MEASUREMENT, RESULT, Store
 from nmepkg.study import identity
 from nmepkg.study.spec import Expansion, Job, Run
-from nmepkg.upkeep.differences import changed_modules
+from nmepkg.upkeep.differences import changed_data_modules, changed_modules
 from nmepkg.upkeep.survey import names, read_if_whole, read_results, serving_code
 
 
@@ -34,7 +34,7 @@ class Adoption:
       what: ``run``, ``measurement`` or ``landscape``.
       old, new: ids.
       code: hash of the code now.
-      modules: which modules changed in between.
+      modules: which modules changed in between; of a measurement none, where its run alone did.
       run: of a measurement, the id of the run under which it will be found.
     """
 
@@ -78,7 +78,10 @@ def adoptions(expansion: Expansion, store: Store, only: Collection[str] = ()) ->
 
 
 def _adopt_run(store: Store, run: Run, old: str, result: Mapping[str, Any]) -> Adoption:
-    modules = changed_modules(store, serving_code(result["provenance"]), identity.run_targets(run.spec))
+    provenance = result["provenance"]
+    modules = changed_modules(store, serving_code(provenance), identity.run_targets(run.spec))
+    if provenance["data"] != run.data_id:
+        modules += changed_data_modules(store, provenance["data"], run.spec["data"])
     return Adoption("run", old, run.id, run.code, tuple(modules))
 
 
@@ -95,7 +98,7 @@ def _refuse_other_data(store: Store, run: Run, result: Mapping[str, Any]) -> Non
 
 
 def _adopt_measurement(store: Store, job: Job, old_run: str) -> Iterator[Adoption]:
-    if store.measurement(str(job.run), job.id).exists():
+    if present(store.measurement(str(job.run), job.id)):
         return
     folder = store.root / "measurements" / old_run
     others = [content for name in sorted(names(folder)) if (content := read_if_whole(folder / name, MEASUREMENT))]

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from nmepkg import records
+from nmepkg.data.store import KIND as DATA
 from nmepkg.records import DamagedError
 from nmepkg.storage import CODE, Store
 from nmepkg.study.fingerprint import module_hashes
-from nmepkg.study.identity import modules, to_json
+from nmepkg.study.identity import code_hash, data_targets, modules, to_json
+from nmepkg.study.spec import Spec
 
 Leaves = dict[str, Any]  # dotted place -> value
 Change = tuple[str, Any, Any]  # place, value there, value here; None where there is no such place
@@ -79,12 +81,23 @@ def changed_modules(store: Store, code: str, targets: Sequence[str]) -> list[str
 
     Where the store does not say what the hash stood for, that is said instead.
     """
+    if code == code_hash(targets):
+        return []
     now = module_hashes(modules(targets))
     try:
         before = records.read(store.code(code), CODE, {"code": code})["modules"]
     except DamagedError:
         return [f"unknown modules of code {code}"]
     return compared_modules(before, now)
+
+
+def changed_data_modules(store: Store, data: str, spec: Spec) -> list[str]:
+    """The same of the code that prepared a data set, by its id, and that of a data set's spec now."""
+    try:
+        code = records.read(store.data_files(data)[1], DATA, {})["code"]
+    except DamagedError:
+        return [f"unknown modules of data {data}"]
+    return changed_modules(store, code, data_targets(spec))
 
 
 def compared_modules(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

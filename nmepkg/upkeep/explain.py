@@ -6,18 +6,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nmepkg import records
 from nmepkg.analysis.landscapes import describe
-from nmepkg.data.store import KIND as DATA
-from nmepkg.records import DamagedError
-from nmepkg.storage import FIGURE, MEASUREMENT, Store
+from nmepkg.files import present
+from nmepkg.records import Kind
+from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, Store
 from nmepkg.study import identity
 from nmepkg.study.expand import figure_identity
+from nmepkg.study.origin import origin_identity
 from nmepkg.study.spec import Expansion, Figure, Job, Run, Study
-from nmepkg.upkeep.differences import Change, Neighbours, changed_modules, changes, compared_modules, leaves
+from nmepkg.upkeep.differences import (
+    Change,
+    Neighbours,
+    changed_data_modules,
+    changed_modules,
+    changes,
+    compared_modules,
+    leaves,
+)
 from nmepkg.upkeep.survey import (
     FINISHED,
     State,
+    collected,
     drawn,
     figures_folder,
     log,
@@ -34,9 +43,9 @@ class Reason:
     """Why something would run.
 
     Attributes:
-      what: ``data``, ``run``, ``measurement``, ``landscape`` or ``figure``.
+      what: ``data``, ``run``, ``measurement``, ``landscape``, ``figure`` or ``origin``, for the report.
       kind: ``new`` spec; ``code`` or ``data`` changed; ``failed``, ``stopped``, ``damaged``, ``running``; ``deleted``;
-        ``inputs`` run first; ``changed`` figure.
+        ``inputs`` run first; ``changed`` figure or study.
       neighbour: the finished one that it is compared with.
       changes: in which places its spec differs.
       modules: which modules changed.
@@ -77,6 +86,9 @@ def explain(study: Study, expansion: Expansion, store: Store) -> list[Reason]:
         count = sum(id in waiting for id in ids)
         if count or not drawn(study, expansion, name):
             reasons.append(_figure(study, expansion, figure, count))
+    figures = sum(reason.what == "figure" for reason in reasons)
+    if figures or not collected(study, expansion):
+        reasons.append(_origin(study, expansion, figures))
     return reasons
 
 
@@ -85,10 +97,10 @@ def _data(expansion: Expansion, store: Store, unfinished: Mapping[str, State]) -
     needed |= {
         expansion.runs[str(job.run)].data_id
         for job in expansion.measurements.values()
-        if not store.measurement(str(job.run), job.id).exists()
+        if not present(store.measurement(str(job.run), job.id))
     }
     for id in needed:
-        if not (store.data(id).exists() and store.data(id).with_suffix(".json").exists()):
+        if not all(map(present, store.data_files(id))):
             yield Reason("data", id, "new", detail="not prepared yet, by this code")
 
 
@@ -104,6 +116,8 @@ def _run(
     if state.status in ("running", "stopped"):
         where = f"after epoch {state.epoch} of {state.epochs}"
         return Reason("run", run.id, state.status, detail=f"{state.status} {where}, to go on from there; log: {path}")
+    if state.status == "missing" and state.problem:
+        return Reason("run", run.id, "deleted", detail=f"{state.problem}, so it is trained again")
     if state.status in ("failed", "damaged"):
         return Reason("run", run.id, state.status, detail=f"{state.problem}; log: {path}")
     nearest = neighbours.nearest(run.spec)
@@ -117,16 +131,8 @@ def _run(
     if code != run.code:
         modules = changed_modules(store, code, identity.run_targets(run.spec))
         return Reason("run", run.id, "code", nearest, modules=tuple(modules))
-    modules = _data_modules(store, there["provenance"]["data"], run)
+    modules = changed_data_modules(store, there["provenance"]["data"], run.spec["data"])
     return Reason("run", run.id, "data", nearest, modules=tuple(modules))
-
-
-def _data_modules(store: Store, data: str, run: Run) -> list[str]:
-    try:
-        code = records.read(store.data(data).with_suffix(".json"), DATA, {})["code"]
-    except DamagedError:
-        return [f"unknown modules of data {data}"]
-    return changed_modules(store, code, identity.data_targets(run.spec["data"]))
 
 
 def _measurement(store: Store, job: Job) -> Reason:
@@ -164,11 +170,9 @@ def _figure(study: Study, expansion: Expansion, figure: Figure, waiting: int) ->
         return Reason("figure", figure.name, "inputs", detail=f"{waiting} of what it shows come first")
     folder = figures_folder(study)
     now = figure_identity(study, expansion, figure)
-    found = [read_if_whole(path, FIGURE) for path in sorted((folder / "records" / figure.name).glob("*.json"))]
-    records_there = [record for record in found if record]
-    if not records_there:
+    before = _record(study, figure.name, FIGURE)
+    if before is None:
         return Reason("figure", figure.name, "new", detail="not drawn yet")
-    before = records_there[-1]
     if before["digest"] == now["digest"]:
         return Reason("figure", figure.name, "deleted", detail=f"files are missing in {folder}")
     modules = (
@@ -179,3 +183,24 @@ def _figure(study: Study, expansion: Expansion, figure: Figure, waiting: int) ->
     other = [part for part in ("cells", "landscapes") if before["parts"][part] != now["parts"][part]]
     detail = "other runs, or runs called by other names, are behind it" if other else ""
     return Reason("figure", figure.name, "changed", None, tuple(differences), tuple(modules), detail)
+
+
+def _origin(study: Study, expansion: Expansion, waiting: int) -> Reason:
+    """What the report says of where figures come from: targets ``report`` and ``all``."""
+    if waiting:
+        return Reason("origin", study.name, "inputs", detail=f"{waiting} figures come first")
+    now, before = origin_identity(study, expansion), _record(study, "origin", ORIGIN)
+    if before is None:
+        return Reason(
+            "origin", study.name, "new", detail="for the report, not collected yet from the figures as they are"
+        )
+    if before["digest"] == now["digest"]:
+        return Reason("origin", study.name, "deleted", detail=f"files are missing in {figures_folder(study)}")
+    differing = [part for part in now["parts"] if now["parts"][part] != before["parts"][part]]
+    return Reason("origin", study.name, "changed", detail=f"changed since it was collected: {', '.join(differing)}")
+
+
+def _record(study: Study, name: str, kind: Kind) -> dict[str, Any] | None:
+    """The record of a figure as it was drawn last."""
+    paths = sorted((figures_folder(study) / "records" / name).glob("*.json"))
+    return next(filter(None, (read_if_whole(path, kind) for path in reversed(paths))), None)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nmepkg.errors import UserError
+from nmepkg.files import present
 from nmepkg.storage import Store
 from nmepkg.study.expand import expand
 from nmepkg.study.identity import to_json
@@ -39,22 +42,37 @@ class Leftover:
 def in_use(store: Store, studies: Iterable[tuple[Study, Expansion]]) -> dict[str, set[str]]:
     """Ids that studies use, by the store's folders: of those given, and of all others that are registered in the store.
 
+    What a given study used before it was edited is just what may go. The same path on another host is another's study, and
+    one that is not to be found, where nobody can tell whether it was deleted, renamed, or is on another branch, goes on to
+    protect what it uses until :func:`nmepkg.study.registration.forget`.
+
     Raises:
       DamagedError: a registration cannot be read, so that it isn't known what is in use.
+      PermissionError: one is closed to this user.
     """
     found: dict[str, set[str]] = {"runs": set(), "data": set(), "measurements": set(), "landscapes": set()}
-    given = set()
-    for study, expansion in studies:
-        given.add(str(study.path.absolute()))
+    studies = list(studies)
+    for _, expansion in studies:
         for folder, ids in uses(expansion).items():
             found[folder] |= set(ids)
-    for content in registered(store):
-        # What a study of ours used before it was edited, or deleted, is just what may go.
-        deleted = content["host"] == socket.gethostname() and not Path(content["study"]).exists()
-        if content["study"] not in given and not deleted:
-            for folder in found:
-                found[folder] |= set(content[folder])
+    for content in others(store, studies):
+        for folder in found:
+            found[folder] |= set(content[folder])
     return found
+
+
+def others(store: Store, studies: Iterable[tuple[Study, Expansion]]) -> list[dict[str, Any]]:
+    """What is registered in a store by other studies than those given."""
+    given = {(socket.gethostname(), str(study.path.absolute())) for study, _ in studies}
+    return [content for content in registered(store) if (content["host"], content["study"]) not in given]
+
+
+def out_of_sight(content: Mapping[str, Any]) -> bool:
+    """Whether the study of a registration is not to be found here."""
+    try:
+        return content["host"] != socket.gethostname() or not present(Path(content["study"]))
+    except OSError:
+        return True
 
 
 def studies_of(folder: Path, besides: Sequence[Path], store: Store) -> list[tuple[Study, Expansion]]:
@@ -88,6 +106,8 @@ def leftovers(store: Store, studies: Iterable[tuple[Study, Expansion]]) -> list[
     found = list(_runs(store, used, results, wanted))
     for run in sorted(names(store.root / "measurements")):
         folder = store.root / "measurements" / run
+        if not os.access(folder, os.R_OK | os.X_OK):
+            continue
         for name in sorted(names(folder)):
             if name.removesuffix(".json") not in used["measurements"] and not name.startswith("."):
                 found.append(_leftover("orphan", folder / name))
@@ -107,11 +127,11 @@ def _runs(
 ) -> Iterator[Leftover]:
     for run in sorted(names(store.root / "runs") - used["runs"]):
         folder = store.run(run)
-        if is_locked(folder):
+        if is_locked(folder) or not os.access(folder, os.R_OK | os.X_OK):  # what is closed to us is not ours
             continue
         kind = "orphan"
         if run not in results:
-            kind = "orphan" if store.result(run).exists() else "unfinished"
+            kind = "orphan" if present(store.result(run)) else "unfinished"
         elif to_json(results[run]["spec"]) in wanted:
             kind = "other code"
         yield _leftover(kind, folder)

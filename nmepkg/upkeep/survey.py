@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from nmepkg import records
+from nmepkg.files import present
 from nmepkg.records import DamagedError, Kind
-from nmepkg.storage import FIGURE, RESULT, Store, figure_record
+from nmepkg.storage import FIGURE, ORIGIN, RESULT, Store, figure_record, gone
 from nmepkg.study.expand import figure_digest
+from nmepkg.study.origin import origin_identity
 from nmepkg.study.spec import Expansion, Run, Study
 
 FINISHED = ("done", "diverged")
@@ -26,11 +28,11 @@ class State:
 
     Attributes:
       status: ``done`` or ``diverged`` with a result; ``running``; ``stopped``, to go on from a checkpoint; ``failed``;
-        ``damaged``, which has to be deleted before it can be trained again; ``missing``.
+        ``damaged``, which has to be deleted before it can be trained again; ``missing``, or with a ``problem`` not all there.
       seconds: that its training took so far.
       left: seconds that a running training still expects to take, where it knows.
       epoch, epochs: done, and of the whole training.
-      problem: of a failed or damaged one.
+      problem: of one that failed, is damaged, or has lost a file.
       provenance: of a result.
     """
 
@@ -53,9 +55,12 @@ def _run_state(store: Store, run: Run) -> State:
     try:
         result = records.read(store.result(run.id), RESULT, {"run": run.id, "spec": run.spec})
     except DamagedError as problem:
-        if store.result(run.id).exists():
+        if present(store.result(run.id)):
             return State("damaged", problem=str(problem))
         return _unfinished(store.run(run.id))
+    lost = next(gone(store.run(run.id), result), None)
+    if lost is not None:
+        return State("missing", problem=f"{lost} is gone")
     provenance = result["provenance"]
     status = "done" if result["status"] == "completed" else "diverged"
     epochs = run.spec["training"]["epochs"]
@@ -96,17 +101,17 @@ def names(folder: Path) -> set[str]:
 
 
 def read_if_whole(path: Path, kind: Kind) -> dict[str, Any] | None:
-    """A record; None where there is none, or one that is damaged or of another version of its format."""
+    """A record; None where there is none, or one that is damaged, of another version of its format, or closed to this user."""
     try:
         return records.read(path, kind, {})
-    except DamagedError:
+    except (DamagedError, PermissionError):
         return None
 
 
 def read_results(store: Store) -> dict[str, dict[str, Any]]:
-    """Every result in a store that is whole: id -> content."""
+    """Every result in a store that is whole, with all files that it speaks of: id -> content."""
     found = {run: read_if_whole(store.result(run), RESULT) for run in sorted(names(store.root / "runs"))}
-    return {run: result for run, result in found.items() if result is not None}
+    return {run: result for run, result in found.items() if result and not any(gone(store.run(run), result))}
 
 
 def serving_code(provenance: Mapping[str, Any]) -> str:
@@ -127,6 +132,15 @@ def figures_folder(study: Study) -> Path:
 
 def drawn(study: Study, expansion: Expansion, name: str) -> bool:
     """Whether a figure's files are there, of all that it shows now and by the code that draws it now."""
+    return _there(study, name, figure_digest(study, expansion, study.figures[name]), FIGURE)
+
+
+def collected(study: Study, expansion: Expansion) -> bool:
+    """Whether the files of where figures come from are there, of all that they speak of now."""
+    return _there(study, "origin", origin_identity(study, expansion)["digest"], ORIGIN)
+
+
+def _there(study: Study, name: str, digest: str, kind: Kind) -> bool:
     folder = figures_folder(study)
-    record = read_if_whole(figure_record(folder, name, figure_digest(study, expansion, study.figures[name])), FIGURE)
+    record = read_if_whole(figure_record(folder, name, digest), kind)
     return record is not None and record["files"].keys() <= names(folder)

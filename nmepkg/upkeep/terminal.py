@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nmepkg.study.registration import name_of
 from nmepkg.upkeep.adopt import Adoption
 from nmepkg.upkeep.explain import Reason
 from nmepkg.upkeep.gc import Leftover
@@ -83,10 +85,12 @@ def show_reasons(console: Console, reasons: Sequence[Reason]) -> None:
     groups: dict[tuple[Any, ...], list[Reason]] = defaultdict(list)
     for reason in reasons:
         places = tuple(place for place, _, _ in reason.changes)
-        told_alone = reason.id if reason.kind in ("failed", "damaged", "stopped", "running", "changed") else ""
+        told_alone = (
+            reason.id if reason.kind in ("failed", "damaged", "stopped", "running", "changed", "deleted") else ""
+        )
         groups[reason.what, reason.kind, places, reason.modules, told_alone].append(reason)
     for (what, kind, *_), group in groups.items():
-        noun = "data set" if what == "data" else what
+        noun = {"data": "data set", "origin": "origin of the figures"}.get(what, what)
         count = f"{len(group)} {noun}{'s' if len(group) > 1 else ''}"
         console.print(f"[bold]{count}[/]: {escape(_why(kind, group))}")
         shown = group if what == "figure" else group[:3]
@@ -104,13 +108,17 @@ def _why(kind: str, group: Sequence[Reason]) -> str:
     for i, (place, _, _) in enumerate(first.changes):
         there, here = (_listed(reason.changes[i][j] for reason in group) for j in (1, 2))
         parts.append(f"{place} is {here} (nearest: {there})")
-    if first.modules:
-        parts.append(f"changed code: {', '.join(first.modules)}")
+    if first.modules or kind in ("code", "data"):
+        parts.append(_changed(first.modules))
     if kind == "inputs" and len(group) > 1:
         parts.append("what they are made of comes first")
     elif first.detail:
         parts.append(first.detail)
     return "; ".join(parts)
+
+
+def _changed(modules: Sequence[str]) -> str:
+    return f"changed code: {', '.join(modules)}" if modules else "changed code: another name in the same modules"
 
 
 def _listed(values: Iterable[Any]) -> str:
@@ -133,6 +141,18 @@ def show_leftovers(console: Console, found: Sequence[Leftover], deleted: bool) -
     console.print(f"Deleted {total}." if deleted else f"{total}. Nothing was deleted: call gc --yes to delete them.")
 
 
+def show_unseen(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    """Studies that are not to be found here, and go on to protect what they use."""
+    for content in found:
+        name = name_of(content)
+        console.print(
+            escape(
+                f"Kept: {len(content['runs'])} runs and more that {name} used, called last by {content['user']} on "
+                f"{content['date'][:10]}. If it is no more: gc --forget {shlex.quote(name)}"
+            )
+        )
+
+
 def show_adoptions(console: Console, found: Sequence[Adoption], done: bool) -> None:
     """What serves for what, and which modules changed in between."""
     if not found:
@@ -142,9 +162,8 @@ def show_adoptions(console: Console, found: Sequence[Adoption], done: bool) -> N
     for adoption in found:
         groups[adoption.what, adoption.modules].append(adoption)
     for (what, modules), group in groups.items():
-        console.print(
-            f"[bold]{len(group)} {what}{'s' if len(group) > 1 else ''}[/]: changed code: {', '.join(modules)}"
-        )
+        why = _changed(modules) if modules or what != "measurement" else "its run's code changed, its own did not"
+        console.print(f"[bold]{len(group)} {what}{'s' if len(group) > 1 else ''}[/]: {escape(why)}")
         for adoption in group[:_SHOWN]:
             console.print(f"    {escape(adoption.old)} → {escape(adoption.new)}", style="dim", highlight=False)
         if len(group) > _SHOWN:

@@ -262,6 +262,30 @@ def test_a_finished_run_is_left_as_it_is(tmp_path: Path, uninterrupted: tuple[Pa
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.parametrize("lost", ["params.npz", "snapshots/2.npz"])
+def test_a_finished_run_that_lost_a_file_is_trained_again(
+    data: Path, tmp_path: Path, uninterrupted: tuple[Path, dict[str, Any]], lost: str
+) -> None:
+    out, result = uninterrupted
+    shutil.copytree(out, tmp_path / "run")
+    (tmp_path / "run" / lost).unlink()
+    again, progress = run(INTERRUPTED, data, tmp_path / "run")
+    assert progress.startswith(f"{Path(lost).name} of the finished run is gone: it is trained again\n")
+    assert same(again) == same(result)
+    assert again["files"].keys() == result["files"].keys()
+    assert all((tmp_path / "run" / name).is_file() for name in result["files"])
+
+
+def test_a_stopped_run_that_lost_a_snapshot_begins_anew(
+    data: Path, tmp_path: Path, uninterrupted: tuple[Path, dict[str, Any]]
+) -> None:
+    interrupt(data, tmp_path, 3)
+    (tmp_path / "snapshots" / "2.npz").unlink()
+    result, progress = run(INTERRUPTED, data, tmp_path)
+    assert progress.startswith(f"{tmp_path}/snapshots/2.npz: this snapshot is gone. Training begins anew\n")
+    assert same(result) == same(uninterrupted[1])
+
+
 def test_the_result_of_another_run_is_not_taken_for_this_ones(
     data: Path, uninterrupted: tuple[Path, dict[str, Any]]
 ) -> None:

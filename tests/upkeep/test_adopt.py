@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from nmepkg import records
 from nmepkg.data import store as data
 from nmepkg.errors import UserError
 from nmepkg.storage import MEASUREMENT, RESULT
+from nmepkg.study.identity import code_hash, measurement_targets, run_id
+from nmepkg.study.spec import Run
 from nmepkg.upkeep.adopt import adopt, adoptions
 from nmepkg.upkeep.explain import explain
 from tests.upkeep.made import OLD, Made
@@ -48,6 +51,39 @@ def test_its_measurements_serve_too(made: Made) -> None:
     content = records.read(made.store.measurement(run.id, job.id), MEASUREMENT, {"measurement": job.id, "run": run.id})
     assert content["provenance"]["adopted"][0]["from"] == "alignment-before"
     assert job.id not in {reason.id for reason in explain(made.study, made.expansion, made.store)}
+
+
+def test_what_changed_is_named_whatever_it_was(made: Made) -> None:
+    """The run's code and not the measurement's; the data's code and not the run's."""
+    job = next(iter(made.expansion.measurements.values()))
+    run = made.expansion.runs[str(job.run)]
+    old = made.by_other_code(run, changed="nmepkg.losses")
+    made.measure(job, id="alignment-before", run=old.id)
+    code = code_hash(measurement_targets(job.spec))
+    path = made.store.measurement(old.id, "alignment-before")
+    content = records.read(path, MEASUREMENT, {})
+    records.write(path, MEASUREMENT, {**content, "provenance": {**content["provenance"], "code": code}})
+    text = made.call("adopt")
+    assert "1 run: changed code: nmepkg.losses\n" in text
+    assert "1 measurement: its run's code changed, its own did not\n" in text
+
+    shutil.rmtree(made.store.run(old.id))
+    before = Run(run_id(run.spec, run.code, "mnist1d-before"), run.spec, run.code, "mnist1d-before")
+    arrays = {name: np.zeros((2, 3) if name.endswith("x") else 2, int) for name in data.ARRAYS}
+    data.write(made.store.data(run.data_id), arrays, {}, code="abc")
+    same = records.read(made.store.data_files(run.data_id)[1], data.KIND, {})["arrays"]
+    made.finish(before, data="mnist1d-before", data_sha256=same)
+    assert "1 run: changed code: unknown modules of data mnist1d-before\n" in made.call("adopt")
+
+
+def test_a_result_that_lost_a_file_does_not_serve(made: Made) -> None:
+    run = made.runs[0]
+    old = made.by_other_code(run)
+    path = made.store.result(old.id)
+    records.write(path, RESULT, {**records.read(path, RESULT, {}), "files": {"params.npz": "0" * 64}})
+    assert len(adoptions(made.expansion, made.store)) == 1
+    made.store.params(old.id).unlink()
+    assert adoptions(made.expansion, made.store) == []
 
 
 def test_a_measurement_by_other_code_of_a_run_that_stays(made: Made) -> None:

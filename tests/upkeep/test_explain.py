@@ -6,9 +6,11 @@ import numpy as np
 
 from nmepkg import records
 from nmepkg.data.store import KIND
-from nmepkg.storage import CODE
+from nmepkg.storage import CODE, FIGURE, ORIGIN, figure_record
+from nmepkg.study.expand import figure_identity
 from nmepkg.study.fingerprint import module_hashes
 from nmepkg.study.identity import data_targets, modules, run_id, run_targets
+from nmepkg.study.origin import origin_identity
 from nmepkg.study.spec import Run
 from nmepkg.upkeep.differences import Neighbours, changes, compared_modules, leaves
 from nmepkg.upkeep.explain import Reason, explain
@@ -72,6 +74,53 @@ def test_failed_and_stopped_runs_name_their_logs(made: Made) -> None:
     found = reasons(made)
     assert found[failed.id].detail == f"no space left; log: {made.store.root}/logs/train/{failed.id}.log"
     assert found[stopped.id].detail.startswith("stopped after epoch 4 of 10, to go on from there; log: ")
+
+
+def test_a_run_that_lost_a_file_says_which(made: Made) -> None:
+    for run in made.runs:
+        made.finish(run)
+    lost = made.runs[0]
+    made.store.params(lost.id).unlink()
+    assert list(reasons(made)) == [lost.id]
+    assert reasons(made)[lost.id].kind == "deleted"
+    assert reasons(made)[lost.id].detail == f"{made.store.params(lost.id)} is gone, so it is trained again"
+    assert f"{made.store.params(lost.id)} is gone" in made.call("explain")
+
+
+def test_where_figures_come_from_is_collected_for_the_report(made: Made) -> None:
+    (found,) = reasons(made, "origin").values()
+    assert (found.kind, found.detail) == ("inputs", "2 figures come first")
+    for run in made.runs:
+        made.finish(run)
+    for job in made.expansion.measurements.values():
+        made.measure(job)
+    folder = made.folder / "results" / "figures" / "tiny"
+    for name in made.study.figures:
+        draw(made, name)
+    (found,) = explain(made.study, made.expansion, made.store)
+    assert (found.what, found.kind) == ("origin", "new")
+    assert "1 origin of the figures: for the report, not collected yet" in made.call("explain")
+    now = origin_identity(made.study, made.expansion)
+    content = {**now, "files": {"study.yaml": "", "versions.csv": ""}}
+    records.write(figure_record(folder, "origin", now["digest"]), ORIGIN, content)
+    assert [reason.kind for reason in reasons(made, "origin").values()] == ["deleted"]
+    for name in content["files"]:
+        (folder / name).touch()
+    assert explain(made.study, made.expansion, made.store) == []
+    made.edit("epochs: 10", "epochs: 10.0")
+    made.edit("name: tiny\n", "# A comment.\nname: tiny\ncheckpoints: {seconds: 3}\n")
+    assert explain(made.study, made.expansion, made.store) == []
+    made.edit("  step: {kind", "  unused: {kind: traces, at: [final]}\n  step: {kind")
+    (found,) = explain(made.study, made.expansion, made.store)
+    assert (found.what, found.detail) == ("origin", "changed since it was collected: study")
+
+
+def draw(made: Made, name: str) -> None:
+    """Leaves what drawing a figure leaves."""
+    folder, figure = made.folder / "results" / "figures" / "tiny", made.study.figures[name]
+    identity = figure_identity(made.study, made.expansion, figure)
+    records.write(figure_record(folder, name, identity["digest"]), FIGURE, {**identity, "files": {f"{name}.csv": ""}})
+    (folder / f"{name}.csv").touch()
 
 
 def test_measurements_follow_their_runs_and_their_own_code(made: Made) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,26 @@ def test_what_another_study_of_the_store_uses_is_not_left_over(made: Made, tmp_p
     assert found(made) == {}
     assert len(runs) == 11
     elsewhere.unlink()
-    assert found(made) != {}, "a study that was deleted uses nothing"
+    assert found(made) == {}, "deleted, renamed, or on another branch"
+    assert f"If it is no more: gc --forget {socket.gethostname()}:{elsewhere}" in made.call("gc")
+    assert "not registered in" in made.call("gc", "--forget", "nobody.yaml", code=2)
+    made.call("gc", "--forget", str(elsewhere))
+    assert found(made) != {}
+
+
+def test_the_same_path_on_another_host_is_another_study(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two containers, each with its study at the same place."""
+    finish_all(made)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(socket, "gethostname", lambda: "elsewhere")
+        registration.register(made.study, made.expansion)
+    made.edit("seeds: [0, 1], ", "seeds: [0], ")
+    registration.register(made.study, made.expansion)
+    assert found(made) == {}
+    assert f"Kept: 11 runs and more that elsewhere:{made.path} used" in made.call("gc")
+    registration.forget(made.store, f"elsewhere:{made.path}")
+    assert len(list((made.store.root / "studies").iterdir())) == 1, "ours stays"
+    assert found(made) != {}
 
 
 def test_a_study_in_the_folder_that_has_another_store_does_not_count(made: Made, tmp_path: Path) -> None:

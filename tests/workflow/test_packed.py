@@ -109,3 +109,22 @@ def test_a_job_that_is_stopped_goes_on(alone: dict[str, bytes | dict[str, object
     assert workflow.wait(timeout=120) == 0, log.read_text()
     assert "non-zero exit status 75" in log.read_text()
     assert any("continues after step" in path.read_text() for path in logs.glob("*.log"))
+
+
+def test_until_the_rule_that_trains_several(tmp_path: Path) -> None:
+    """No rule then asks for a run, nor says that one failed."""
+    project = Project(tmp_path)
+    project.write("study.yaml", PACKED)
+    ids = runs(project)
+    begin = "    planned = planned_run(id, spec, code)\n"
+    fails = f"    if id == {ids['sgd', 0]!r}:\n        raise OSError(28, 'No space left on device')\n"
+    project.edit("workflow/scripts/train.py", begin, begin + fails)
+    call = ("all", "--until", "train_together")
+    done = project.snakemake(*call)
+    assert done.returncode == 1, done.stdout
+    assert f"1 runs failed, the first is {ids['sgd', 0]}: see results/logs/train/{ids['sgd', 0]}.log" in done.stdout
+    whole = {path.parent.name for path in (project.folder / "results").glob("runs/*/result.json")}
+    assert whole == set(ids.values()) - {ids["sgd", 0]}
+    project.edit("workflow/scripts/train.py", fails, "")
+    assert project.snakemake(*call).returncode == 0
+    assert (project.folder / "results" / "runs" / ids["sgd", 0] / "result.json").exists()

@@ -90,7 +90,7 @@ def test_what_a_call_changes_reaches_commands(project: Project) -> None:
 
 def test_sources_reach_the_jobs_that_read_them(project: Project) -> None:
     """Streamed data are read all along, archives once; none of it is a parameter, which would train everything again."""
-    data = project.folder / "some data"
+    data = project.folder / "some {run} data"
     data.mkdir()
     for name, model, readers in (
         ("imagenet2012", "resnet", {"prepare_data.py", "train.py", "measure.py"}),
@@ -101,10 +101,10 @@ def test_sources_reach_the_jobs_that_read_them(project: Project) -> None:
         project.edit("study.yaml", "{name: mlp, width: 4, depth: 1}", model)
         project.edit("study.yaml", "seeds: [0]}", "seeds: [0], measurements: [step]}")
         project.edit("study.yaml", "name: tiny", "name: tiny\nmeasurements: {step: {kind: alignment}}")
-        project.edit("study.yaml", "name: tiny", f"name: tiny\nsources: {{{name}: some data}}")
+        project.edit("study.yaml", "name: tiny", f"name: tiny\nsources: {{{name}: 'some {{run}} data'}}")
         shell = project.snakemake("-n", "-p", "all").stdout
         lines = [line for line in shell.splitlines() if "python workflow/scripts/" in line]
-        given = {re.findall(r"scripts/(\S+)", line)[0] for line in lines if "--source 'some data'" in line}
+        given = {re.findall(r"scripts/(\S+)", line)[0] for line in lines if "--source 'some {run} data'" in line}
         assert given == readers, shell
 
 

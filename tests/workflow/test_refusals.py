@@ -332,7 +332,7 @@ def listing(project: Project) -> dict[str, tuple[int, int]]:
     """All files and folders, but caches of code and empty logs: Snakemake opens one before it reads a line of the workflow."""
     found = {}
     for path in sorted(project.folder.rglob("*")):
-        name, status = str(path.relative_to(project.folder)), path.stat()
+        name, status = str(path.relative_to(project.folder)), path.lstat()
         empty_log = name.startswith(".snakemake/log/") and status.st_size == 0
         if not empty_log and name != ".snakemake/log" and "__pycache__" not in name:
             found[name] = (status.st_mtime_ns, status.st_size)

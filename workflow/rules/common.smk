@@ -29,8 +29,13 @@ def needed_data(jobs):
             yield job.wildcards.data
         elif job.rule.name == "train_together":
             yield pack_of(job.wildcards.pack).runs[0].data_id
-        elif job.rule.name in ("train", "measure"):
+        elif job.rule.name in ("train", "train_again", "measure"):
             yield EXPANSION.runs[job.wildcards.run].data_id
+
+
+def prepared(run):
+    """The data of a run. A file named by the hash of what it holds is the same however new it is."""
+    return ancient(list(map(str, STORE.data_files(planned(EXPANSION.runs, run).data_id))))
 
 
 def needs(run):
@@ -56,9 +61,26 @@ def pack_needs(id):
     return planned(STUDY.setups, pack_of(id).setup).resources
 
 
+# Packs of which no run was asked for by itself, so that all of their runs are trained.
+UNASKED = set()
+
+
+def write_plans(jobs):
+    """Leaves word for jobs that train several runs of those that are needed, as the study may have changed when they start."""
+    jobs = list(jobs)
+    asked = {job.wildcards.run for job in jobs if job.rule.name == "trained"}
+    for id in (job.wildcards.pack for job in jobs if job.rule.name == "train_together"):
+        runs = {run.id for run in PACKS[id].runs}
+        if not runs & asked:
+            UNASKED.add(id)
+        write_plan(PACKS[id], runs & asked or runs, PACKED / f"{id}.json")
+
+
 def result(run):
-    """What says that a run is finished: its result, or of one that is yet to be trained together with others, their job's."""
-    return f"{PACKED}/{run}.trained" if run in PACK_OF else STORE.result(run)
+    """What says that a run is finished: its result, or a mark of this call's that it was trained together with others, or again."""
+    if run in PACK_OF:
+        return f"{PACKED}/{run}.trained"
+    return f"{PACKED}/{run}.again" if run in AGAIN else STORE.result(run)
 
 
 def check_cluster(jobs):
@@ -88,4 +110,17 @@ def figure_inputs(name):
 def figure_label(name):
     # The report sorts by label: the place in the study comes first.
     place = list(STUDY.figures).index(name) + 1
-    return f"{place:02}. {STUDY.figures[name].title or name}"
+    label = f"{place:02}. {STUDY.figures[name].title or name}"
+    # Snakemake looks for wildcards in labels whatever they are, and a browser for the end of its script. A sign that is not seen
+    # keeps both from finding any.
+    return re.sub("[{<]", "\\g<0>\N{WORD JOINER}", label)
+
+
+def verbatim(text):
+    """A parameter that is a text of the user's: in what is a function's Snakemake looks for no wildcards."""
+    return lambda wildcards: text
+
+
+def as_text(text):
+    """A text for a caption of the report, in which no sign means anything to reStructuredText."""
+    return "\n".join(re.sub(r"([^\w\s]|_)", r"\\\1", line.strip()) for line in text.splitlines())

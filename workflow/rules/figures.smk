@@ -26,19 +26,19 @@ for name in STUDY.figures:
         log:
             f"{LOGS}/figure/{STUDY.name}/{name}.log",
         localrule: True
-        resources:
-            # No parameter: the digest says what of the study the figure shows.
-            overrides=arguments(OVERRIDES),
         params:
-            study=shlex.quote(str(STUDY_FILE)),
+            study=verbatim(STUDY_ARGUMENT),
+            overrides=arguments(OVERRIDES),
             name=name,
             folder=subpath(output.svg, parent=True),
-            caption=STUDY.figures[name].caption,
             digest=digest,
+            # For the report.
+            caption=verbatim(as_text(STUDY.figures[name].caption)),
+            file=verbatim(as_text(str(STUDY_FILE))),
         message:
             f"Drawing {name}"
         shell:
-            "python workflow/scripts/figure.py --study {params.study} {resources.overrides} --figure {params.name} "
+            "python workflow/scripts/figure.py --study {params.study} {params.overrides} --figure {params.name} "
             "--out {params.folder} --digest {params.digest} >{log} 2>&1"
 
     # The files behind it too: one that is gone is computed again, though the figure is still there.

@@ -1,7 +1,7 @@
 rule measure:
     input:
         lambda wildcards: ancient(result(wildcards.run)),
-        lambda wildcards: ancient(STORE.data(planned(EXPANSION.runs, wildcards.run).data_id)),
+        lambda wildcards: prepared(wildcards.run),
     output:
         STORE.measurement("{run}", "{measurement}"),
     log:

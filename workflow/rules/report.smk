@@ -1,6 +1,8 @@
 rule origin:
     input:
-        ancient([f"{FIGURES}/{name}.runs.csv" for name in STUDY.figures]),
+        runs=ancient([f"{FIGURES}/{name}.runs.csv" for name in STUDY.figures]),
+        # With all that a figure is drawn from: where one is drawn, this is collected.
+        figures=ancient(rules.figures.input),
     output:
         study=report(
             f"{FIGURES}/study.yaml",
@@ -14,15 +16,18 @@ rule origin:
             category="Origin",
             labels={"file": "Software and devices (table)"},
         ),
+        # As a figure's record.
+        record=ORIGIN,
     log:
         f"{LOGS}/origin/{STUDY.name}.log",
     localrule: True
     params:
-        study=shlex.quote(str(STUDY_FILE)),
-        text=STUDY_FILE.read_text(),
+        study=verbatim(STUDY_ARGUMENT),
         overrides=arguments(OVERRIDES),
+        folder=subpath(output.study, parent=True),
+        digest=ORIGIN.stem,
     message:
         "Collecting what the figures come from"
     shell:
-        "python workflow/scripts/origin.py --study {params.study} {params.overrides} --out-study {output.study} "
-        "--out-versions {output.versions} {input} >{log} 2>&1"
+        "python workflow/scripts/origin.py --study {params.study} {params.overrides} --out {params.folder} "
+        "--digest {params.digest} {input.runs} >{log} 2>&1"

@@ -1,12 +1,11 @@
 rule train:
     input:
-        # Here and in other rules: a file named by the hash of what it holds is the same however new it is.
-        lambda wildcards: ancient(STORE.data(planned(EXPANSION.runs, wildcards.run).data_id)),
+        lambda wildcards: prepared(wildcards.run),
     output:
         # What is there is left: a training that finds its result has nothing to do, and a job that was thought lost may have
         # finished meanwhile.
         update(STORE.result("{run}")),
-        update(STORE.run("{run}") / "params.npz"),
+        update(STORE.params("{run}")),
     log:
         f"{LOGS}/train/{{run}}.log",
     threads: lambda wildcards: needs(wildcards.run).cpus
@@ -28,11 +27,17 @@ rule train:
         ">{log} 2>&1"
 
 
+# The same for a run whose result is there and whose parameters or snapshots are not: Snakemake would ask for neither.
+use rule train as train_again with:
+    output:
+        temp(touch(f"{PACKED}/{{run}}.again")),
+
+
 # The same for several runs in one job, `runs_per_job` of a setup. Their results are no outputs of it: Snakemake deletes those
 # of a job that fails, and one run that fails is no reason to lose the others.
 rule train_together:
     input:
-        lambda wildcards: ancient(STORE.data(pack_of(wildcards.pack).runs[0].data_id)),
+        lambda wildcards: ancient(list(map(str, STORE.data_files(pack_of(wildcards.pack).runs[0].data_id)))),
     output:
         temp(touch(f"{PACKED}/{{pack}}.done")),
     log:

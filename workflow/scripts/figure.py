@@ -10,6 +10,7 @@ import job
 
 from nmepkg.analysis.render import render
 from nmepkg.errors import UserError
+from nmepkg.storage import figure_record
 from nmepkg.study import overrides
 from nmepkg.study.expand import expand, figure_identity
 from nmepkg.study.load import load
@@ -34,7 +35,12 @@ def main() -> None:
         identity = figure_identity(study, expansion, figure)
         if arguments.digest not in (None, identity["digest"]):
             raise UserError(f"{arguments.study}: study or code changed since this job was planned; run it again")
+        table = arguments.out / f"{figure.name}.runs.csv"
+        before = table.read_bytes() if table.exists() else None
         note = render(study, expansion, figure, arguments.out, identity)
+        if table.read_bytes() != before:  # what was collected of where figures come from is no longer so
+            for record in figure_record(arguments.out, "origin", "").parent.glob("*.json"):
+                record.unlink()
     if note:
         print(f"figure.py: warning: figure {figure.name!r}: {note}", file=sys.stderr)
 

@@ -1,38 +1,50 @@
-"""What a study's figures come from: its YAML, and the versions and devices behind their runs, for the report."""
+"""What a study's figures come from: its YAML, the versions and devices behind their runs, and a record of what these are of."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
+import job
+
+from nmepkg import records
 from nmepkg.analysis.origin import versions
 from nmepkg.errors import UserError
-from nmepkg.files import written_whole
+from nmepkg.files import file_sha256, written_whole
+from nmepkg.storage import ORIGIN, figure_record
 from nmepkg.study import overrides
+from nmepkg.study.expand import expand
+from nmepkg.study.load import load
+from nmepkg.study.origin import origin_identity
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", type=Path, help="tables of the runs behind figures (.runs.csv)")
     parser.add_argument("--study", type=Path, required=True, help="study file (YAML)")
     overrides.add_options(parser)
-    parser.add_argument("--out-study", type=Path, required=True, help="where a copy of the study goes")
-    parser.add_argument("--out-versions", type=Path, required=True, help="where the table goes (.csv)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the study's figures")
+    parser.add_argument("--digest", help="what the workflow planned to collect; anything else is refused")
     arguments = parser.parse_args()
-    try:
+    with job.one_line_errors("origin.py"):
+        text = arguments.study.read_bytes()
+        study = load(arguments.study, overrides.chosen(arguments))
+        identity = origin_identity(study, expand(study))
+        if arguments.digest not in (None, identity["digest"]) or text != arguments.study.read_bytes():
+            raise UserError(f"{arguments.study}: study or code changed since this job was planned; run it again")
+        record = figure_record(arguments.out, "origin", identity["digest"])
+        for old in record.parent.glob("*.json"):
+            old.unlink()
         table = versions(arguments.runs)
-        with written_whole(arguments.out_versions) as file:
-            file.write(table.to_csv(index=False, lineterminator="\n").encode())
-        with written_whole(arguments.out_study) as file:
-            if taken := overrides.chosen(arguments):
-                file.write(f"# Taken with {overrides.arguments(taken)}\n".encode())
-            file.write(arguments.study.read_bytes())
-    except (UserError, OSError) as error:
-        print(f"origin.py: {error}", file=sys.stderr)
-        return 2
-    return 0
+        if taken := overrides.chosen(arguments):
+            text = f"# Taken with {overrides.arguments(taken)}\n".encode() + text
+        contents = {"study.yaml": text, "versions.csv": table.to_csv(index=False, lineterminator="\n").encode()}
+        for name, content in contents.items():
+            with written_whole(arguments.out / name) as file:
+                file.write(content)
+        hashes = {name: file_sha256(arguments.out / name) for name in contents}
+        records.write(record, ORIGIN, {"study": study.name, **identity, "files": hashes})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
