@@ -137,7 +137,10 @@ onstart:
         check_writable(f"{STUDY_FILE}: store", [path for path in outputs if path.is_relative_to(STORE.root)])
         check_writable(f"{STUDY_FILE}: output", [path for path in outputs if not path.is_relative_to(STORE.root)])
         check_cluster(workflow.dag.needrun_jobs())
-        if any(job.rule.name in ("train", "train_together", "measure", "landscape") for job in workflow.dag.needrun_jobs()):
+        if any(
+            job.rule.name in ("train", "train_together", "measure", "landscape")
+            for job in workflow.dag.needrun_jobs()
+        ):
             check_jax_starts(here=workflow.executor_plugin.name == "local")
         write_plans(workflow.dag.needrun_jobs())
     except (UserError, OSError) as error:
