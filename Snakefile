@@ -67,7 +67,8 @@ try:
     LANDSCAPES = {job.id: job for panels in EXPANSION.landscapes.values() for _, job in panels}
     results = [*map(STORE.result, EXPANSION.runs), *map(STORE.landscape, LANDSCAPES)]
     # With no result yet, every target has jobs, and each writes a log.
-    if workflow.is_main_process and not DRY and not any(map(present, results)):
+    fresh = not any(map(present, results))
+    if workflow.is_main_process and not DRY and fresh:
         check_writable(f"{STUDY_FILE}: store", results)
         check_writable(f"{STUDY_FILE}: output", [Path(LOGS, "train", f"{run}.log") for run in EXPANSION.runs])
     # Plans and marks of runs that are trained together, or again, live as long as one call of Snakemake.
@@ -82,13 +83,13 @@ try:
     SETUP_OF = EXPANSION.setup_of()
     ORIGIN = figure_record(Path(FIGURES), "origin", origin_identity(STUDY, EXPANSION)["digest"])
     CHECKPOINTS = " ".join(f"--checkpoint-{unit} {n:g}" for unit, n in STUDY.checkpoints.items() if n is not None)
-    # Of a target that is not the whole study, onstart knows the data that it needs.
-    targets = workflow.dag_settings.targets if workflow.dag_settings else set()
-    if workflow.is_main_process and targets <= {"figures", "report", "measurements", "all"}:
+    # What is asked for is not known yet; where no target can do without, it does not matter. Else onstart knows what is needed.
+    if workflow.is_main_process:
         lacking = list(missing(STUDY, EXPANSION, STORE, wanted(EXPANSION, STORE)))
-        if lacking and not DRY:
+        needed = {job.spec["name"] for job in EXPANSION.datasets.values()}
+        if len(lacking) == len(needed) and fresh and not LANDSCAPES and not DRY:
             raise UserError("\n".join(lacking))
-        for line in lacking:
+        for line in lacking if DRY else ():
             print(line, file=sys.stderr)
 except (UserError, OSError, UnicodeEncodeError) as error:
     print(one_line(error), file=sys.stderr)

@@ -2,7 +2,7 @@ rule origin:
     input:
         runs=ancient([f"{FIGURES}/{name}.runs.csv" for name in STUDY.figures]),
         # With all that a figure is drawn from: where one is drawn, this is collected.
-        figures=ancient(rules.figures.input),
+        figures=ancient(distinct([rules.figures.input])),
     output:
         study=report(
             f"{FIGURES}/study.yaml",
