@@ -81,13 +81,13 @@ try:
     PACK_OF = {run.id: pack for pack in PACKS.values() for run in pack.runs}
     SETUP_OF = EXPANSION.setup_of()
     ORIGIN = figure_record(Path(FIGURES), "origin", origin_identity(STUDY, EXPANSION)["digest"])
-    CHECKPOINTS = " ".join(f"--checkpoint-{unit} {n:g}" for unit, n in STUDY.checkpoints.items() if n is not None)
+    CHECKPOINTS = " ".join(f"--checkpoint-{unit} {n}" for unit, n in STUDY.checkpoints.items() if n is not None)
     # Of a target that is not the whole study, onstart knows the data that it needs.
     targets = workflow.dag_settings.targets if workflow.dag_settings else set()
     if workflow.is_main_process and targets <= {"figures", "report", "measurements", "all"}:
         lacking = list(missing(STUDY, EXPANSION, STORE, wanted(EXPANSION, STORE)))
         if lacking and not DRY:
-            raise UserError("\n".join(lacking))
+            raise UserError(*lacking)
         for line in lacking:
             print(line, file=sys.stderr)
 except (UserError, OSError, UnicodeEncodeError) as error:
@@ -132,7 +132,7 @@ onstart:
         ALONE.__enter__()  # until this process ends
         lacking = list(missing(STUDY, EXPANSION, STORE, needed_data(workflow.dag.needrun_jobs())))
         if lacking:
-            raise UserError("\n".join(lacking))
+            raise UserError(*lacking)
         outputs = [Path(file) for job in workflow.dag.needrun_jobs() for file in [*job.output, *job.log]]
         check_writable(f"{STUDY_FILE}: store", [path for path in outputs if path.is_relative_to(STORE.root)])
         check_writable(f"{STUDY_FILE}: output", [path for path in outputs if not path.is_relative_to(STORE.root)])
