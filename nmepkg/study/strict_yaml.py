@@ -125,9 +125,9 @@ _REMEDIES = {
 }
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, most: int = 60) -> str:
     """A text, or where it is long its beginning: a message is one line."""
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    return text if len(text) <= most else f"{text[: most - 3]}…"
 
 
 def read(path: Path) -> Mapping[str, Any]:

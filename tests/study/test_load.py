@@ -120,8 +120,8 @@ BAD: dict[str, tuple[Any, ...]] = {
     "beyond floats": (("[0, 0.1]", "[0, 1e999]"), "experiments.main.rho[1]: inf is not a finite number"),
     "beyond floats, whole": (("[0, 0.1]", f"[{10**400}]"), "line 14: a whole number of 401 digits is too large"),
     "beyond whole numbers": (
-        ("epochs: 1", "epochs: 1e300"),
-        "setups.mlp.training.epochs: 1e+300 is not a whole number; write, say, 1",
+        ("epochs: 1", "epochs: 1e19"),
+        "setups.mlp.training.epochs: 1e+19 is not a whole number; write, say, 1",
     ),
     "huge seed": (
         ("seeds: [0, 1]", "seeds: [4294967296]"),
@@ -195,17 +195,17 @@ BAD: dict[str, tuple[Any, ...]] = {
     ),
     "x with nothing to draw": (
         ("[0, 0.1]", "[0]"),
-        "figures.curve.x: 'rho' has no value above 0 to draw; give at least one",
+        "figures.curve.x: 'rho' has no strength above 0 to draw; give at least one",
     ),
     "report without validation": (
         ("    training:", "    validation: {fraction: 0}\n    training:"),
         ("x: rho,", "x: rho, report: best_validation,"),
-        "figures.curve.report: 'best_validation' needs validation examples, but setups.mlp.validation.fraction is 0",
+        "figures.curve.report: 'best_validation' needs validation examples, and setups.mlp.validation.fraction leaves none; raise",
     ),
     "metric without validation": (
         ("    training:", "    validation: {fraction: 0}\n    training:"),
         ("x: rho,", "x: rho, y: validation_loss,"),
-        "figures.curve.y: 'validation_loss' needs validation examples, but setups.mlp.validation.fraction is 0",
+        "figures.curve.y: 'validation_loss' needs validation examples, and setups.mlp.validation.fraction leaves none; raise",
     ),
     "axis twice": (
         ("columns: activation", "columns: method"),
@@ -215,7 +215,10 @@ BAD: dict[str, tuple[Any, ...]] = {
         ("columns: activation, ", ""),
         "figures.curve: its experiments have 2 values of 'activation'; give it to rows, columns or lines",
     ),
-    "target of the workflow": (("  curve:", "  train:"), "figures.train: is another target of the workflow; rename"),
+    "target of the workflow": (
+        ("  curve:", "  train:"),
+        "figures.train: is another target or file of the workflow; rename",
+    ),
     "path in a name": (("name: tiny", "name: ../tiny"), "name: '../tiny' is not a name; use letters, digits, '_' and"),
     "path in a figure": (("  curve:", "  a/b:"), "figures: 'a/b' is not a name; use letters, digits"),
     "line break in a name": (("name: tiny", 'name: "tiny\\n"'), "name: 'tiny\\n' is not a name"),
@@ -278,7 +281,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     ),
     "key with a line break": (
         ("[0, 0.1]", '[0, 0.1]\n    "r\\no": .nan'),
-        r'experiments.main."r\no": nan is not a finite number; write one that is',
+        r"experiments.main.r\no: nan is not a finite number; write one that is",
     ),
     "measurement of none": (
         ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [traces]"),

@@ -167,7 +167,7 @@ def _set_texts(curves: Curves, panels: Panels, scales: Scales, titles: Mapping[s
             lines = [wrap(drawn(text), NORMAL, PANEL_HEIGHT * 72 - 12) for text in (name, title) if text]
             ax.set_ylabel("\n".join(lines))
         if row == len(curves.rows) - 1:
-            ax.set_xlabel(wrap(drawn(axis_title(figure.x)), NORMAL, width))
+            ax.set_xlabel(wrap(drawn(axis_title(figure.x, figure.measurement is not None)), NORMAL, width))
 
 
 def _value_title(curves: Curves, row: int, column: int, scale: ValueScale) -> str:
