@@ -22,6 +22,7 @@ from nmepkg.study.environment import (
 )
 from nmepkg.study.expand import expand, figure_digest
 from nmepkg.study.identity import to_json
+from nmepkg.study.lists import read_lists
 from nmepkg.study.load import load
 from nmepkg.study.overrides import arguments, from_config
 from nmepkg.study.origin import origin_identity
@@ -61,6 +62,8 @@ try:
     if workflow.is_main_process:
         check_folder(f"{STUDY_FILE}: output", Path(STUDY.output))
         check_start(LOCK, dry=DRY)
+        for line in read_lists(STUDY, doubtful=not DRY):
+            print(line, file=sys.stderr)
     EXPANSION = expand(STUDY)
     if workflow.is_main_process:
         check_store(STUDY, EXPANSION)

@@ -9,8 +9,8 @@ class UserError(Exception):
     """Bad input: each line names the file or key and the remedy, and is all that the user sees.
 
     Args:
-      lines: nearly always one. Whatever text of the user's is in it, it stays one line: what is not printable is escaped, and of
-        a line that is very long the middle is left out.
+      lines: nearly always one. Whatever text of the user's is in it, it stays one line: what is not printable is escaped, and
+        of a line that is very long the middle is left out.
     """
 
     def __init__(self, *lines: object) -> None:

@@ -83,9 +83,8 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
             ]
             key = (*place, x, cell.seed)
             if what := clash(figure, placed.setdefault(key, (cell, seen)), (cell, seen)):
-                raise UserError(
-                    f"figures.{figure.name}: {what} fall on one point and seed; give what they differ in to rows, columns or lines"
-                )
+                remedy = "give what they differ in to rows, columns or lines"
+                raise UserError(f"figures.{figure.name}: {what} fall on one point and seed; {remedy}")
             records[key] = (
                 dict(zip(PLACE, place, strict=True))
                 | {"_quantity": seen.quantity}

@@ -40,7 +40,7 @@ def roles(figure: Figure) -> list[str]:
 
 
 def reserved(figure: Figure) -> tuple[str, ...]:
-    """The axes of a figure that are no options. Where it draws a measurement, `step` is that of training, elsewhere `psam_fd`'s."""
+    """The axes of a figure that are no options. ``step`` is the training step where it draws a measurement."""
     measured = () if figure.measurement is None else ("at", "step")
     return ("setup", "method", "activation", "experiment", "quantity", *STRENGTHS, *measured)
 

@@ -200,7 +200,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "report without validation": (
         ("    training:", "    validation: {fraction: 0}\n    training:"),
         ("x: rho,", "x: rho, report: best_validation,"),
-        "figures.curve.report: 'best_validation' needs validation examples, and setups.mlp.validation.fraction leaves none; raise",
+        "figures.curve.report: 'best_validation' needs validation examples, and setups.mlp.validation.fraction leaves none",
     ),
     "metric without validation": (
         ("    training:", "    validation: {fraction: 0}\n    training:"),
