@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from nmepkg.study.checks import StudyError
+from nmepkg.study.strict_yaml import shortened
 
 _WORD = re.compile(r"(?:\$(?:\\.|[^$\\])*\$|\\\$|\S)+", re.DOTALL)
 
@@ -37,5 +38,6 @@ def refuse_unset(text: str, where: str) -> None:
                 parser.parse(line)
             except ValueError:
                 raise StudyError(
-                    where, f"{line!r} is no formula that Matplotlib can set; mend it, or write \\$ for a dollar sign"
+                    where,
+                    f"'{shortened(line)}' is no formula that Matplotlib can set; mend it, or write \\$ for a dollar sign",
                 ) from None

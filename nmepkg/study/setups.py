@@ -11,6 +11,7 @@ from nmepkg.entries import COUNTED
 from nmepkg.measurement.spec import sizes
 from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS
 from nmepkg.study.checks import StudyError, check_entry, join
+from nmepkg.study.mathtext import refuse_unset
 from nmepkg.study.spec import Resources, Setup, Spec
 
 LARGEST_DATA = 10**12  # numbers of a data set
@@ -36,6 +37,7 @@ def load_setup(name: str, spec: Spec) -> Setup:
     where = join("setups", name)
     spec = dict(spec)
     title, hours, device = spec.pop("title", name), spec.pop("device_hours"), spec.pop("device")
+    refuse_unset(title, join(where, "title"))
     resources, runs_per_job = Resources(**spec.pop("resources")), spec.pop("runs_per_job")
     for kind in ("data", "augmentation", "model", "loss"):
         spec[kind] = check_entry(kind, spec[kind], join(where, kind))
