@@ -44,7 +44,7 @@ def test_a_default_that_is_written_makes_no_other_method() -> None:
 def test_a_figure_may_show_an_option_that_one_of_its_methods_leaves_out(tmp_path: Path) -> None:
     edits = (("[sam, psam]", "[sam, {name: sam, m: 8}]"), (FIGURE, FIGURE.replace("lines: method", "lines: m")))
     assert study(tmp_path, *edits).figures["curve"].lines == "m"
-    with pytest.raises(UserError, match="figures.curve.lines: no axis 'm' in its experiments"):
+    with pytest.raises(UserError, match=r"figures\.curve\.lines: no axis 'm' in its experiments"):
         study(tmp_path, ("[sam, psam]", "[sgd, {name: sam, m: 8}]"), edits[1])
 
 
