@@ -14,7 +14,7 @@ from nmepkg.study.checks import StudyError, check_entry, join
 from nmepkg.study.mathtext import refuse_unset
 from nmepkg.study.spec import Resources, Setup, Spec
 
-LARGEST_DATA = 10**12  # numbers of a data set
+LARGEST_DATA = 10**10  # numbers of a data set
 _ONE = "one example to normalise over; take two or more"
 
 

@@ -32,8 +32,9 @@ EXAMPLES = int(os.environ.get("EXAMPLES", "0"))
 VALUES: list[Any] = [
     None, True, False, 0, 1, 2, 3, -1, 7, 10**6, 2**31, 2**32, 2**63, 10**30, 0.0, -0.0, 0.5, 1.5, 1e-3, 1e-19, 1e19, 1e308,
     1e-320, float("nan"), float("inf"), -float("inf"), "", " ", "a", "rho", "step", "method", "sam", "mlp", "final", "x" * 5000,
-    "é", "β" * 200, "a\nb", "\0", "\x1b[31m", "\ud800", "\ufffe", "\u2028", "{x}", "{{", "$", "$\\rho_{$", "$\\nothing$", "%s", "../x",
-    "[a]", [], [0], [1, 1], [0, 5], [None], [[]], [0.1] * 40, list(range(200)), {}, {"name": "sam"}, {"name": None}, {"a": {"b": 1}},
+    "é", "β" * 200, "a\nb",
+    "\0", "\x1b[31m", "\ud800", "\ufffe", "\u2028", "{x}", "{{", "$", "$\\rho_{$", "$\\nothing$", "%s", "../x", "[a]",
+    [], [0], [1, 1], [0, 5], [None], [[]], [0.1] * 40, list(range(200)), {}, {"name": "sam"}, {"name": None}, {"a": {"b": 1}},
 ]  # fmt: skip
 
 
@@ -151,7 +152,7 @@ def test_the_study_has_every_key_and_names_everything() -> None:
 
 
 @settings(
-    max_examples=EXAMPLES or 300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not EXAMPLES
+    max_examples=EXAMPLES or 200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not EXAMPLES
 )
 @given(changes=st.lists(CHANGE, min_size=1, max_size=2))
 def test_a_changed_study_is_loaded_or_refused_in_one_line(path: Path, changes: list[tuple[Any, ...]]) -> None:
@@ -165,7 +166,7 @@ def test_a_changed_study_is_loaded_or_refused_in_one_line(path: Path, changes: l
         assert load(path, {**content, "smoke": True}).smoke
 
 
-@settings(max_examples=EXAMPLES or 60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not EXAMPLES)
+@settings(max_examples=EXAMPLES or 25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not EXAMPLES)
 @given(figure=figures(), seed=st.integers(0, 10**6))
 def test_a_figure_that_is_loaded_can_be_drawn(path: Path, figure: dict[str, Any], seed: int) -> None:
     content = {**{key: COMPLETE[key] for key in ("setups", "measurements")}, "name": "one", "figures": {"one": figure}}
@@ -186,7 +187,7 @@ def mend(figure: dict[str, Any], problem: str) -> bool:
     """Gives an axis that a figure lacks to a role that is free, and takes away what is no axis; whether that may help."""
     if found := re.search(r"values of '(\w+)'; give it to", problem):
         free = [role for role in ("columns", "lines", "rows") if figure[role] is None]
-        figure.update({role: found[1] for role in free[:1]})
+        figure.update(dict.fromkeys(free[:1], found[1]))
         return bool(free)
     if found := re.search(r"\.(rows|columns|lines): (?:no axis|the axis)", problem):
         figure[found[1]] = None

@@ -219,6 +219,58 @@ BAD: dict[str, tuple[Any, ...]] = {
         ("  curve:", "  train:"),
         "figures.train: is another target or file of the workflow; rename",
     ),
+    "target in capitals": (
+        ("  curve:", "  Train:"),
+        "figures.Train: is another target or file of the workflow; rename",
+    ),
+    "file of the workflow": (
+        ("  curve:", "  versions:"),
+        "figures.versions: is another target or file of the workflow; rename the figure",
+    ),
+    "figures that differ only in case": (
+        (FIGURE, FIGURE + FIGURE.replace("curve", "Curve")),
+        "figures.Curve: differs from 'curve' only in case, as files may not; rename one of them",
+    ),
+    "experiments that differ only in case": (
+        ("figures:\n", "  Main: {setups: [mlp], methods: [sgd], activations: [gelu], seeds: [0]}\nfigures:\n"),
+        "experiments.Main: differs from 'main' only in case",
+    ),
+    "a figure named as another's rule but for case": (
+        (FIGURE, FIGURE + FIGURE.replace("curve", "Draw_Curve")),
+        "figures.Draw_Curve: is the rule that draws 'curve'; rename the figure",
+    ),
+    "too small for single precision": (
+        ("[0, 0.1]", "[0, 1e-320]"),
+        "experiments.main.rho[1]: 9.99989e-321 is too small to compute with in single precision; write 0, or a larger one",
+    ),
+    "too large for single precision": (
+        ("learning_rate: 0.1", "learning_rate: 1e300"),
+        "setups.mlp.optimizer.learning_rate: 1e+300 is too large to compute with in single precision; write a smaller",
+    ),
+    "a line break in what is quoted": (
+        ("seeds: [0, 1]", 'seeds: "0\\n1"'),
+        r"experiments.main.seeds: '0\n1' is not a list; write, say, [0\n1]",
+    ),
+    "seed of the data": (
+        ("samples: 200", "samples: 200, seed: 4294967296"),
+        "setups.mlp.data.seed: 4294967296 is above the largest allowed value, 4294967295",
+    ),
+    "more steps than are counted": (
+        ("epochs: 1", "epochs: 2147483647"),
+        "setups.mlp.training.epochs: the training would have 1.9e+10 steps, more than are counted; lower it",
+    ),
+    "data beyond memory": (
+        ("samples: 200", "samples: 2147483640"),
+        "setups.mlp.data: its examples are 8.6e+10 numbers, more than memory holds; make it smaller",
+    ),
+    "a title of many lines": (
+        ("x: rho,", f"x: rho, title: {'long ' * 61},"),
+        "figures.curve.title: 'long long long long …' is longer than 300 characters; shorten it",
+    ),
+    "a long label": (
+        ("[gelu, relu]", f"[{{name: gelu, label: {'long ' * 21}}}]"),
+        "experiments.main.activations[0].label: 'long long long long long long long long long long long l… is longer than 100",
+    ),
     "path in a name": (("name: tiny", "name: ../tiny"), "name: '../tiny' is not a name; use letters, digits, '_' and"),
     "path in a figure": (("  curve:", "  a/b:"), "figures: 'a/b' is not a name; use letters, digits"),
     "line break in a name": (("name: tiny", 'name: "tiny\\n"'), "name: 'tiny\\n' is not a name"),
