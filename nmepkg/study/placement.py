@@ -20,7 +20,7 @@ MOST_LANDSCAPES = 4
 
 
 def planned(experiment: Experiment, setups: Mapping[str, Setup]) -> list[Cell]:
-    """The cells of an experiment, of its first seed alone. Runs and measurements have no ids yet; equal ones have equal texts."""
+    """The cells of an experiment, of its first seed alone. Runs and measurements have no ids yet; equal ones equal texts."""
     cells = []
     for setup, method, activation, strength, seed in grid(experiment):
         if seed == experiment.seeds[0]:
