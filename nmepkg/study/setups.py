@@ -12,6 +12,7 @@ from nmepkg.measurement.spec import sizes
 from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS
 from nmepkg.study.checks import StudyError, check_entry, join
 from nmepkg.study.mathtext import refuse_unset
+from nmepkg.study.sizes import parameters
 from nmepkg.study.spec import Resources, Setup, Spec
 
 LARGEST_DATA = 10**10  # numbers of a data set
@@ -123,6 +124,10 @@ def data_shape(data: Mapping[str, Any]) -> tuple[int, ...]:
     if "size" in data:
         return (data["size"], data["size"], *known[2:])
     return tuple(data.get("shape", known))
+
+
+def _classes(data: Mapping[str, Any]) -> int:
+    return int(data.get("classes", DATASETS[data["name"]].classes))
 
 
 def _refuse_parts(spec: Spec, where: str) -> None:
@@ -255,8 +260,14 @@ def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, wh
     if mixes and measurement["batch_norm"] == "train" and measurement["batch_size"] == 1:
         raise StudyError(
             where,
-            f"measurements.{name}.batch_size: 1 leaves BatchNorm of setup {setup!r} one example to normalise over; "
-            "take two or more",
+            f"measurements.{name}.batch_size: 1 leaves BatchNorm of setup {setup!r} {_ONE}",
+        )
+    held = parameters(spec["model"], data_shape(spec["data"]), _classes(spec["data"]))
+    if held is not None and held > measurement.get("max_parameters", held):
+        raise StudyError(
+            where,
+            f"the model of setup {setup!r} has {held} parameters, more than measurements.{name}.max_parameters; raise it, or "
+            "measure a smaller model",
         )
     there = getattr(counts(spec), measurement["split"])
     taken = min(there, measurement["examples"] or there)
