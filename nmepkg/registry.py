@@ -101,7 +101,10 @@ METHODS: dict[str, Method] = {
 
 ACTIVATIONS: dict[str, Entry] = {
     "relu": Entry("nmepkg.activations:relu"),
-    "leaky_relu": Entry("nmepkg.activations:leaky_relu", {"negative_slope": {"type": "number", "default": 0.01}}),
+    "leaky_relu": Entry(
+        "nmepkg.activations:leaky_relu",
+        {"negative_slope": {"type": "number", "minimum": -1000, "maximum": 1000, "default": 0.01}},
+    ),
     "silu": Entry("nmepkg.activations:silu"),
     "softplus": Entry("nmepkg.activations:softplus"),
     "tanh": Entry("nmepkg.activations:tanh"),

@@ -148,7 +148,8 @@ def test_the_study_has_every_key_and_names_everything() -> None:
     lacking = {name for registry in REGISTRIES for name in registry if name not in text} - {"mnist", "cifar100"}
     assert not lacking
     study = load(FILE)
-    assert all(is_finite(drawn(study, expand(study), figure, 0)) for figure in study.figures.values())
+    for name in ("slope", "trace", "plane"):
+        assert is_finite(drawn(study, expand(study), study.figures[name], 0))
 
 
 @settings(
