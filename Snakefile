@@ -22,6 +22,7 @@ from nmepkg.study.environment import (
 )
 from nmepkg.study.expand import expand, figure_digest
 from nmepkg.study.identity import to_json
+from nmepkg.study.lists import read_lists
 from nmepkg.study.load import load
 from nmepkg.study.overrides import arguments, from_config
 from nmepkg.study.origin import origin_identity
@@ -61,6 +62,8 @@ try:
     if workflow.is_main_process:
         check_folder(f"{STUDY_FILE}: output", Path(STUDY.output))
         check_start(LOCK, dry=DRY)
+        for line in read_lists(STUDY, doubtful=not DRY):
+            print(line, file=sys.stderr)
     EXPANSION = expand(STUDY)
     if workflow.is_main_process:
         check_store(STUDY, EXPANSION)
@@ -82,13 +85,13 @@ try:
     PACK_OF = {run.id: pack for pack in PACKS.values() for run in pack.runs}
     SETUP_OF = EXPANSION.setup_of()
     ORIGIN = figure_record(Path(FIGURES), "origin", origin_identity(STUDY, EXPANSION)["digest"])
-    CHECKPOINTS = " ".join(f"--checkpoint-{unit} {n:g}" for unit, n in STUDY.checkpoints.items() if n is not None)
+    CHECKPOINTS = " ".join(f"--checkpoint-{unit} {n}" for unit, n in STUDY.checkpoints.items() if n is not None)
     # What is asked for is not known yet; where no target can do without, it does not matter. Else onstart knows what is needed.
     if workflow.is_main_process:
         lacking = list(missing(STUDY, EXPANSION, STORE, wanted(EXPANSION, STORE)))
         needed = {job.spec["name"] for job in EXPANSION.datasets.values()}
         if len(lacking) == len(needed) and fresh and not LANDSCAPES and not DRY:
-            raise UserError("\n".join(lacking))
+            raise UserError(*lacking)
         for line in lacking if DRY else ():
             print(line, file=sys.stderr)
 except (UserError, OSError, UnicodeEncodeError) as error:
@@ -133,7 +136,7 @@ onstart:
         ALONE.__enter__()  # until this process ends
         lacking = list(missing(STUDY, EXPANSION, STORE, needed_data(workflow.dag.needrun_jobs())))
         if lacking:
-            raise UserError("\n".join(lacking))
+            raise UserError(*lacking)
         outputs = [Path(file) for job in workflow.dag.needrun_jobs() for file in [*job.output, *job.log]]
         check_writable(f"{STUDY_FILE}: store", [path for path in outputs if path.is_relative_to(STORE.root)])
         check_writable(f"{STUDY_FILE}: output", [path for path in outputs if not path.is_relative_to(STORE.root)])

@@ -9,6 +9,12 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
+COUNTED = 2**31 - 1  # what JAX counts to without 64 bits
+SEED: Schema = {
+    "minimum": 0,
+    "maximum": 2**32 - 1,
+}  # what a jax.random.key takes without 64 bits, and NumPy's old generator
+
 
 @dataclass(frozen=True)
 class Entry:

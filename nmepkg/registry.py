@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmepkg.entries import Augmentation, Data, Entry, Measurement, Method, Model
+from nmepkg.entries import COUNTED, SEED, Augmentation, Data, Entry, Measurement, Method, Model
 
 
 def _integer(minimum: int, **extra: Any) -> dict[str, Any]:
-    return {"type": "integer", "minimum": minimum, **extra}
+    return {"type": "integer", "minimum": minimum, "maximum": COUNTED, **extra}
 
 
 def _positive(**extra: Any) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def _positive(**extra: Any) -> dict[str, Any]:
 
 
 # The examples of one batch are split into groups of m, each with its own perturbation; null is the whole batch.
-_GROUP = {"m": {"type": ["integer", "null"], "minimum": 1, "default": None}}
+_GROUP = {"m": {"type": ["integer", "null"], "minimum": 1, "maximum": COUNTED, "default": None}}
 _PROBE = {"probe": {"enum": ["gaussian", "rademacher"], "default": "gaussian"}}
 _PROBES = {"samples": _integer(1, default=1), **_PROBE}
 
@@ -101,7 +101,10 @@ METHODS: dict[str, Method] = {
 
 ACTIVATIONS: dict[str, Entry] = {
     "relu": Entry("nmepkg.activations:relu"),
-    "leaky_relu": Entry("nmepkg.activations:leaky_relu", {"negative_slope": {"type": "number", "default": 0.01}}),
+    "leaky_relu": Entry(
+        "nmepkg.activations:leaky_relu",
+        {"negative_slope": {"type": "number", "minimum": -1000, "maximum": 1000, "default": 0.01}},
+    ),
     "silu": Entry("nmepkg.activations:silu"),
     "softplus": Entry("nmepkg.activations:softplus"),
     "tanh": Entry("nmepkg.activations:tanh"),
@@ -188,7 +191,7 @@ DATASETS: dict[str, Data] = {
     "mnist1d": Data(
         "nmepkg.data.mnist1d:prepare",
         {
-            "seed": _integer(0, default=42),
+            "seed": _integer(**SEED, default=42),
             "samples": _integer(10, multipleOf=10, default=5000),
         },
         (40,),
@@ -217,7 +220,7 @@ DATASETS: dict[str, Data] = {
             "classes": _integer(2, default=10),
             "train": _integer(1),
             "test": _integer(1),
-            "seed": _integer(0, default=0),
+            "seed": _integer(**SEED, default=0),
         },
         examples=lambda spec: (spec["train"], spec["test"]),
     ),

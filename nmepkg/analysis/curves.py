@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from nmepkg.analysis.axes import Observation, axis_value, x_value
-from nmepkg.analysis.labels import STRENGTHS, activation_label, method_label
+from nmepkg.analysis.labels import activation_label, method_label
 from nmepkg.analysis.observations import Source
 from nmepkg.analysis.statistics import Estimate, mean_interval, paired_difference
 from nmepkg.errors import UserError
+from nmepkg.study.axes import STRENGTHS, Observation, axis_value, clash, follows_training, x_value
 from nmepkg.study.spec import Cell, Figure
 
 PLACE = ["row", "column", "line"]  # internal columns: where a run is drawn
@@ -51,7 +51,7 @@ class Curves:
     @property
     def has_trajectories(self) -> bool:
         """Whether a curve follows runs through their training."""
-        return self.figure.x == "step"
+        return follows_training(self.figure)
 
     def on_axis(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of ``runs`` or ``points`` whose x has a place on the axis."""
@@ -64,15 +64,16 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
     A cell is drawn once even where two experiments of the figure hold it.
 
     Raises:
-      UserError: no cell; an x that isn't a number, or can't go on a logarithmic axis; a metric or quantity that a run
-        lacks; a value that can't go on a logarithmic axis.
+      UserError: no cell; an x that isn't a number, or can't go on a logarithmic axis; two numbers on one point; a metric or
+        quantity that a run lacks. The loader refuses such figures (:func:`nmepkg.study.placement.refuse_misplaced`).
     """
     if not cells:
-        raise UserError(f"figure {figure.name!r}: its experiments have no runs")
+        raise UserError(f"figures.{figure.name}: its experiments have no runs")
     rows: list[Any] = []
     columns: list[Any] = []
     lines: list[Any] = []
     records: dict[tuple[Any, ...], dict[str, Any]] = {}
+    placed: dict[tuple[Any, ...], tuple[Cell, Observation]] = {}
     for cell in cells:
         for seen in source.observe(figure, cell):
             x = x_value(figure, cell, seen)
@@ -81,7 +82,9 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
                 for values, axis in ((rows, figure.rows), (columns, figure.columns), (lines, figure.lines or "method"))
             ]
             key = (*place, x, cell.seed)
-            _refuse_two_on_one(figure, records.get(key), cell, seen)
+            if what := clash(figure, placed.setdefault(key, (cell, seen)), (cell, seen)):
+                remedy = "give what they differ in to rows, columns or lines"
+                raise UserError(f"figures.{figure.name}: {what} fall on one point and seed; {remedy}")
             records[key] = (
                 dict(zip(PLACE, place, strict=True))
                 | {"_quantity": seen.quantity}
@@ -92,35 +95,11 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
     runs = pd.DataFrame(list(records.values())).sort_values([*PLACE, "x", "seed"], ignore_index=True)
     runs = runs.astype({"_y": float, "_train": float})
     if figure.x_scale == "log" and not (runs["x"] > 0).any():
-        raise UserError(f"figure {figure.name!r}: no value of {figure.x} above 0 to draw")
-    if figure.y_scale == "log" and (runs["_y"] <= 0).any():
-        raise UserError(
-            f"figure {figure.name!r}: {runs['_quantity'][runs['_y'] <= 0].iloc[0]} is {runs['_y'].min():g} in a run, which "
-            "can't be drawn on a logarithmic axis; give it y_scale: symlog"
-        )
+        raise UserError(f"figures.{figure.name}.x: no value of {figure.x} above 0 to draw")
     content = source.measurement(figure, cells[0])
     labels = list(_labels(figure, cells[0], Observation("", None, "")))
     points = _points(figure, runs, labels)
     return Curves(figure, rows, columns, lines, runs, points, content and content["spec"])
-
-
-def _refuse_two_on_one(figure: Figure, there: Mapping[str, Any] | None, cell: Cell, seen: Observation) -> None:
-    """A point holds one number a seed. A run may come twice: by two experiments, or at its last step and when final."""
-    if there is None:
-        return
-    if there["run"] != cell.run_id:
-        what = f"runs {there['run']} and {cell.run_id}"
-    elif figure.measurement is not None and there["measurement"] != cell.measurements[figure.measurement]:
-        what = f"measurements {there['measurement']} and {cell.measurements[figure.measurement]}"
-    elif there["_quantity"] != seen.quantity:
-        what = f"{there['_quantity']} and {seen.quantity}"
-    elif figure.measurement is not None and figure.x != "step" and there["at"] != seen.at:
-        what = f"measurements at {there['at']} and {seen.at}"
-    else:
-        return
-    raise UserError(
-        f"figure {figure.name!r}: {what} fall on one point and seed; give what they differ in to rows, columns or lines"
-    )
 
 
 def _labels(figure: Figure, cell: Cell, seen: Observation) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from typing import Any
 
 from nmepkg.entries import Entry
 from nmepkg.registry import ACTIVATIONS, METHODS, SECOND_DERIVATIVES
+from nmepkg.study.axes import STRENGTHS
+from nmepkg.study.mathtext import is_math_text
 
 METHOD_NAMES = {
     "sgd": "SGD",
@@ -73,8 +75,6 @@ _MATHS = {
 _PLACES = {"initial": "At initialisation", "final": "After training"}
 _VALUES = {"gaussian": "Gaussian", "rademacher": "Rademacher"}
 
-STRENGTHS = frozenset(method.strength for method in METHODS.values() if method.strength is not None)
-
 
 def method_label(method: Mapping[str, Any]) -> str:
     """``PSAM``, ``Gradient penalty (p = 3)``, ``GN trace (Hutchinson, samples = 5)``, and with a strength ``PSAM (ρ = 0.1)``.
@@ -97,15 +97,20 @@ def activation_label(activation: Mapping[str, Any]) -> str:
         return str(activation["label"])
     base = base_activation_label(activation)
     second = activation.get("second_derivative")
+    return base if second is None else f"{base}, {second_derivative_label(second)}"
+
+
+def second_derivative_label(second: Mapping[str, Any] | str | None) -> str:
+    """``φ″ := 0``, ``synthetic φ″ (β = 100)``; ``φ″`` where nothing replaces it."""
     if second is None:
-        return base
+        return "φ″"
     if isinstance(second, str):
         second = {"name": second}
     name = second["name"]
     entry = SECOND_DERIVATIVES.get(name)
     # All of its options: none goes without saying, as it is what the figure is about.
     options = _shown_options({**_defaults(entry), **second}, None, ())
-    return _with_options(f"{base}, {SECOND_DERIVATIVE_NAMES.get(name, name)}", options)
+    return _with_options(SECOND_DERIVATIVE_NAMES.get(name, name), options)
 
 
 def base_activation_label(activation: Mapping[str, Any]) -> str:
@@ -147,7 +152,10 @@ def place_label(at: str | int) -> str:
     return _PLACES.get(str(at), f"Step {at}")
 
 
-def axis_title(name: str) -> str:
+def axis_title(name: str, measured: bool = False) -> str:
+    """The title of x. ``step`` is that of training where a measurement is drawn, elsewhere that of a finite difference."""
+    if name == "step" and not measured:
+        return "Step of the finite difference"
     return AXIS_NAMES.get(name, SYMBOLS.get(name, name.replace("_", " ").capitalize()))
 
 
@@ -171,10 +179,11 @@ def tick_text(value: float) -> str:
 def drawn(text: str) -> str:
     """A label as a figure shows it: its Greek symbols, and H, G and N alone, as mathematics.
 
-    Text with mathtext of its own stays as it is.
+    Text with mathtext of its own stays as it is; a dollar sign that begins none stays a dollar sign.
     """
-    if "$" in text:
+    if is_math_text(text):
         return text
+    text = re.sub(r"(?<!\\)\$", r"\\$", text)
     return re.sub(r"φ″|φ''|σ²|[ρβσφηĝ]|\b[HGNg]\b", lambda match: f"${_MATHS.get(match[0], match[0])}$", text)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nmepkg import surroundings
-from nmepkg.analysis.axes import Observation
 from nmepkg.analysis.measurements import quantity, standard_error
 from nmepkg.analysis.results import metric
 from nmepkg.storage import Store
+from nmepkg.study.axes import Observation
 from nmepkg.study.spec import Cell, Figure
 
 Content = Mapping[str, Any]  # of a file

@@ -128,8 +128,12 @@ def line_styles(axis: str | None, values: Sequence[Any]) -> list[LineStyle]:
     free = [s for s in _REST if s.color not in {t.color for t in taken}]
     free += [s for s in _REST if s not in free and s not in taken]
     chosen = []
-    for position, style in enumerate(styles):
+    # Then markers change their colours: many lines are told apart still.
+    several = range(len(_REST))
+    pairs = ((_REST[i].color, _REST[(i + shift) % len(_REST)].marker) for shift in several[1:] for i in several)
+    mixed = (style for color, marker in pairs if (style := LineStyle(color, marker)) not in taken)
+    for style in styles:
         if style is None:
-            style = free.pop(0) if free else _REST[position % len(_REST)]
+            style = free.pop(0) if free else next(mixed)
         chosen.append(style)
     return chosen

@@ -41,3 +41,8 @@ def check(spec: Mapping[str, Any]) -> None:
     low, high = spec["range"]
     if not float("-inf") < low < high < float("inf"):
         raise UserError(f"range: {list(spec['range'])} is no range; give the lower end first")
+    far = max(abs(low), abs(high))
+    if far > 1e6 or high - low < 1e-3 * far or far < 1e-6:  # of what single precision squares, and tells apart
+        raise UserError(
+            f"range: {list(spec['range'])} has no map in single precision; give ends of 1e-6 to 1e6 in size, a thousandth apart"
+        )

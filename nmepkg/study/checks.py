@@ -111,7 +111,7 @@ def join(where: str, *parts: str | int) -> str:
         if isinstance(part, int):
             where = f"{where}[{part}]"
         else:
-            part = part if part.isprintable() else json.dumps(part)
+            part = shortened(part, 100)  # as long as a name may be
             where = f"{where}.{part}" if where else part
     return where
 
@@ -138,6 +138,8 @@ def _complete(value: Any, schema: Schema) -> Any:
             return float(value)
     return value
 
+
+_TEXTS = ("title", "caption", "device")
 
 # What a type is called, and an example.
 _TYPES = {
@@ -176,9 +178,12 @@ def _message(error: ValidationError) -> str:
         case "pattern":
             return f"{shown(value)} is not a name; use letters, digits, '_' and '-', starting with a letter or digit"
         case "maxLength":
-            return (
-                f"{value[:20] + '…'!r} is longer than {limit} characters, which file names have no room for; shorten it"
+            why = (
+                ""
+                if error.absolute_path and error.absolute_path[-1] in _TEXTS
+                else ", which file names have no room for"
             )
+            return f"{value[:20] + '…'!r} is longer than {limit} characters{why}; shorten it"
         case "minimum":
             return f"{shown(value)} is below the smallest allowed value, {limit}"
         case "maximum":

@@ -38,7 +38,7 @@ def expand(study: Study) -> Expansion:
     for experiment in study.experiments.values():
         complete = {id(entry): _complete("method", entry) for entry in experiment.methods}
         complete |= {id(entry): _complete("activation", entry) for entry in experiment.activations}
-        for setup, method, activation, strength, seed in _grid(experiment):
+        for setup, method, activation, strength, seed in grid(experiment):
             spec = canonical(
                 {
                     **study.setups[setup].spec,
@@ -104,7 +104,9 @@ def _landscape(spec: Spec) -> Job:
     return Job(landscape_id(spec, code), spec, code)
 
 
-def _grid(experiment: Experiment) -> itertools.chain[tuple[str, Spec, Spec, float, int]]:
+def grid(experiment: Experiment) -> itertools.chain[tuple[str, Spec, Spec, float, int]]:
+    """Setup, method, activation, strength and seed of every point of an experiment, in the study's order."""
+
     def strengths(method: Spec) -> tuple[float, ...]:
         kind = METHODS[method["name"]].strength
         return experiment.strengths[kind] if kind else (0.0,)

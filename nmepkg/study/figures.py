@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nmepkg.registry import MEASUREMENTS
 from nmepkg.study import schema
+from nmepkg.study.axes import options, reserved
 from nmepkg.study.checks import StudyError, check, join, shown, suggestion
-from nmepkg.study.spec import Experiment, Figure, Spec, Study
+from nmepkg.study.mathtext import refuse_unset
+from nmepkg.study.placement import MOST_LANDSCAPES, refuse_misplaced
+from nmepkg.study.setups import counts
+from nmepkg.study.spec import Cell, Experiment, Figure, Spec, Study
 
 
-def load_figure(name: str, spec: Spec, study: Study) -> Figure:
+def load_figure(name: str, spec: Spec, study: Study, cells: Mapping[str, list[Cell]]) -> Figure:
     """Checks one figure against the study that it is part of, and completes it.
 
+    Args:
+      cells: those that are planned, by experiment.
+
     Raises:
-      StudyError: a key is wrong, it names what the study does not have, or it would mix unlike runs.
+      StudyError: a key is wrong, it names what the study does not have, it would mix unlike runs, or it could not be drawn.
     """
     where = join("figures", name)
-    if name in schema.TARGETS:
-        raise StudyError(where, "is another target of the workflow; rename the figure")
+    if name.lower() in schema.TAKEN:
+        raise StudyError(where, "is another target or file of the workflow; rename the figure")
     kind = spec.get("kind", "curve")
     if not isinstance(kind, str) or kind not in schema.FIGURE:
         raise StudyError(join(where, "kind"), f"unknown value {shown(kind)}; {suggestion(kind, schema.FIGURE)}")
     complete = check(spec, schema.FIGURE[kind], where)
+    refuse_unset(complete["title"], join(where, "title"))
     if kind == "landscape":
         if complete["landscape"] not in study.landscapes:
             remedy = suggestion(complete["landscape"], study.landscapes)
-            raise StudyError(join(where, "landscape"), f"unknown landscape {complete['landscape']!r}; {remedy}")
+            raise StudyError(join(where, "landscape"), f"unknown landscape {shown(complete['landscape'])}; {remedy}")
+        if (panels := len(study.landscapes[complete["landscape"]])) > MOST_LANDSCAPES:
+            raise StudyError(
+                join(where, "landscape"),
+                f"a figure has room for {MOST_LANDSCAPES} activations, and landscapes.{complete['landscape']} has {panels}; "
+                "divide them between two",
+            )
         return Figure(name=name, **complete)
-    return _curve(name, complete, study, where)
+    figure = _curve(name, complete, study, where)
+    refuse_misplaced(figure, study, cells)
+    return figure
 
 
 def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
@@ -37,10 +54,10 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
         if experiment not in experiments:
             raise StudyError(
                 join(where, "experiments", i),
-                f"unknown experiment {experiment!r}; {suggestion(experiment, experiments)}",
+                f"unknown experiment {shown(experiment)}; {suggestion(experiment, experiments)}",
             )
     shown_experiments = [experiments[experiment] for experiment in spec["experiments"]]
-    values = _axes(shown_experiments)
+    values = _axes(shown_experiments)  # of which those of a measurement take the place of an option called the same
     y = (spec["y"],) if isinstance(spec["y"], str) else tuple(spec["y"])
     if spec["measurement"] is None:
         quantities: tuple[str, ...] = schema.METRICS
@@ -50,44 +67,49 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
         values |= {"at": measured["at"], "step": measured["at"]}
     for quantity in y:
         if quantity not in quantities:
-            raise StudyError(join(where, "y"), f"unknown value {quantity!r}; {suggestion(quantity, quantities)}")
+            raise StudyError(join(where, "y"), f"unknown value {shown(quantity)}; {suggestion(quantity, quantities)}")
     values["quantity"] = list(y)
     roles = {role: spec[role] for role in ("x", "rows", "columns", "lines") if spec[role] is not None}
     for role, axis in roles.items():
         if axis not in values:
-            raise StudyError(join(where, role), f"no axis {axis!r} in its experiments; {suggestion(axis, values)}")
+            raise StudyError(join(where, role), f"no axis {shown(axis)} in its experiments; {suggestion(axis, values)}")
         if list(roles.values()).count(axis) > 1:
             raise StudyError(join(where, role), f"the axis {axis!r} is shown twice; name it once")
-    if spec["x"] == "step":
-        values.pop("at")  # one axis under two names
-    elif "step" in roles.values():
+    if spec["measurement"] is not None and spec["x"] == "step":
+        if "initial" in values.pop("at") and spec["x_scale"] == "log":  # one axis under two names
+            raise StudyError(
+                join(where, "x"), "step = 0, 'initial', has no place on a logarithmic axis; give it x_scale: linear"
+            )
+    elif spec["measurement"] is not None and "step" in roles.values():
         raise StudyError(where, "'step' is an axis for x; 'at' tells panels or lines apart by it")
     else:
         _refuse_not_drawable(join(where, "x"), spec["x"], values[spec["x"]], spec["x_scale"])
     for role, text in (("report", spec["report"]), *(("y", quantity) for quantity in y)):
         if "validation" in text:
             for setup in values["setup"]:
-                if setups[setup].spec["validation"]["fraction"] == 0:
+                if counts(setups[setup].spec).validation == 0:
                     raise StudyError(
                         join(where, role),
-                        f"{text!r} needs validation examples, but setups.{setup}.validation.fraction is 0; raise it",
+                        f"{text!r} needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it",
                     )
-    options = {axis for axis in roles.values() if axis not in ("setup", "method", "activation", "experiment")}
+    figure = Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"]), "y": y})
+    own = set(roles.values()) - set(reserved(figure))
     for axis in ("setup", "method", "activation", "quantity", "at", *schema.STRENGTHS):
         distinct = values.get(axis, [])
         if axis in ("method", "activation"):
-            distinct = _distinct([{k: v for k, v in entry.items() if k not in options} for entry in distinct])
+            complete = [{"name": e["name"], "label": e.get("label"), **options(axis, e)} for e in distinct]
+            distinct = _distinct([{k: v for k, v in entry.items() if k not in own} for entry in complete])
         if len(distinct) > 1 and axis not in roles.values():
             what = "it has" if axis in ("quantity", "at") else "its experiments have"
             raise StudyError(where, f"{what} {len(distinct)} values of {axis!r}; give it to rows, columns or lines")
-    return Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"]), "y": y})
+    return figure
 
 
 def _measured(name: str, experiments: list[Experiment], study: Study, where: str) -> Spec:
     """The spec of a measurement that every experiment of a figure has."""
     if name not in study.measurements:
         remedy = suggestion(name, study.measurements)
-        raise StudyError(join(where, "measurement"), f"unknown measurement {name!r}; {remedy}")
+        raise StudyError(join(where, "measurement"), f"unknown measurement {shown(name)}; {remedy}")
     for experiment in experiments:
         if name not in experiment.measurements:
             raise StudyError(join(where, "measurement"), f"add {name!r} to experiments.{experiment.name}.measurements")
@@ -103,12 +125,10 @@ def _refuse_not_drawable(where: str, axis: str, values: list[Any], scale: str) -
             )
         if value <= 0 and axis not in schema.STRENGTHS and scale == "log":
             raise StudyError(where, f"{axis} = {shown(value)} has no place on a logarithmic axis; give values above 0")
-    if not any(value > 0 for value in values):
-        raise StudyError(where, f"{axis!r} has no value above 0 to draw; give at least one")
 
 
 def _axes(experiments: list[Experiment]) -> dict[str, list[Any]]:
-    """The axes that a figure of these experiments may show, with their values."""
+    """The axes that a figure of these experiments may show, with their values. Options left out have their defaults."""
     values: dict[str, list[Any]] = {
         "setup": _distinct([s for e in experiments for s in e.setups]),
         "method": _distinct([m for e in experiments for m in e.methods]),
@@ -119,11 +139,16 @@ def _axes(experiments: list[Experiment]) -> dict[str, list[Any]]:
         for strength, numbers in e.strengths.items():
             values[strength] = _distinct([*values.get(strength, []), *numbers])
     for kind in ("method", "activation"):
-        for option in values[kind][0]:
-            if option not in ("name", "label") and all(option in entry for entry in values[kind]):
-                values[option] = _distinct([entry[option] for entry in values[kind]])
+        entries = [options(kind, entry) for entry in values[kind]]
+        for option in entries[0]:
+            if all(option in entry for entry in entries):
+                values[option] = _distinct([entry[option] for entry in entries])
     return values
 
 
 def _distinct(values: list[Any]) -> list[Any]:
-    return [value for i, value in enumerate(values) if value not in values[:i]]
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found

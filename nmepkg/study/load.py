@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,19 @@ from nmepkg.registry import METHODS
 from nmepkg.study import schema
 from nmepkg.study.checks import StudyError, check, check_entry, join, shown, suggestion
 from nmepkg.study.figures import load_figure
+from nmepkg.study.mathtext import refuse_unset
+from nmepkg.study.placement import planned
 from nmepkg.study.select import select
 from nmepkg.study.setups import load_setup, refuse_unmeasurable, refuse_unsuited
 from nmepkg.study.smoke import smoke
 from nmepkg.study.sources import check_sources
 from nmepkg.study.spec import Experiment, Setup, Spec, Study
 from nmepkg.study.strict_yaml import read
+
+# Numbers whose squares still fit into single precision, or nearly.
+SMALLEST, LARGEST = 1e-20, 1e20
+# Of XML: neither control characters, nor halves of characters, nor what is none.
+_UNWRITABLE = re.compile("[\\x00-\\x08\\x0b-\\x1f\\ud800-\\udfff\\ufffe\\uffff]")
 
 
 def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
@@ -52,6 +60,7 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
             "version", f"unknown version {version}; this nmepkg understands {schema.VERSION}, so write that"
         )
     complete = check(content, schema.STUDY)
+    _refuse_alike(complete)
     _refuse_too_many(complete)
     study = _checked(path, complete)
     if complete["select"] is not None:
@@ -86,17 +95,33 @@ def _checked(path: Path, complete: Spec, selected: bool = False) -> Study:
         select=complete["select"] and tuple(complete["select"]),
         **{key: complete[key] for key in ("name", "store", "output", "checkpoints", "sources", "smoke")},
     )
+    cells = {name: planned(experiment, setups) for name, experiment in experiments.items()}
     figures = {}
     for name, spec in complete["figures"].items():
         try:
-            figures[name] = load_figure(name, spec, study)
+            figures[name] = load_figure(name, spec, study, cells)
         except StudyError:
             if not selected:
                 raise
+    drawing = {f"draw_{name}".lower(): name for name in figures}
     for name in figures:
-        if f"draw_{name}" in figures:
-            raise StudyError(join("figures", f"draw_{name}"), f"is the rule that draws {name!r}; rename the figure")
+        if name.lower() in drawing:
+            raise StudyError(
+                join("figures", name), f"is the rule that draws {drawing[name.lower()]!r}; rename the figure"
+            )
     return replace(study, figures=figures)
+
+
+def _refuse_alike(study: Spec) -> None:
+    """Names that differ only in case: some file systems take their files for the same."""
+    for section in ("setups", "experiments", "measurements", "landscapes", "figures"):
+        seen: dict[str, str] = {}
+        for name in study[section]:
+            other = seen.setdefault(name.lower(), name)
+            if other != name:
+                raise StudyError(
+                    join(section, name), f"differs from {other!r} only in case, as files may not; rename one of them"
+                )
 
 
 def _measurement(name: str, spec: Spec) -> Spec:
@@ -129,7 +154,7 @@ def _experiment(name: str, spec: Spec, setups: Mapping[str, Setup], measurements
     where = join("experiments", name)
     for i, setup in enumerate(spec["setups"]):
         if setup not in setups:
-            raise StudyError(join(where, "setups", i), f"unknown setup {setup!r}; {suggestion(setup, setups)}")
+            raise StudyError(join(where, "setups", i), f"unknown setup {shown(setup)}; {suggestion(setup, setups)}")
     methods = _entries("method", spec["methods"], join(where, "methods"))
     activations = _entries("activation", spec["activations"], join(where, "activations"))
     strengths = {key: tuple(spec[key]) for key in schema.STRENGTHS if key in spec}
@@ -149,7 +174,8 @@ def _experiment(name: str, spec: Spec, setups: Mapping[str, Setup], measurements
         for i, measurement in enumerate(spec["measurements"]):
             place = join(where, "measurements", i)
             if measurement not in measurements:
-                raise StudyError(place, f"unknown measurement {measurement!r}; {suggestion(measurement, measurements)}")
+                remedy = suggestion(measurement, measurements)
+                raise StudyError(place, f"unknown measurement {shown(measurement)}; {remedy}")
             refuse_unmeasurable(measurement, measurements[measurement], setup, setups[setup].spec, place)
     return Experiment(
         name,
@@ -172,6 +198,12 @@ def _entries(kind: str, values: list[Any], where: str) -> tuple[Spec, ...]:
         label = entry.pop("label", None)
         if label is not None and not isinstance(label, str):
             raise StudyError(join(place, "label"), f"{shown(label)} is not text; put it in quotes")
+        if label is not None and len(label) > schema.LABEL:
+            raise StudyError(
+                join(place, "label"), f"{shown(label)} is longer than {schema.LABEL} characters; shorten it"
+            )
+        if label is not None:
+            refuse_unset(label, join(place, "label"))
         grid = _grid(entry)
         for key, options in grid.items():
             if not options:
@@ -223,10 +255,14 @@ def _refuse_too_many(study: Spec) -> None:
 
 
 def _refuse_unusable(value: Any, where: str) -> None:
-    """Numbers that nothing can be computed with, and text that cannot be written."""
+    """Numbers that nothing can be computed with in single precision, and text that cannot be written."""
     if isinstance(value, float) and not math.isfinite(value):
         raise StudyError(where, f"{value} is not a finite number; write one that is")
-    if isinstance(value, str) and any((c < " " and c not in "\n\t") or "\ud800" <= c <= "\udfff" for c in value):
+    if isinstance(value, float) and value and not SMALLEST <= abs(value) <= LARGEST:
+        remedy = "write 0, or a larger one" if abs(value) < SMALLEST else "write a smaller one"
+        end = "small" if abs(value) < SMALLEST else "large"
+        raise StudyError(where, f"{value:g} is too {end} to compute with in single precision; {remedy}")
+    if isinstance(value, str) and _UNWRITABLE.search(value):
         raise StudyError(where, f"{shown(value)} holds a character that cannot be written; remove it")
     parts: Any = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, part in parts:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from nmepkg.entries import Entry, Schema
+from nmepkg.entries import COUNTED, SEED, Entry, Schema
 from nmepkg.registry import (
     ACTIVATIONS,
     AUGMENTATIONS,
@@ -21,20 +21,25 @@ from nmepkg.registry import (
 
 VERSION = 1
 STRENGTHS = tuple(dict.fromkeys(method.strength for method in METHODS.values() if method.strength))
-# Rules of the workflow; a figure's name is a target too.
+# Rules of the workflow, and its files beside the figures; a figure's name is a target too, and its files'.
 TARGETS = (
     "figures", "measurements", "report", "all", "data", "train", "train_again", "train_together", "trained", "measure",
     "landscape", "figure", "origin",
 )  # fmt: skip
+FILES = ("study", "versions", "records")
+TAKEN = frozenset((*TARGETS, *FILES))
+LABEL = 100  # characters of a label in figures
 REPORTS = ("final", "best_validation", "median_last")
 METRICS = tuple(f"{part}_{what}" for part in ("train", "validation", "test") for what in ("accuracy", "loss"))
 
-_COUNT = {"type": "integer", "minimum": 1}
-_COUNT_OR_NULL = {"type": ["integer", "null"], "minimum": 1, "default": None}
-_SEED = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}  # what a jax.random.key takes without 64 bits
+_COUNT = {"type": "integer", "minimum": 1, "maximum": COUNTED}
+_COUNT_OR_NULL = {"type": ["integer", "null"], "minimum": 1, "maximum": COUNTED, "default": None}
+_SEED = {"type": "integer", **SEED}
 _NOT_NEGATIVE = {"type": "number", "minimum": 0}
+_YEARS = 100_000  # hours
 _ENTRY = {"type": ["string", "object"]}  # a name, or a mapping with `name` and options
 _AXIS = {"type": ["string", "null"], "default": None}
+_TITLE = {"type": "string", "maxLength": 300}
 
 
 def _mapping(properties: Mapping[str, Schema], required: Iterable[str] = ()) -> dict[str, Any]:
@@ -62,21 +67,21 @@ def _named(items: Schema, **extra: Any) -> dict[str, Any]:
 
 _SETUP = _mapping(
     {
-        "title": {"type": "string"},
-        "device_hours": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": None},
-        "device": {"type": ["string", "null"], "default": None},
+        "title": _TITLE,
+        "device_hours": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": _YEARS, "default": None},
+        "device": {"type": ["string", "null"], "maxLength": 300, "default": None},
         "resources": {
             **_mapping(
                 {
-                    "gpus": {"type": "integer", "minimum": 0, "default": 0},
-                    "cpus": {**_COUNT, "default": 1},
-                    "memory_gb": {"type": "number", "exclusiveMinimum": 0, "default": 4.0},
-                    "hours": {"type": "number", "exclusiveMinimum": 0, "default": 1.0},
+                    "gpus": {"type": "integer", "minimum": 0, "maximum": 1024, "default": 0},
+                    "cpus": {**_COUNT, "maximum": 4096, "default": 1},
+                    "memory_gb": {"type": "number", "minimum": 0.1, "maximum": 100_000, "default": 4.0},
+                    "hours": {"type": "number", "exclusiveMinimum": 0, "maximum": _YEARS, "default": 1.0},
                 }
             ),
             "default": {},
         },
-        "runs_per_job": {**_COUNT, "default": 1},
+        "runs_per_job": {**_COUNT, "maximum": 10_000, "default": 1},
         "data": _ENTRY,
         "validation": {
             **_mapping(
@@ -113,7 +118,7 @@ _SETUP = _mapping(
                 "batch_norm_group": _COUNT_OR_NULL,
                 "precision": {"enum": ["float32", "bfloat16"], "default": "float32"},
                 "evaluate_every": {**_COUNT, "default": 10},
-                "evaluate_last": {"type": "integer", "minimum": 0, "default": 5},
+                "evaluate_last": {"type": "integer", "minimum": 0, "maximum": COUNTED, "default": 5},
                 "evaluate_train": _COUNT_OR_NULL,
                 "snapshots": {"type": "array", "items": _COUNT, "uniqueItems": True, "default": []},
             },
@@ -139,8 +144,8 @@ _EXPERIMENT = _mapping(
 MEASUREMENT: dict[str, Schema] = {
     "at": _list({"anyOf": [{"enum": ["initial", "final"]}, _COUNT]}, default=["final"]),
     "split": {"enum": ["train", "validation", "test"], "default": "train"},
-    "examples": {"type": ["integer", "null"], "minimum": 1, "default": 1024},
-    "batch_size": {"type": ["integer", "null"], "minimum": 1, "default": None},
+    "examples": {**_COUNT_OR_NULL, "default": 1024},
+    "batch_size": _COUNT_OR_NULL,
     "batch_norm": {"enum": ["train", "evaluate"], "default": "train"},
     "seed": {**_SEED, "default": 0},
 }
@@ -166,8 +171,8 @@ _LANDSCAPE = _mapping(
 
 _ANY_FIGURE: dict[str, Schema] = {
     "kind": {"enum": list(FIGURES), "default": "curve"},
-    "title": {"type": "string", "default": ""},
-    "caption": {"type": "string", "default": ""},
+    "title": {**_TITLE, "default": ""},
+    "caption": {"type": "string", "maxLength": 10_000, "default": ""},
 }
 FIGURE = {
     "curve": _mapping(
@@ -205,12 +210,12 @@ STUDY = _mapping(
             **_mapping(
                 {
                     "seconds": {"type": ["number", "null"], "minimum": 0, "default": 60.0},
-                    "epochs": {"type": ["integer", "null"], "minimum": 1, "default": None},
+                    "epochs": _COUNT_OR_NULL,
                 }
             ),
             "default": {},
         },
-        "limit_runs": {**_COUNT, "default": 10000},
+        "limit_runs": {**_COUNT, "maximum": 1_000_000, "default": 10000},
         "sources": {"type": "object", "additionalProperties": {"type": "string", "pattern": r"\S"}, "default": {}},
         "select": {**_list({"type": "string"}), "type": ["array", "null"], "default": None},
         "smoke": {"type": "boolean", "default": False},

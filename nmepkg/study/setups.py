@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nmepkg.entries import COUNTED
 from nmepkg.measurement.spec import sizes
 from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS
 from nmepkg.study.checks import StudyError, check_entry, join
+from nmepkg.study.mathtext import refuse_unset
+from nmepkg.study.sizes import parameters
 from nmepkg.study.spec import Resources, Setup, Spec
+
+LARGEST_DATA = 10**10  # numbers of a data set
+_ONE = "one example to normalise over; take two or more"
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ def load_setup(name: str, spec: Spec) -> Setup:
     where = join("setups", name)
     spec = dict(spec)
     title, hours, device = spec.pop("title", name), spec.pop("device_hours"), spec.pop("device")
+    refuse_unset(title, join(where, "title"))
     resources, runs_per_job = Resources(**spec.pop("resources")), spec.pop("runs_per_job")
     for kind in ("data", "augmentation", "model", "loss"):
         spec[kind] = check_entry(kind, spec[kind], join(where, kind))
@@ -45,6 +53,7 @@ def load_setup(name: str, spec: Spec) -> Setup:
     _refuse_augmentation(spec, join(where, "augmentation"))
     _refuse_parts(spec, join(where, "training"))
     _refuse_too_few(spec, where)
+    _refuse_too_many(spec, where)
     _refuse_gpus(resources.gpus, spec, join(where, "resources.gpus"))
     return Setup(name, title, spec, hours, device, resources, runs_per_job)
 
@@ -117,6 +126,10 @@ def data_shape(data: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(data.get("shape", known))
 
 
+def _classes(data: Mapping[str, Any]) -> int:
+    return int(data.get("classes", DATASETS[data["name"]].classes))
+
+
 def _refuse_parts(spec: Spec, where: str) -> None:
     """A batch that cannot be split as a setup wants it."""
     batch, parts, group = (spec["training"][key] for key in ("batch_size", "accumulate", "batch_norm_group"))
@@ -124,6 +137,9 @@ def _refuse_parts(spec: Spec, where: str) -> None:
         raise StudyError(
             join(where, "accumulate"), f"{parts} parts do not divide the batch of {batch}; choose a divisor"
         )
+    if MODELS[spec["model"]["name"]].mixes_examples(spec["model"]) and (group or batch // parts) == 1:
+        key = "batch_size" if batch == 1 else "accumulate" if group is None else "batch_norm_group"
+        raise StudyError(join(where, key), f"{spec['training'][key]} leaves BatchNorm {_ONE}")
     if group is None:
         return
     if not MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
@@ -179,6 +195,19 @@ def _refuse_too_few(spec: Spec, where: str) -> None:
             )
 
 
+def _refuse_too_many(spec: Spec, where: str) -> None:
+    """More steps than are counted, or data that no machine holds."""
+    (train, test), data = DATASETS[spec["data"]["name"]].examples(spec["data"]), join(where, "data")
+    size = (train + test) * math.prod(data_shape(spec["data"]))
+    if size > LARGEST_DATA and not DATASETS[spec["data"]["name"]].streamed:
+        raise StudyError(data, f"its examples are {size:.1e} numbers, more than memory holds; make it smaller")
+    if (steps := counts(spec).steps) > COUNTED:
+        raise StudyError(
+            join(where, "training.epochs"),
+            f"the training would have {steps:.1e} steps, more than are counted; lower it",
+        )
+
+
 def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
     """Refuses a method that data, model or loss of a setup make wrong or impossible.
 
@@ -187,7 +216,10 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
     """
     entry, name = METHODS[method["name"]], method["name"]
     training = spec["training"]
+    mixes = MODELS[spec["model"]["name"]].mixes_examples(spec["model"])
     if m := method.get("m"):
+        if m == 1 and mixes:
+            raise StudyError(where, f"groups of m = 1 leave BatchNorm of setup {setup!r} {_ONE}")
         if (training["batch_size"] // training["accumulate"]) % m:
             raise StudyError(
                 where, f"groups of m = {m} do not divide the {_part(spec)} of setup {setup!r}; choose a divisor"
@@ -204,7 +236,7 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
             f"{name!r} is right for the loss {entry.loss!r} only, and setup {setup!r} has {spec['loss']['name']!r}; "
             "take another method or setup",
         )
-    if entry.per_example and MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
+    if entry.per_example and mixes:
         raise StudyError(
             where,
             f"{name!r} takes gradients of single examples, which BatchNorm mixes in setup {setup!r}; use 'gn_trace'",
@@ -220,16 +252,22 @@ def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, wh
     for at in measurement["at"]:
         if isinstance(at, int) and at not in spec["training"]["snapshots"]:
             raise StudyError(where, f"{name!r} measures at step {at}; add it to setups.{setup}.training.snapshots")
-    if measurement["split"] == "validation" and spec["validation"]["fraction"] == 0:
+    if measurement["split"] == "validation" and counts(spec).validation == 0:
         raise StudyError(
-            where, f"{name!r} needs validation examples, but setups.{setup}.validation.fraction is 0; raise it"
+            where, f"{name!r} needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it"
         )
     mixes = MODELS[spec["model"]["name"]].mixes_examples(spec["model"])
     if mixes and measurement["batch_norm"] == "train" and measurement["batch_size"] == 1:
         raise StudyError(
             where,
-            f"measurements.{name}.batch_size: 1 leaves BatchNorm of setup {setup!r} one example to normalise over; "
-            "take two or more",
+            f"measurements.{name}.batch_size: 1 leaves BatchNorm of setup {setup!r} {_ONE}",
+        )
+    held = parameters(spec["model"], data_shape(spec["data"]), _classes(spec["data"]))
+    if held is not None and held > measurement.get("max_parameters", held):
+        raise StudyError(
+            where,
+            f"the model of setup {setup!r} has {held} parameters, more than measurements.{name}.max_parameters; raise it, or "
+            "measure a smaller model",
         )
     there = getattr(counts(spec), measurement["split"])
     taken = min(there, measurement["examples"] or there)

@@ -174,9 +174,13 @@ def _measurement(measurement: Spec, groups: _Groups, steps: _Steps) -> Spec:
     options = MEASUREMENTS[measurement["kind"]].options
     many = {key: options[key]["default"] for key in _MEASURED if key in options}
     many |= {key: measurement[key] for key in many if key in measurement}
+    room = (
+        options["max_parameters"]["default"] if "max_parameters" in options else None
+    )  # the small may be the larger one
     return {
         **measurement,
         **{key: min(_MEASURED[key], number) for key, number in many.items()},
+        **({"max_parameters": max(room, measurement.get("max_parameters", 0))} if room else {}),
         "examples": 2 * groups.batch,
         "batch_size": measurement.get("batch_size") and groups.batch,
         "at": steps.replaced(measurement.get("at", ["final"])),

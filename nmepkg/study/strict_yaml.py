@@ -15,13 +15,13 @@ from nmepkg.errors import UserError
 LIMIT_BYTES = 300_000
 LIMIT_VALUES = 50_000
 LIMIT_DEPTH = 50
-LIMIT_DIGITS = 18  # of whole numbers, which then fit into 64 bits
+LIMIT_DIGITS, LIMIT_HEX_DIGITS = 18, 15  # of whole numbers, which then fit into 64 bits
 
 
 class _Loader(yaml.SafeLoader):
     """YAML without its traps: a key twice is an error; of YAML 1.1's plain values only those of YAML 1.2 remain.
 
-    So 1e-3 is a number, 010 is ten and not eight, and 1:30, no and 2024-01-01 are text. Tags there are none.
+    So 1e-3 is a number, 010 is ten and 0o10 eight, and 1:30, no and 2024-01-01 are text. Tags there are none.
     """
 
     yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # type: ignore[misc]
@@ -83,7 +83,9 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"^<<$"), ["<"])
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:[tT]rue|TRUE|[fF]alse|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"), list("-+0123456789")
+)
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(
@@ -103,10 +105,11 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
 
 
 def _integer(loader: _Loader, node: yaml.ScalarNode) -> int:
-    digits = len(node.value.lstrip("+-0"))
-    if digits > LIMIT_DIGITS:
+    base = {"0o": 8, "0x": 16}.get(node.value[:2], 10)
+    digits = len(node.value.lstrip("+-0ox"))
+    if digits > LIMIT_DIGITS or (base == 16 and digits > LIMIT_HEX_DIGITS):
         raise _error(f"a whole number of {digits} digits is too large to compute with; write a smaller one", node)
-    return int(node.value)
+    return int(node.value, base)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
@@ -122,9 +125,9 @@ _REMEDIES = {
 }
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, most: int = 60) -> str:
     """A text, or where it is long its beginning: a message is one line."""
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    return text if len(text) <= most else f"{text[: most - 3]}…"
 
 
 def read(path: Path) -> Mapping[str, Any]:

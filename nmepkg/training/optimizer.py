@@ -69,13 +69,14 @@ def hyperparameters(spec: Mapping[str, Any], examples: int) -> Hyperparameters:
 def learning_rate(step: Array, hyper: Hyperparameters) -> Array:
     """lr(t) of step t = 0, 1, …: linear warm-up over W steps, then half a cosine to zero at T (Loshchilov & Hutter 2017).
 
-    lr_peak · (f + (1 − f)(t + 1)/W) for t < W, f the share that it begins at, and lr_peak · ½ (1 + cos(π (t − W)/(T − W))) from
-    there on.
+    lr_peak · (f + (1 − f) t/W) for t < W, f the share that it begins at, and lr_peak · ½ (1 + cos(π (t − W)/(T − W))) from
+    there on: the peak is that of step W, and 0 would be that of step T, the first after the training. It is Optax's
+    ``warmup_cosine_decay_schedule``, with numbers that are traced.
     """
     warmup, total, begin = hyper.warmup_steps, hyper.total_steps, hyper.warmup_from
     progress = (step - warmup) / jnp.maximum(total - warmup, 1)
     cosine = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(progress, 0, 1)))
-    linear = begin + (1 - begin) * (step + 1) / jnp.maximum(warmup, 1)
+    linear = begin + (1 - begin) * step / jnp.maximum(warmup, 1)
     return hyper.learning_rate * jnp.where(step < warmup, linear, cosine)
 
 

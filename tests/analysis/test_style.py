@@ -5,6 +5,7 @@ from matplotlib.colors import to_rgb
 
 from nmepkg.analysis.style import line_styles
 from nmepkg.registry import METHODS
+from nmepkg.study.placement import MOST
 from tests.analysis.samples import ABLATED, GELU, RELU, SYNTHETIC
 
 
@@ -57,3 +58,8 @@ def _luminance(color: str) -> float:
 def test_lines_stand_out_from_white() -> None:
     for style in line_styles("method", [{"name": name} for name in METHODS]):
         assert 1.05 / (_luminance(style.color) + 0.05) > 2.0
+
+
+def test_many_lines_are_told_apart() -> None:
+    values = [{"name": "beta_gelu", "beta": float(beta)} for beta in range(MOST["lines"])]
+    assert len(set(line_styles("activation", values))) == MOST["lines"]

@@ -45,6 +45,9 @@ def test_the_activation_may_be_missing() -> None:
         ({"range": [1.0, 1.0]}, r"range: \[1.0, 1.0\] is no range"),
         ({"range": [2.0, -2.0]}, "range: "),
         ({"range": [0.0, float("inf")]}, "range: "),
+        ({"range": [-1e19, 1e19]}, r"range: \[-1e\+19, 1e\+19\] has no map in single precision"),
+        ({"range": [1.0, 1.0000001]}, "range: .* has no map in single precision"),
+        ({"range": [0.0, 1e-19]}, "range: .* has no map in single precision"),
     ],
 )
 def test_one_that_does_not_is_refused_in_a_line(changes: dict[str, Any], message: str) -> None:

@@ -120,8 +120,8 @@ BAD: dict[str, tuple[Any, ...]] = {
     "beyond floats": (("[0, 0.1]", "[0, 1e999]"), "experiments.main.rho[1]: inf is not a finite number"),
     "beyond floats, whole": (("[0, 0.1]", f"[{10**400}]"), "line 14: a whole number of 401 digits is too large"),
     "beyond whole numbers": (
-        ("epochs: 1", "epochs: 1e300"),
-        "setups.mlp.training.epochs: 1e+300 is not a whole number; write, say, 1",
+        ("epochs: 1", "epochs: 1e19"),
+        "setups.mlp.training.epochs: 1e+19 is not a whole number; write, say, 1",
     ),
     "huge seed": (
         ("seeds: [0, 1]", "seeds: [4294967296]"),
@@ -195,17 +195,17 @@ BAD: dict[str, tuple[Any, ...]] = {
     ),
     "x with nothing to draw": (
         ("[0, 0.1]", "[0]"),
-        "figures.curve.x: 'rho' has no value above 0 to draw; give at least one",
+        "figures.curve.x: 'rho' has no strength above 0 to draw; give at least one",
     ),
     "report without validation": (
         ("    training:", "    validation: {fraction: 0}\n    training:"),
         ("x: rho,", "x: rho, report: best_validation,"),
-        "figures.curve.report: 'best_validation' needs validation examples, but setups.mlp.validation.fraction is 0",
+        "figures.curve.report: 'best_validation' needs validation examples, and setups.mlp.validation.fraction leaves none",
     ),
     "metric without validation": (
         ("    training:", "    validation: {fraction: 0}\n    training:"),
         ("x: rho,", "x: rho, y: validation_loss,"),
-        "figures.curve.y: 'validation_loss' needs validation examples, but setups.mlp.validation.fraction is 0",
+        "figures.curve.y: 'validation_loss' needs validation examples, and setups.mlp.validation.fraction leaves none; raise",
     ),
     "axis twice": (
         ("columns: activation", "columns: method"),
@@ -215,7 +215,62 @@ BAD: dict[str, tuple[Any, ...]] = {
         ("columns: activation, ", ""),
         "figures.curve: its experiments have 2 values of 'activation'; give it to rows, columns or lines",
     ),
-    "target of the workflow": (("  curve:", "  train:"), "figures.train: is another target of the workflow; rename"),
+    "target of the workflow": (
+        ("  curve:", "  train:"),
+        "figures.train: is another target or file of the workflow; rename",
+    ),
+    "target in capitals": (
+        ("  curve:", "  Train:"),
+        "figures.Train: is another target or file of the workflow; rename",
+    ),
+    "file of the workflow": (
+        ("  curve:", "  versions:"),
+        "figures.versions: is another target or file of the workflow; rename the figure",
+    ),
+    "figures that differ only in case": (
+        (FIGURE, FIGURE + FIGURE.replace("curve", "Curve")),
+        "figures.Curve: differs from 'curve' only in case, as files may not; rename one of them",
+    ),
+    "experiments that differ only in case": (
+        ("figures:\n", "  Main: {setups: [mlp], methods: [sgd], activations: [gelu], seeds: [0]}\nfigures:\n"),
+        "experiments.Main: differs from 'main' only in case",
+    ),
+    "a figure named as another's rule but for case": (
+        (FIGURE, FIGURE + FIGURE.replace("curve", "Draw_Curve")),
+        "figures.Draw_Curve: is the rule that draws 'curve'; rename the figure",
+    ),
+    "too small for single precision": (
+        ("[0, 0.1]", "[0, 1e-320]"),
+        "experiments.main.rho[1]: 9.99989e-321 is too small to compute with in single precision; write 0, or a larger one",
+    ),
+    "too large for single precision": (
+        ("learning_rate: 0.1", "learning_rate: 1e300"),
+        "setups.mlp.optimizer.learning_rate: 1e+300 is too large to compute with in single precision; write a smaller",
+    ),
+    "a line break in what is quoted": (
+        ("seeds: [0, 1]", 'seeds: "0\\n1"'),
+        r"experiments.main.seeds: '0\n1' is not a list; write, say, [0\n1]",
+    ),
+    "seed of the data": (
+        ("samples: 200", "samples: 200, seed: 4294967296"),
+        "setups.mlp.data.seed: 4294967296 is above the largest allowed value, 4294967295",
+    ),
+    "more steps than are counted": (
+        ("epochs: 1", "epochs: 2147483647"),
+        "setups.mlp.training.epochs: the training would have 1.9e+10 steps, more than are counted; lower it",
+    ),
+    "data beyond memory": (
+        ("samples: 200", "samples: 2147483640"),
+        "setups.mlp.data: its examples are 8.6e+10 numbers, more than memory holds; make it smaller",
+    ),
+    "a title of many lines": (
+        ("x: rho,", f"x: rho, title: {'long ' * 61},"),
+        "figures.curve.title: 'long long long long …' is longer than 300 characters; shorten it",
+    ),
+    "a long label": (
+        ("[gelu, relu]", f"[{{name: gelu, label: {'long ' * 21}}}]"),
+        "experiments.main.activations[0].label: 'long long long long long long long long long long long l… is longer than 100",
+    ),
     "path in a name": (("name: tiny", "name: ../tiny"), "name: '../tiny' is not a name; use letters, digits, '_' and"),
     "path in a figure": (("  curve:", "  a/b:"), "figures: 'a/b' is not a name; use letters, digits"),
     "line break in a name": (("name: tiny", 'name: "tiny\\n"'), "name: 'tiny\\n' is not a name"),
@@ -278,7 +333,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     ),
     "key with a line break": (
         ("[0, 0.1]", '[0, 0.1]\n    "r\\no": .nan'),
-        r'experiments.main."r\no": nan is not a finite number; write one that is',
+        r"experiments.main.r\no: nan is not a finite number; write one that is",
     ),
     "measurement of none": (
         ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [traces]"),

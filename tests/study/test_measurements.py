@@ -307,6 +307,6 @@ def test_validation_examples_to_measure_on_must_exist(tmp_path: Path) -> None:
     edits: list[Any] = [("kind: second_derivative", "kind: second_derivative, split: validation")]
     assert study(tmp_path, *edits)
     with pytest.raises(
-        UserError, match=r"'after' needs validation examples, but setups\.mlp\.validation\.fraction is 0"
+        UserError, match=r"'after' needs validation examples, and setups\.mlp\.validation\.fraction leaves none"
     ):
         study(tmp_path, *edits, ("    optimizer:", "    validation: {fraction: 0}\n    optimizer:"))

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
 import pytest
 
 from nmepkg.registry import (
@@ -21,10 +23,13 @@ from nmepkg.registry import (
 )
 from nmepkg.study import schema
 from nmepkg.study.expand import expand
-from nmepkg.study.load import load
+from nmepkg.study.load import LARGEST, SMALLEST, load
+from nmepkg.study.placement import MOST, MOST_LANDSCAPES
+from nmepkg.study.strict_yaml import read
 from tests.study.samples import STUDY
 
-TEXT = (Path(__file__).resolve().parents[2] / "config/README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "config/README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
 REGISTRIES = (ACTIVATIONS, AUGMENTATIONS, DATASETS, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES)
 PARTS = (schema.STUDY, {"properties": schema.MEASUREMENT}, *schema.FIGURE.values())
@@ -112,3 +117,37 @@ def write(folder: Path, text: str) -> Path:
     path = folder / "study.yaml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def test_every_rule_and_every_reserved_name_is_told() -> None:
+    """A figure's name is a target of Snakemake too: it may be that of no rule."""
+    files = [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
+    rules = {
+        rule for file in files for rule in re.findall(r"^rule (\w+):", file.read_text("utf-8"), flags=re.MULTILINE)
+    }
+    assert rules <= set(schema.TARGETS)
+    told = TEXT.partition("Names of the workflow's own targets")[2].partition("are not free")[0]
+    assert set(re.findall(r"`(\w+)`", told)) == schema.TAKEN
+
+
+def test_the_snippet_of_the_library_runs() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    for h, g, n in zip(*(jax.tree.leaves(names[name]) for name in ("hv", "gv", "nv")), strict=True):
+        np.testing.assert_allclose(h, g + n, rtol=1e-4, atol=1e-6)
+    assert len(names["many"]) == 2
+
+
+def test_numbers_are_read_as_it_says(tmp_path: Path) -> None:
+    """Of YAML 1.2, and within the sizes that are told."""
+    assert dict(read(write(tmp_path, "a: 1e-3\nb: 010\nc: 0o10\nd: 0x10\ne: no\n"))) == {
+        "a": 1e-3, "b": 10, "c": 8, "d": 16, "e": "no",
+    }  # fmt: skip
+    assert f"between {SMALLEST:g} and {LARGEST:g} in size" in TEXT.replace("1e-20 and 1e20", "1e-20 and 1e+20")
+
+
+def test_the_room_in_a_figure_is_as_it_says() -> None:
+    assert f"{MOST['rows']} rows and {MOST['columns']} columns at most" in TEXT
+    assert f"tells curves apart, {MOST['lines']} at most" in TEXT
+    assert f"room for {MOST_LANDSCAPES} activations" in TEXT

@@ -146,7 +146,7 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     ),
     "no memory": (
         added("resources: {memory_gb: 0}"),
-        "setups.mlp.resources.memory_gb: 0 is not above 0; write a larger",
+        "setups.mlp.resources.memory_gb: 0 is below the smallest allowed value, 0.1",
     ),
     "a need that is none": (
         added("resources: {gpu: 1}"),

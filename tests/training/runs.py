@@ -36,7 +36,7 @@ _BASE: dict[str, Any] = {
         "decayed": "all",
         "reference_batch_size": None,
         "warmup_epochs": 1.0,
-        "warmup_from": 0.0,
+        "warmup_from": 1 / 3,
         "clip_norm": None,
     },
     "training": {

@@ -180,7 +180,7 @@ def test_hyperparameters_in_steps_of_the_training_set() -> None:
     spec = make_spec(
         activation={"name": "beta_gelu", "beta": 4.0},
         method={"name": "sam", "strength": 0.3, "m": None},
-        optimizer={"warmup_epochs": 1.5, "clip_norm": 2.0},
+        optimizer={"warmup_epochs": 1.5, "warmup_from": 0.0, "clip_norm": 2.0},
     )
     numbers = hyperparameters(spec, 27)
     assert numbers == tuple(np.float32(x) for x in (0.3, 4.0, 0.1, 0.9, 5e-4, 2.0, 4, 0, 9))

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from nmepkg.training.optimizer import Hyperparameters, decayed, hyperparameters, learning_rate, sgd
@@ -30,31 +31,26 @@ def hyper(**changes: float) -> Hyperparameters:
     return Hyperparameters(**(values | changes))
 
 
-def schedule(step: int, peak: float, warmup: int, total: int) -> float:
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
-
-
-@pytest.mark.parametrize(("warmup", "total"), [(4, 12), (0, 5), (1, 2), (6, 6)])
-def test_learning_rate_of_every_step(warmup: int, total: int) -> None:
-    numbers = hyper(warmup_steps=np.float32(warmup), total_steps=np.float32(total))
-    got = [float(learning_rate(jnp.int32(step), numbers)) for step in range(total)]
-    expected = [schedule(step, 0.3, warmup, total) for step in range(total)]
-    np.testing.assert_allclose(got, expected, rtol=1e-5)
-
-
-def test_learning_rate_at_the_corners() -> None:
-    """A quarter of the peak first, the peak as the warm-up ends and just after, then down to zero at T and beyond."""
-    got = [float(learning_rate(jnp.int32(step), hyper())) for step in (0, 3, 4, 8, 11, 12, 15)]
-    last = 0.3 * (1 - math.cos(math.pi / 8)) / 2
-    np.testing.assert_allclose(got, [0.075, 0.3, 0.3, 0.15, last, 0, 0], atol=1e-7)
+@pytest.mark.parametrize("begin", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize(("warmup", "total"), [(4, 12), (0, 5), (1, 2), (9, 10)])
+def test_learning_rate_is_that_of_optax(warmup: int, total: int, begin: float) -> None:
+    """To the last step, where it is not yet 0, and beyond, where it is."""
+    expected = optax.warmup_cosine_decay_schedule(begin * 0.3, 0.3, warmup, total)
+    numbers = hyper(warmup_steps=np.float32(warmup), total_steps=np.float32(total), warmup_from=np.float32(begin))
+    got = [float(learning_rate(jnp.int32(step), numbers)) for step in range(total + 3)]
+    np.testing.assert_allclose(got, [expected(step) for step in range(total + 3)], rtol=1e-5, atol=1e-8)
+    assert got[total - 1] > 0
 
 
 def test_a_warm_up_may_begin_at_a_share_of_the_peak() -> None:
     """Goyal et al. go from η to kη: with k = 4, a quarter of the peak and 3/16 more after each of four steps."""
     got = [float(learning_rate(jnp.int32(step), hyper(warmup_from=0.25))) for step in range(5)]
-    np.testing.assert_allclose(got, [0.3 * (0.25 + 0.75 * (step + 1) / 4) for step in range(4)] + [0.3], rtol=1e-6)
+    np.testing.assert_allclose(got, [0.3 * (0.25 + 0.75 * step / 4) for step in range(5)], rtol=1e-6)
+
+
+def test_a_training_may_be_all_warm_up() -> None:
+    got = [float(learning_rate(jnp.int32(step), hyper(total_steps=4.0))) for step in range(4)]
+    np.testing.assert_allclose(got, [0.0, 0.075, 0.15, 0.225], rtol=1e-6)
 
 
 def test_the_learning_rate_is_scaled_by_the_batch() -> None:
@@ -78,6 +74,12 @@ def test_all_but_normalisation_decays() -> None:
     found = decayed(params, "not_normalization")
     assert found["Dense_0"] == {"kernel": True, "bias": True}
     assert found["BatchNorm_0"] == found["LayerNorm_1"] == {"scale": False, "bias": False}
+
+
+def schedule(step: int, peak: float, warmup: int, total: int) -> float:
+    if step < warmup:
+        return peak * step / warmup
+    return peak * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
 
 
 def reference(

@@ -62,7 +62,7 @@ def test_steps_of_sgd_against_a_loop_by_hand(variant: dict[str, Any]) -> None:
                 d = d + options["weight_decay"] * leaf
             velocity[i] = options["momentum"] * velocity[i] + d
             descent = d + options["momentum"] * velocity[i] if options["nesterov"] else velocity[i]
-            leaves[i] = leaf - peak * (step + 1) / warmup * descent
+            leaves[i] = leaf - peak * (1 + 2 * step / warmup) / 3 * descent
 
     jax.tree.map(close, state.params, jax.tree.unflatten(structure, leaves))
     jax.tree.map(close, state.batch_stats, stats)
@@ -124,7 +124,7 @@ def test_batch_norm_in_groups_is_the_mean_of_models_on_groups() -> None:
         return loss, [updates["batch_stats"] for _, updates in halves]
 
     gradient, (first, second) = jax.grad(objective, has_aux=True)(begun.params)
-    rate = 0.1 / 3  # the first of three steps of warm-up
+    rate = 0.1 / 3  # which warm-up begins at
     # Nesterov's momentum of 0 is SGD.
     jax.tree.map(lambda new, old, g: close(new, old - rate * g), state.params, begun.params, gradient)
     jax.tree.map(lambda new, a, b: close(new, (a + b) / 2), state.batch_stats, first, second)

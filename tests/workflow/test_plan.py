@@ -78,6 +78,16 @@ def test_the_papers_study_is_planned_whole(project: Project, options: list[str],
     assert ("sources.imagenet2012: missing" in done.stdout) == (not options)
 
 
+def test_a_plan_says_how_strengths_were_read_and_how_checkpoints_are_written(project: Project) -> None:
+    """`[0,5]` is two values to YAML; a million epochs are no 1e+06, which is no whole number."""
+    project.write("study.yaml", "checkpoints: {epochs: 1000000}\n" + STUDY.replace("rho: [0, 0.1]", "rho: [0,5]"))
+    done = project.snakemake("-n", "-p")
+    assert (
+        "study.yaml: rho is 0, 5 in main: two values; if one was meant, with a decimal comma, write 0.5" in done.stdout
+    )
+    assert "--checkpoint-epochs 1000000 " in done.stdout
+
+
 def test_what_a_call_changes_reaches_commands(project: Project) -> None:
     done = project.snakemake(
         "-n", "-p", "report", "--config", "study=study.yaml", "smoke=true", "select=[mlp]", study=None

@@ -242,7 +242,7 @@ STUDIES: dict[str, tuple[str | bytes | None, str, str]] = {
     "no validation to measure": (
         measured("kind: alignment, split: validation", ("    model", "    validation: {fraction: 0}\n    model")),
         "experiments.main.measurements[0]: 'step' needs validation examples",
-        "setups.mlp.validation.fraction is 0; raise it",
+        "setups.mlp.validation.fraction leaves none; raise it",
     ),
     "weights that are not there": (
         edited(("figures:\n", f"{LANDSCAPE}figures:\n")),

@@ -79,7 +79,7 @@ def _x(curves: Curves, row: int, column: int) -> np.ndarray:
     """The values of x, increasing: of the whole figure, but the steps of the panel's setups, which train for their own time."""
     points = curves.on_axis(curves.points)
     if curves.has_trajectories:
-        here = set(_panel(points, row, column)["setup"])
+        here = set(_panel(points, row, column)["setup"]) or set(points["setup"])  # a panel may be empty
         points = marks.followed(points[points["setup"].isin(here)])
     return np.unique(points["x"].to_numpy(float))
 
@@ -122,7 +122,6 @@ def _set_axes(curves: Curves, panels: Panels, scales: Scales, foot: float) -> No
 
 
 def _set_x(ax: Axes, values: np.ndarray, scale: str) -> None:
-    ax.set_xscale(scale)
     low, high = values[0], values[-1]
     if scale == "log":
         pad = (high / low) ** 0.07 if high > low else 2.0
@@ -130,6 +129,7 @@ def _set_x(ax: Axes, values: np.ndarray, scale: str) -> None:
     else:
         pad = 0.03 * (high - low) if high > low else max(0.5 * abs(high), 0.5)
         ax.set_xlim(low - pad, high + pad)
+    ax.set_xscale(scale)
 
 
 def _limits(curves: Curves, row: int, column: int, scale: ValueScale, foot: float) -> tuple[float, float]:
@@ -167,7 +167,7 @@ def _set_texts(curves: Curves, panels: Panels, scales: Scales, titles: Mapping[s
             lines = [wrap(drawn(text), NORMAL, PANEL_HEIGHT * 72 - 12) for text in (name, title) if text]
             ax.set_ylabel("\n".join(lines))
         if row == len(curves.rows) - 1:
-            ax.set_xlabel(wrap(drawn(axis_title(figure.x)), NORMAL, width))
+            ax.set_xlabel(wrap(drawn(axis_title(figure.x, figure.measurement is not None)), NORMAL, width))
 
 
 def _value_title(curves: Curves, row: int, column: int, scale: ValueScale) -> str:

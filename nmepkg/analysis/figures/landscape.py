@@ -20,10 +20,10 @@ from nmepkg.analysis.labels import drawn, tick_text
 from nmepkg.analysis.landscapes import Panel
 from nmepkg.analysis.style import NORMAL, ONE_COLUMN, TWO_COLUMNS
 from nmepkg.errors import UserError
+from nmepkg.study.placement import MOST_LANDSCAPES
 
 Dashes = tuple[float, Sequence[float]]
 
-_MOST_COLUMNS = 4
 # In inches: labels on the left and colour bars, what is between two panels, and the largest side of a panel.
 _MARGIN, _GAP, _LARGEST = 1.35, 0.1, 2.2
 _LOSS_CONTOURS = 10
@@ -64,9 +64,9 @@ def draw(panels: Sequence[Panel], title: str) -> Canvas:
       UserError: more activations than have room.
     """
     columns = len(panels)
-    if columns > _MOST_COLUMNS:
+    if columns > MOST_LANDSCAPES:
         raise UserError(
-            f"a figure of landscapes has room for {_MOST_COLUMNS} activations, not {columns}; divide them between two"
+            f"a figure of landscapes has room for {MOST_LANDSCAPES} activations, not {columns}; divide them between two"
         )
     width = ONE_COLUMN if columns == 1 else TWO_COLUMNS
     side = min((width - _MARGIN) / columns - _GAP, _LARGEST)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,6 +18,7 @@ from nmepkg.analysis.figures.scales import ValueScale, axis_length, set_value_ti
 from nmepkg.analysis.labels import drawn, tick_text
 from nmepkg.analysis.style import NORMAL, ONE_COLUMN, SMALLEST, TWO_COLUMNS
 from nmepkg.errors import UserError
+from nmepkg.study.mathtext import is_math_text, words
 
 PANEL_HEIGHT = 1.75  # inches
 _HANDLE, _SPACING = 2.0, 1.4  # of a legend, in font sizes
@@ -85,7 +85,7 @@ def _legend_width(widths: Sequence[float], columns: int) -> float:
 def wrap(text: str, size: float, width: float) -> str:
     """Breaks a text between words for lines no wider than ``width`` points; a formula or longer word stays whole."""
     lines: list[str] = []
-    for word in re.findall(r"(?:\$[^$]*\$|\S)+", text):
+    for word in words(text):
         if lines and text_width(f"{lines[-1]} {word}", size) <= width:
             lines[-1] += f" {word}"
         else:
@@ -207,9 +207,3 @@ def text_width(text: str, size: float) -> float:
     except ValueError:
         raise UserError(f"the label {text!r} isn't valid mathtext; write \\$ for a dollar sign") from None
     return float(width)
-
-
-def is_math_text(text: str) -> bool:
-    """Whether Matplotlib takes a text for mathtext: it has an even number of dollar signs that aren't escaped."""
-    dollars = text.count("$") - text.count("\\$")
-    return dollars > 0 and dollars % 2 == 0

@@ -17,6 +17,7 @@ from nmepkg.analysis.figures.baselines import Baseline
 from nmepkg.analysis.style import NEUTRAL, SMALLEST, LineStyle
 
 _FOOT, _FOOT_ROW = 0.05, 0.075  # height of the lowest row of crosses, and between rows, as fractions of the panel's
+_FOOT_MOST = 0.6  # of the panel's height, for all rows
 _BASELINE_SEEDS = 0.012  # where a baseline's seeds lie, as a fraction of the panel's width
 _MOST_MARKERS = 15  # of one curve
 LEFT = (0, (1.5, 1.0))  # dashes of a mean over the runs that are left
@@ -154,7 +155,13 @@ class Diverged:
     def height(self) -> float:
         """Fraction of a panel that the crosses take."""
         rows = len(self.colors) + self.beside
-        return _FOOT + _FOOT_ROW * (rows - 1) if rows else 0.0
+        return _FOOT + self.gap * (rows - 1) if rows else 0.0
+
+    @property
+    def gap(self) -> float:
+        """Between two rows: of many they are closer, so that most of the panel is left."""
+        rows = len(self.colors) + self.beside
+        return min(_FOOT_ROW, _FOOT_MOST / rows) if rows else 0.0
 
 
 def find_diverged(curves: Curves, styles: list[LineStyle]) -> Diverged:
@@ -201,11 +208,11 @@ def draw_diverged(ax: Axes, curves: Curves, diverged: Diverged, row: int, column
         for x, line, run in zip(on_axis["x"], on_axis["line"], on_axis["run"], strict=True)
     }
     for (x, foot), count in Counter((x, foot) for x, foot, _ in places).items():
-        height = _FOOT + _FOOT_ROW * (len(diverged.colors) - 1 - foot)
+        height = _FOOT + diverged.gap * (len(diverged.colors) - 1 - foot)
         _cross(ax, x, height, ax.get_xaxis_transform(), count, diverged.colors[foot])
     beside = here.drop(on_axis.index)["run"].nunique()  # strength 0, on a logarithmic axis
     if beside:
-        _cross(ax, 0.02, _FOOT + _FOOT_ROW * len(diverged.colors), ax.transAxes, beside, NEUTRAL)
+        _cross(ax, 0.02, _FOOT + diverged.gap * len(diverged.colors), ax.transAxes, beside, NEUTRAL)
 
 
 def _cross(ax: Axes, x: float, y: float, transform: Transform, count: int, color: str) -> None:

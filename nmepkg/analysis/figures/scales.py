@@ -66,9 +66,12 @@ class ValueScale:
 def value_scale(name: str, values: np.ndarray) -> ValueScale:
     """The scale of an axis for its values (any shape, NaN where there is none).
 
+    A logarithmic axis has no place for values of 0 and below: where there are some, it is symlog, which its label says.
     Symlog's threshold is the power of ten at or below the lower quartile of the sizes of the values other than zero: values
     far below the usual ones, zero within their noise, take up no decades. Without such a value, symlog is linear.
     """
+    if name == "log" and (values <= 0).any():
+        name = "symlog"
     if name != "symlog":
         return ValueScale(name)
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])

@@ -35,6 +35,12 @@ def test_forward_is_where_matplotlib_draws_a_value_and_inverse_its_inverse(name:
     np.testing.assert_allclose(scale.inverse(scale.forward(values)), values, rtol=1e-9)
 
 
+@pytest.mark.parametrize("value", [0.0, -3.0])
+def test_what_has_no_place_on_a_logarithmic_axis_makes_it_symlog(value: float) -> None:
+    assert value_scale("log", np.array([0.5, 20.0, np.nan])) == ValueScale("log")
+    assert value_scale("log", np.array([0.5, 20.0, value, np.nan])).name == "symlog"
+
+
 def test_symlog_is_linear_below_the_usual_values() -> None:
     assert value_scale("symlog", np.array([1e-9, -20.0, 300.0, -4000.0, np.nan])).threshold == 10.0
     assert value_scale("symlog", np.array([0.0, 0.0, 10.0])).threshold == 10.0

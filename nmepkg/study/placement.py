@@ -1,0 +1,85 @@
+"""Where the points of a figure that is planned will lie: what cannot be drawn is refused before anything is trained."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+from nmepkg.errors import UserError
+from nmepkg.study.axes import STRENGTHS, Observation, axis_value, clash, options, x_value
+from nmepkg.study.checks import StudyError, join
+from nmepkg.study.expand import grid
+from nmepkg.study.identity import canonical, to_json
+from nmepkg.study.setups import counts
+from nmepkg.study.spec import Cell, Experiment, Figure, Setup, Study
+
+# What a figure has room for.
+MOST = {"rows": 40, "columns": 12, "lines": 24}
+MOST_LANDSCAPES = 4
+
+
+def planned(experiment: Experiment, setups: Mapping[str, Setup]) -> list[Cell]:
+    """The cells of an experiment, of its first seed alone. Runs and measurements have no ids yet; equal ones equal texts."""
+    cells = []
+    for setup, method, activation, strength, seed in grid(experiment):
+        if seed == experiment.seeds[0]:
+            spec = {
+                **setups[setup].spec,
+                "method": {"name": method["name"], **options("method", method), "strength": strength},
+                "activation": {"name": activation["name"], **options("activation", activation)},
+            }
+            run = to_json(canonical(spec))
+            measured = dict.fromkeys(experiment.measurements, to_json(spec["activation"]))
+            cells.append(Cell(experiment.name, setup, method, activation, strength, seed, {}, run, measured))
+    return cells
+
+
+def refuse_misplaced(figure: Figure, study: Study, cells: Mapping[str, list[Cell]]) -> None:
+    """Places every cell of a figure of curves as it will be drawn.
+
+    Args:
+      cells: those that are :func:`planned`, by experiment.
+
+    Raises:
+      StudyError: two runs or numbers fall on one point, one has no place, or there are more panels or lines than room.
+    """
+    where = join("figures", figure.name)
+    shown = {"rows": figure.rows, "columns": figure.columns, "lines": figure.lines or "method"}
+    known: dict[str, list[Any]] = {role: [] for role in shown}
+    placed: dict[tuple[Any, ...], tuple[Cell, Observation]] = {}
+    for cell in itertools.chain.from_iterable(cells[name] for name in figure.experiments):
+        for seen in _observations(figure, study, cell):
+            try:
+                x = x_value(figure, cell, seen)
+                values = {role: axis_value(figure, cell, seen, axis) for role, axis in shown.items()}
+            except UserError as problem:
+                raise StudyError("", str(problem)) from None  # which begins with the place
+            place = []
+            for role, value in values.items():
+                if value not in known[role]:
+                    known[role].append(value)
+                    if len(known[role]) > MOST[role]:
+                        raise StudyError(
+                            where, f"more than {MOST[role]} {role} have no room; divide it between several figures"
+                        )
+                place.append(known[role].index(value))
+            for seed in study.experiments[cell.experiment].seeds:
+                there = placed.setdefault((*place, x, seed), (cell, seen))
+                if clash(figure, there, (cell, seen)):
+                    raise StudyError(
+                        where,
+                        f"two numbers fall on one point, {figure.x} = {x:g} and seed {seed}; give what they differ in to "
+                        "rows, columns or lines",
+                    )
+    if figure.x_scale == "log" and not any(x > 0 for *_, x, _ in placed):
+        what = "strength" if figure.x in STRENGTHS else "value"
+        raise StudyError(join(where, "x"), f"{figure.x!r} has no {what} above 0 to draw; give at least one")
+
+
+def _observations(figure: Figure, study: Study, cell: Cell) -> list[Observation]:
+    if figure.measurement is None:
+        return [Observation(y, None, "completed") for y in figure.y]
+    steps = {"initial": 0, "final": counts(study.setups[cell.setup].spec).steps}
+    points = [(at, steps.get(at, at)) for at in study.measurements[figure.measurement]["at"]]
+    return [Observation(y, None, "measured", at, step) for at, step in points for y in figure.y]

@@ -1,0 +1,91 @@
+"""What could not be drawn is refused when it is planned, not after its runs are trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nmepkg.errors import UserError
+from tests.study.samples import study
+
+FIGURE = "  curve: {experiments: [main], x: rho, columns: activation, lines: method}\n"
+SLOPES = ("[gelu, relu]", "[{name: leaky_relu, negative_slope: [-0.2, -0.1]}]")
+MEASURED = (
+    ("batch_size: 16", "batch_size: 16, snapshots: [5]"),
+    ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [traces]"),
+    ("experiments:\n", "measurements: {traces: {kind: traces, at: [initial, 5, final], examples: 16}}\nexperiments:\n"),
+    ("x: rho, columns: activation", "measurement: traces, y: tr_H, x: step, rows: rho, columns: activation"),
+)
+PLANE = (
+    "figures:\n",
+    "landscapes:\n  plane: {activations: [{name: beta_gelu, beta: [1, 2, 3, 4, 5]}], model: {name: mlp, width: 4, depth: 1}, "
+    "inputs: 3, weights: [[0, 0], [1, 1]], range: [-1, 1]}\nfigures:\n  plane: {kind: landscape, landscape: plane}\n",
+)
+MANY = "[" + ", ".join(f"{{name: beta_gelu, beta: {beta}}}" for beta in range(1, 31)) + "]"
+
+BAD: dict[str, tuple[Any, ...]] = {
+    "two strengths": (
+        ("[sam, psam]", "[sam, weight_noise]"),
+        ("rho: [0, 0.1]", "rho: [0, 0.1]\n    sigma2: [0.1]"),
+        "figures.curve: it shows rho, but 'weight_noise' has sigma2; draw them in two figures",
+    ),
+    "two strengths in two experiments": (
+        (
+            "figures:\n",
+            "  noise: {setups: [mlp], methods: [weight_noise], activations: [gelu], sigma2: [0.1], seeds: [0]}\nfigures:\n",
+        ),
+        ("experiments: [main]", "experiments: [main, noise]"),
+        "figures.curve: it shows rho, but 'weight_noise' has sigma2; draw them in two figures",
+    ),
+    "the beginning on a logarithmic axis": (
+        *MEASURED,
+        "figures.curve.x: step = 0, 'initial', has no place on a logarithmic axis; give it x_scale: linear",
+    ),
+    "below zero on a logarithmic axis": (
+        SLOPES,
+        ("x: rho, columns: activation", "x: negative_slope, columns: rho"),
+        "figures.curve.x: negative_slope = -0.2 has no place on a logarithmic axis; give values above 0",
+    ),
+    "panels of landscapes": (
+        PLANE,
+        "figures.plane.landscape: a figure has room for 4 activations, and landscapes.plane has 5; divide them between two",
+    ),
+    "panels": (("[gelu, relu]", MANY), "figures.curve: more than 12 columns have no room; divide it between several"),
+    "lines": (
+        ("[gelu, relu]", MANY),
+        ("columns: activation, lines: method", "columns: method, lines: activation"),
+        "figures.curve: more than 24 lines have no room; divide it between several figures",
+    ),
+    "a share of no examples": (
+        ("    training:", "    validation: {fraction: 0.001}\n    training:"),
+        ("x: rho,", "x: rho, report: best_validation,"),
+        "figures.curve.report: 'best_validation' needs validation examples, and setups.mlp.validation.fraction leaves",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_refuses_in_one_line(case: str, tmp_path: Path) -> None:
+    *edits, message = BAD[case]
+    with pytest.raises(UserError) as caught:
+        study(tmp_path, *edits)
+    assert str(caught.value).startswith(f"{tmp_path / 'study.yaml'}: {message}")
+
+
+GOOD: dict[str, tuple[tuple[str, str], ...]] = {
+    "below zero on a linear axis": (
+        SLOPES,
+        ("x: rho, columns: activation", "x: negative_slope, x_scale: linear, columns: rho"),
+    ),
+    "zero alone on a linear axis": (("rho: [0, 0.1]", "rho: [0]"), ("x: rho,", "x: rho, x_scale: linear,")),
+    "training on a linear axis": (*MEASURED[:3], (MEASURED[3][0], f"x_scale: linear, {MEASURED[3][1]}")),
+    "training from a step on": (*MEASURED[:2], (MEASURED[2][0], MEASURED[2][1].replace("initial, ", "")), MEASURED[3]),
+    "SGD beside a strength": (("[sam, psam]", "[sgd, sam]"),),
+}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_accepts_what_can_be_drawn(case: str, tmp_path: Path) -> None:
+    assert study(tmp_path, *GOOD[case]).figures

@@ -1,0 +1,46 @@
+"""Counted without the model, against the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from nmepkg import activations
+from nmepkg.errors import UserError
+from nmepkg.registry import MODELS
+from nmepkg.study.sizes import parameters
+from tests.study.samples import study
+
+MODELS_OF_A_SIZE: list[tuple[dict[str, Any], tuple[int, ...]]] = [
+    ({"name": "mlp", "width": 4, "depth": 0, "batch_norm": True}, (40,)),
+    ({"name": "mlp", "width": 5, "depth": 3, "batch_norm": True}, (4, 4, 3)),
+    ({"name": "mlp", "width": 5, "depth": 2, "batch_norm": False}, (40,)),
+    ({"name": "cnn", "channels": [4, 5], "width": 6}, (9, 6, 3)),
+]
+
+
+@pytest.mark.parametrize(("model", "shape"), MODELS_OF_A_SIZE)
+def test_parameters_are_those_of_the_model(model: dict[str, Any], shape: tuple[int, ...]) -> None:
+    options = {key: value for key, value in model.items() if key != "name"}
+    made = MODELS[model["name"]].load()(classes=7, activation=activations.relu, **options)
+    shapes = jax.eval_shape(lambda: made.init(jax.random.key(0), jnp.zeros((2, *shape)), train=False))
+    assert parameters(model, shape, 7) == sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+
+
+def test_of_other_models_nothing_is_told() -> None:
+    assert parameters({"name": "vit"}, (8, 8, 3), 10) is None
+
+
+def test_a_model_too_large_for_its_measurement_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    def edits(most: int) -> tuple[tuple[str, str], ...]:
+        blocks = f"measurements: {{blocks: {{kind: nme_blocks, max_parameters: {most}, examples: 16}}}}\nexperiments:\n"
+        return ("experiments:\n", blocks), ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [blocks]")
+
+    count = 40 * 4 + 4 + 4 * 10 + 10
+    assert study(tmp_path, *edits(count))
+    with pytest.raises(UserError, match=rf"the model of setup 'mlp' has {count} parameters, more than"):
+        study(tmp_path, *edits(count - 1))
