@@ -135,6 +135,7 @@ MODELS: dict[str, Model] = {
             "kernel_size": _integer(1, default=3),
         },
         batch_norm=True,
+        halvings=lambda spec: len(spec["blocks"]) - 1,
         axes=1,
         small={"width": 4, "blocks": [1]},
     ),
@@ -142,6 +143,7 @@ MODELS: dict[str, Model] = {
         "nmepkg.models.wide_resnet:WideResNet",
         {"depth": _integer(10), "width": _integer(1)},  # of 6n + 4
         batch_norm=True,
+        halvings=lambda spec: 2,
         axes=3,
         small={"depth": 10, "width": 1},
     ),
@@ -152,6 +154,7 @@ MODELS: dict[str, Model] = {
             "width": _integer(1, default=64),
         },
         batch_norm=True,
+        halvings=lambda spec: 1 + len(spec["blocks"]),
         axes=3,
         small={"blocks": [1, 1, 1, 1], "width": 8},
     ),

@@ -145,7 +145,7 @@ def linearize(logits_fn: LogitsFn, loss_fn: LossFn, params: Params) -> Products:
 
 
 class _Map:
-    """A function of a map's constants and a vector, and its program, which lives as long as the maps of one linearisation do."""
+    """A function of a map's constants and a vector, and its program, which lives as long as the maps of one linearisation."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -179,12 +179,8 @@ def map_vectors(linear_map: LinearMap, vectors: Iterable[Params]) -> Iterator[Pa
         yield program(*constants, v)
 
 
-_KEPT = 8  # at most, and those of the map in use
-
-
-@jax.jit
-def _apply(linear_map: LinearMap, v: Params) -> Params:
-    return linear_map(v)
+_apply: Any = jax.jit(lambda linear_map, v: linear_map(v))
+_KEPT = 8  # programs at most, and those of the map in use
 
 
 def _hessian_product(function: Callable[[Params], Array], params: Params, v: Params) -> Params:

@@ -62,7 +62,7 @@ class Ritz(NamedTuple):
 def lanczos(matvec: LinearMap, start: Params, steps: int, found: Array | None = None) -> Lanczos:
     """Lanczos' method with full reorthogonalisation, in float32 at least. Call it inside ``jax.jit``.
 
-    A is divided by the largest entry of its first product, so that squares of a small or large A neither underflow nor overflow.
+    A is divided by the largest entry of its first product, so that squares of small or large numbers are in range.
 
     Args:
       matvec: v ↦ A v, symmetric.

@@ -102,7 +102,7 @@ def split(batch: Any, count: int) -> Any:
 
 
 def mean_of_parts(tree: Any) -> Any:
-    """The mean over the leading axis. What has none (integers, flags, PRNG keys of a model's state) is that of the first part."""
+    """The mean over the leading axis. What has none (integers, flags, PRNG keys of a state) is that of the first part."""
     return jax.tree.map(lambda x: jnp.mean(x, axis=0) if _has_mean(x) else x[0], tree)
 
 

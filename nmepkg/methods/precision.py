@@ -57,9 +57,8 @@ def _evaluate(jaxpr: Jaxpr, constants: Sequence[Any], arguments: Sequence[Any]) 
         if (inner := params.get("call_jaxpr")) is not None:  # of rules of differentiation too, which is done already
             outputs = _evaluate(getattr(inner, "jaxpr", inner), getattr(inner, "consts", ()), inputs)
         elif name == "bitcast_convert_type":  # of as many bits as it was
-            halves = [
-                x.astype(atom.aval.dtype) if _is_half(atom.aval) else x for x, atom in zip(inputs, equation.invars)
-            ]
+            types = [atom.aval.dtype for atom in equation.invars]  # type: ignore[attr-defined]
+            halves = [x.astype(dtype) for x, dtype in zip(inputs, types, strict=True)]
             outputs = [equation.primitive.bind(*halves, **params)]
         else:
             params = {key: _promoted(x) for key, x in params.items()}

@@ -4,8 +4,8 @@ For softmax cross-entropy H_z is the covariance of the residual p − e_ŷ under
 
     tr G = E_ŷ B ‖g_ŷ‖²,    g_ŷ = ∇_θ of the mean over the batch of the cross-entropy with the labels ŷ,
 
-with labels drawn independently for each of the B examples (or tokens, where each has labels). The labels' loss is plain cross-entropy also where training
-smooths its labels: G is the same matrix.
+with labels drawn independently for each of the B examples (or tokens, where each has a label). The labels' loss is plain
+cross-entropy also where training smooths its labels: G is the same matrix.
 
 Source: paper, sections 2 and 5; Martens (2020), section 5, on G as the Fisher information.
 """
