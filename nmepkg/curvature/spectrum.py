@@ -150,11 +150,11 @@ def eigenvalues(restart: Callable[[int, Array], Lanczos], first: Lanczos, copies
       (values, bounds), by value.
     """
     steps, dimension = first.basis.shape
-    rounding = 100 * float(np.finfo(first.diagonal.dtype).eps)
     run, found = first, ritz(first)
     values, bounds = found.values, found.bounds
     norm = float(np.abs(values).max())
-    new = found.exhausted | (bounds <= rounding * norm)
+    rounding = rounding_error(norm, first.diagonal.dtype)
+    new = found.exhausted | (bounds <= rounding)
     known, basis = values[new], first.basis[:0]
     for number in range(1, copies):
         if not new.any():
@@ -165,14 +165,19 @@ def eigenvalues(restart: Callable[[int, Array], Lanczos], first: Lanczos, copies
         run = restart(number, jnp.pad(basis, ((0, -len(basis) % steps), (0, 0))))  # so that few shapes are compiled
         complete = found.exhausted
         found = ritz(run, scale=norm, dimension=dimension - len(basis))
-        new = found.bounds <= rounding * norm
+        new = found.bounds <= rounding
         if not complete:  # what the first run has not resolved is found again, and is no copy
-            new &= np.abs(found.values[:, None] - known).min(axis=1) <= 2 * rounding * norm
+            new &= np.abs(found.values[:, None] - known).min(axis=1) <= 2 * rounding
         new |= found.exhausted & complete
         known = np.append(known, found.values[new])
         values, bounds = np.append(values, found.values[new]), np.append(bounds, found.bounds[new])
     order = np.argsort(values)
     return values[order], bounds[order]
+
+
+def rounding_error(norm: float, dtype: Any) -> float:
+    """The residual bound up to which a Ritz value of A counts as converged, 100 machine epsilons of ‖A‖."""
+    return 100 * float(np.finfo(dtype).eps) * norm
 
 
 def _ritz_vectors(run: Lanczos, found: Ritz, which: np.ndarray) -> Array:

@@ -25,8 +25,8 @@ def rounds(function: Callable[..., Any], *arguments: Any) -> bool:
 def in_single(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with every number that it takes, makes or returns in half precision kept in float32.
 
-    Its program is traced, and each operation that has a type of half precision gets the other instead. What it returns cannot
-    be differentiated by rules of its parts (``jax.custom_jvp``): differentiate first.
+    Its program is traced, and each operation that has a type of half precision gets the other instead; constants stay as they
+    were rounded. What it returns cannot be differentiated by rules of its parts (``jax.custom_jvp``): differentiate first.
     """
 
     def computed(*arguments: Any) -> Any:

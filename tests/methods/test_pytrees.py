@@ -215,6 +215,6 @@ def test_a_batch_of_unlike_numbers_of_examples_is_refused(unlike):
 def test_groups_of_none_are_refused():
     with pytest.raises(ValueError, match="m = 0 examples do not divide"):
         step("sam", named, params(), batch(), m=0)
+    case = cases.make(("mlp", "mse", "relu"))
     with pytest.raises(ValueError, match="above 0, not 0"):
-        case = cases.make(("mlp", "mse", "relu"))
         METHODS["psam_fd"].load()(case.logits_fn, case.loss_fn, case.params, case.batch, KEY, 0.1, step=0)
