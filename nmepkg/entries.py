@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -74,17 +75,27 @@ class Model(Entry):
 
     Attributes:
       batch_norm: whether it normalises over a batch; None: its option ``batch_norm`` says so.
+      halvings: how often strides have halved the sides of an example where BatchNorm comes last, by a canonical spec; None: it
+        normalises features that have no positions.
       axes: of an example that it takes: 3 for images; None: any.
       small: options of the smallest that is still one of its kind, to try a study out.
     """
 
     batch_norm: bool | None = None
+    halvings: Callable[[Mapping[str, Any]], int] | None = None
     axes: int | None = None
     small: Mapping[str, Any] = field(default_factory=dict)
 
     def mixes_examples(self, spec: Mapping[str, Any]) -> bool:
         """Whether the logits of an example depend on the rest of its batch in training."""
         return bool(spec["batch_norm"] if self.batch_norm is None else self.batch_norm)
+
+    def positions(self, spec: Mapping[str, Any], shape: tuple[int, ...]) -> int:
+        """Values of a feature that one example gives BatchNorm where they are fewest, for examples of a shape."""
+        if self.halvings is None:
+            return 1
+        sides = shape[:-1] or shape  # the last axis of images is that of channels; sequences have none
+        return math.prod(-(-side // 2 ** self.halvings(spec)) for side in sides)
 
 
 @dataclass(frozen=True)

@@ -138,6 +138,7 @@ MODELS: dict[str, Model] = {
             "kernel_size": _integer(1, default=3),
         },
         batch_norm=True,
+        halvings=lambda spec: len(spec["blocks"]) - 1,
         axes=1,
         small={"width": 4, "blocks": [1]},
     ),
@@ -145,6 +146,7 @@ MODELS: dict[str, Model] = {
         "nmepkg.models.wide_resnet:WideResNet",
         {"depth": _integer(10), "width": _integer(1)},  # of 6n + 4
         batch_norm=True,
+        halvings=lambda spec: 2,
         axes=3,
         small={"depth": 10, "width": 1},
     ),
@@ -155,6 +157,7 @@ MODELS: dict[str, Model] = {
             "width": _integer(1, default=64),
         },
         batch_norm=True,
+        halvings=lambda spec: 1 + len(spec["blocks"]),
         axes=3,
         small={"blocks": [1, 1, 1, 1], "width": 8},
     ),

@@ -111,3 +111,99 @@ def test_nme_is_accurate_near_interpolation_in_single_precision(loss):
 
     assert relative_error(losses.cross_entropy) < 1e-4
     assert relative_error(_textbook) > 1e-3
+
+
+def _mean_log_loss(z, y):
+    return -np.mean(np.take_along_axis(log_softmax(z, axis=-1), y[..., None], axis=-1))
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("shape", [(2, 4), (2, 1), (3, 2, 5)])
+def test_losses_of_tokens_are_means_over_all_of_them(shape):
+    rng = np.random.default_rng(4)
+    z, y = rng.normal(size=(*shape, 4)), rng.integers(4, size=shape)
+    np.testing.assert_allclose(losses.cross_entropy(z, y), _mean_log_loss(z, y), rtol=1e-12)
+    expected = 0.5 * np.mean(np.sum((z - np.eye(4)[y]) ** 2, axis=-1))
+    np.testing.assert_allclose(losses.mse(z, y), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [losses.cross_entropy, losses.mse])
+@pytest.mark.parametrize("label", [-1, -4, 4, 127])
+@pytest.mark.parametrize("dtype", [np.int8, np.int32])
+def test_a_label_that_names_no_class_shows_in_the_loss_and_its_gradient(loss, label, dtype):
+    z, y = jnp.asarray(np.random.default_rng(5).normal(size=(3, 4)), jnp.float32), jnp.asarray([1, 2, label], dtype)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(z, y)
+    assert np.isnan(value)
+    assert np.isnan(gradient[2]).all()
+
+
+def test_padding_shows_where_classes_are_more_than_the_labels_type_can_count():
+    assert np.isnan(losses.cross_entropy(jnp.zeros((1, 200)), jnp.asarray([-1], jnp.int8)))
+
+
+Z = np.zeros((5, 3), np.float32)
+REFUSED = {
+    "one logit": (losses.cross_entropy, Z[:, :1], np.zeros(5, int), ValueError, "two classes or more, and there is 1"),
+    "one logit, squared": (losses.mse, Z[:, :1], np.zeros(5, int), ValueError, "two classes or more"),
+    "labels that are no integers": (losses.cross_entropy, Z, np.zeros(5), TypeError, "needs integer labels"),
+    "labels as targets": (
+        losses.cross_entropy,
+        Z,
+        np.zeros((5, 3), int),
+        ValueError,
+        r"labels \(5,\), and they are \(5, 3\)",
+    ),
+    "labels with an axis": (losses.cross_entropy, Z, np.zeros((5, 1), int), ValueError, r"labels \(5,\)"),
+    "labels of others": (losses.cross_entropy, Z, np.zeros(4, int), ValueError, r"labels \(5,\)"),
+    "whole numbers": (losses.cross_entropy, Z.astype(int), np.zeros(5, int), TypeError, "floating-point"),
+    "no axis of examples": (losses.mse, Z[0], np.zeros(3), ValueError, "an axis of examples"),
+    "two heads": (losses.cross_entropy, (Z, Z), np.zeros((2, 5), int), TypeError, "one array, not a tuple"),
+    "targets without an axis": (losses.mse, Z[:, :1], np.zeros(5), ValueError, r"write targets\[\.\.\., None\]"),
+    "targets that would be broadcast": (losses.mse, Z, np.zeros((5, 1)), ValueError, "targets of that shape"),
+    "targets that are flags": (losses.mse, Z, np.zeros((5, 3), bool), TypeError, "real targets"),
+    "complex targets": (losses.mse, Z, np.zeros((5, 3), complex), TypeError, "real targets"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refuses_what_is_no_batch(case):
+    loss, z, y, error, message = REFUSED[case]
+    with pytest.raises(error, match=message):
+        jax.eval_shape(loss, z, y) if not isinstance(z, tuple) else loss(z, y)
+
+
+@pytest.mark.parametrize("smoothing", [-0.1, 1.0])
+def test_refuses_a_smoothing_that_is_none(smoothing):
+    with pytest.raises(ValueError, match="at least 0 and below 1"):
+        losses.cross_entropy(Z, np.zeros(5, int), smoothing)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_mask_that_leaves_the_true_class_alone():
+    """Loss 0 and no derivatives of any order from that example; the textbook's from the others."""
+    mask, labels = jnp.asarray([[True, False, False], [True, True, False], [True, True, True]]), jnp.asarray([0, 1, 2])
+    theta = jnp.asarray([1.0, 2.0, 0.5])
+
+    def loss(theta, mask=mask, labels=labels):
+        return losses.cross_entropy(jnp.where(mask, theta, -jnp.inf), labels)
+
+    expected_loss, expected, hessian = 0.0, np.zeros(3), np.zeros((3, 3))
+    for allowed, label in zip(np.asarray(mask), np.asarray(labels), strict=True):
+        p = np.where(allowed, np.exp(theta), 0)
+        p /= p.sum()
+        expected_loss -= np.log(p[label]) / 3
+        expected += (p - np.eye(3)[label]) / 3
+        hessian += (np.diag(p) - np.outer(p, p)) / 3
+    np.testing.assert_allclose(loss(theta), expected_loss, rtol=1e-12)
+    np.testing.assert_allclose(jax.grad(loss)(theta), expected, atol=1e-14)
+    np.testing.assert_allclose(jax.hessian(loss)(theta), hessian, atol=1e-14)
+    np.testing.assert_allclose(jax.jacrev(jax.grad(loss))(theta), hessian, atol=1e-14)
+    third = jax.jacfwd(jax.hessian(loss))(theta)
+    assert np.isfinite(third).all()
+    np.testing.assert_array_equal(jax.jacfwd(jax.hessian(lambda t: loss(t, mask[:1], labels[:1])))(theta), 0)
+
+
+def test_smoothing_over_a_class_that_is_left_out_has_no_finite_loss():
+    z = jnp.asarray([[1.0, -jnp.inf, 0.0]])
+    assert losses.cross_entropy(z, jnp.asarray([0]), 0.1) == np.inf
+    assert not np.isfinite(losses.cross_entropy(z, jnp.asarray([1])))

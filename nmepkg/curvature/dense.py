@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
+from nmepkg.curvature.vectors import norm
+
 Params = Any  # a pytree of arrays
 LinearMap = Callable[[Params], Params]
 
@@ -46,8 +48,7 @@ def dense(linear_map: LinearMap, like: Params, chunk: int = 64) -> Array:
 def frobenius_norm(linear_map: LinearMap, like: Params, chunk: int = 64) -> Array:
     """‖A‖_F of a linear map of pytrees, ``chunk`` columns at a time: memory grows with chunk · P, not with P².
 
-    Call it inside ``jax.jit``; ``jax.vmap`` over what ``linear_map`` closes over works. Each chunk's largest entry is
-    divided out before squaring, so that squares neither overflow nor underflow. Arguments as of :func:`columns`.
+    Call it inside ``jax.jit``; ``jax.vmap`` over what ``linear_map`` closes over works. Arguments as of :func:`columns`.
 
     Returns:
       Scalar.
@@ -55,13 +56,6 @@ def frobenius_norm(linear_map: LinearMap, like: Params, chunk: int = 64) -> Arra
     flat, _ = ravel_pytree(like)
 
     def chunk_norm(start: Array) -> Array:
-        return _norm(columns(linear_map, like, start, chunk))
+        return norm(columns(linear_map, like, start, chunk))
 
-    return _norm(jax.lax.map(chunk_norm, jnp.arange(0, flat.size, chunk)))
-
-
-def _norm(x: Array) -> Array:
-    """√Σx², with the largest entry divided out."""
-    largest = jnp.max(jnp.abs(x))
-    scale = jnp.where(largest > 0, largest, 1)
-    return scale * jnp.sqrt(jnp.sum(jnp.square(x / scale)))
+    return norm(jax.lax.map(chunk_norm, jnp.arange(0, flat.size, chunk)))

@@ -30,4 +30,4 @@ def normalizes(path: tuple[Any, ...]) -> bool:
 def of_entries(params: Params) -> np.ndarray:
     """(P,) the layer of each entry of the flat parameter vector, as a number; two entries are of one layer if it agrees."""
     _, numbers = np.unique(names(params), return_inverse=True)
-    return np.repeat(numbers, [leaf.size for leaf in jax.tree.leaves(params)])
+    return np.repeat(numbers, [np.size(leaf) for leaf in jax.tree.leaves(params)])

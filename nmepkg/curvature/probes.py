@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import Array
 
 _DRAW = {"gaussian": jax.random.normal, "rademacher": jax.random.rademacher}
@@ -18,10 +19,10 @@ def draw(key: Array, params: Any, kind: str) -> Any:
 
     Args:
       key: PRNG key.
-      params: a pytree of arrays.
+      params: a pytree of real numbers.
       kind: ``gaussian`` or ``rademacher``.
     """
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(key, len(leaves))
-    drawn = [_DRAW[kind](k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
+    drawn = [_DRAW[kind](k, jnp.shape(leaf), jnp.result_type(leaf)) for k, leaf in zip(keys, leaves, strict=True)]
     return jax.tree.unflatten(structure, drawn)

@@ -5,7 +5,9 @@ With logits z(θ), loss L(z), Jacobian J = ∂z/∂θ, residual r = ∇_z L and 
     H = G + N,    G = Jᵀ H_z J    (Gauss-Newton),    N = Σ_i r_i ∇²_θ z_i    (Nonlinear Modeling Error).
 
 G and N exist only where model and loss are apart, so everything here takes the two as functions:
-``logits_fn(params) -> logits`` and ``loss_fn(logits) -> scalar``. Any differentiable JAX function of any pytree will do.
+``logits_fn(params) -> logits`` and ``loss_fn(logits) -> scalar``. Any differentiable JAX function of any pytree of real numbers
+will do, and logits may be a pytree too. Where a function has a ``jax.custom_vjp``, products take reverse mode alone, and the
+symmetry of H and N for granted.
 
 Source: paper, section 2; Schraudolph (2002) for G v; Pearlmutter (1994) for H v.
 """
@@ -20,9 +22,13 @@ import jax.numpy as jnp
 from jax import Array
 from jax.tree_util import Partial
 
+from nmepkg.curvature.jaxprs import reverse_only
+from nmepkg.curvature.vectors import dot, refuse_complex
+
 Params = Any  # a pytree of arrays
-LogitsFn = Callable[[Params], Array]
-LossFn = Callable[[Array], Array]
+Logits = Any  # an array, or a pytree of several
+LogitsFn = Callable[[Params], Logits]
+LossFn = Callable[[Logits], Array]
 LinearMap = Callable[[Params], Params]
 
 
@@ -36,29 +42,27 @@ def hvp(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Para
       loss_fn: logits to a scalar.
       params: θ, a pytree.
       v: a vector, of θ's structure, shapes and types.
+
+    Raises:
+      TypeError: a parameter is complex, or v is not of θ's structure, shapes and types.
     """
-
-    def slope(params: Params) -> Array:
-        return jax.jvp(lambda p: loss_fn(logits_fn(p)), (params,), (v,))[1]
-
-    return jax.grad(slope)(params)
+    refuse_complex(params)
+    return _hessian_product(lambda p: loss_fn(logits_fn(p)), params, v)
 
 
 def gnvp(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Params:
     """G v = Jᵀ H_z J v. Arguments as of :func:`hvp`. Needs no second derivative of the model."""
-    logits, jvp = jax.linearize(logits_fn, params)
-    _, loss_hv = jax.jvp(jax.grad(loss_fn), (logits,), (jvp(v),))
-    return jax.linear_transpose(jvp, params)(loss_hv)[0]
+    refuse_complex(params)
+    logits, jvp = _linearized(logits_fn, params, reverse_only(logits_fn, params))
+    _, loss_hvp = _linearized(jax.grad(loss_fn), logits, reverse_only(loss_fn, logits))
+    return _gauss_newton(jvp, loss_hvp, v)
 
 
 def nmevp(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Params:
-    """N v = ∇_θ ⟨r, J(θ) v⟩ with the residual r = ∇_z L held constant. Arguments as of :func:`hvp`."""
+    """N v, as the Hessian product of θ ↦ ⟨r, z(θ)⟩ with the residual r = ∇_z L held constant. Arguments as of :func:`hvp`."""
+    refuse_complex(params)
     residual = jax.grad(loss_fn)(logits_fn(params))
-
-    def slope(params: Params) -> Array:
-        return jnp.vdot(residual, jax.jvp(logits_fn, (params,), (v,))[1])
-
-    return jax.grad(slope)(params)
+    return _hessian_product(lambda p: dot(residual, logits_fn(p)), params, v)
 
 
 def split_nmevp(
@@ -96,7 +100,7 @@ class Products(NamedTuple):
         N v takes 6 (and a gradient 3).
     """
 
-    logits: Array
+    logits: Logits
     loss: Array
     gradient: Params
     hvp: LinearMap
@@ -114,27 +118,41 @@ def linearize(logits_fn: LogitsFn, loss_fn: LossFn, params: Params) -> Products:
     Args:
       logits_fn, loss_fn, params: as of :func:`hvp`.
     """
-    logits, jvp = jax.linearize(logits_fn, params)
+    refuse_complex(params)
+    model_reverse = reverse_only(logits_fn, params)
+    logits, jvp = _linearized(logits_fn, params, model_reverse)
+    loss_reverse = reverse_only(loss_fn, logits)
     loss, loss_vjp = jax.vjp(loss_fn, logits)
     (residual,) = loss_vjp(jnp.ones_like(loss))
     (gradient,) = jax.linear_transpose(jvp, params)(residual)
-    _, loss_hvp = jax.linearize(jax.grad(loss_fn), logits)
-    _, hvp = jax.linearize(jax.grad(lambda p: loss_fn(logits_fn(p))), params)
+    _, loss_hvp = _linearized(jax.grad(loss_fn), logits, loss_reverse)
+    _, hvp = _linearized(jax.grad(lambda p: loss_fn(logits_fn(p))), params, model_reverse or loss_reverse)
 
-    def logits_and_slope(params: Params) -> tuple[Array, Params]:
+    def logits_and_slope(params: Params) -> tuple[Logits, Params]:
         logits, vjp = jax.vjp(logits_fn, params)
         return logits, vjp(residual)[0]
 
-    _, both = jax.linearize(logits_and_slope, params)  # v ↦ (J v, N v)
+    _, both = _linearized(logits_and_slope, params, model_reverse)  # v ↦ (J v, N v)
     return Products(
         logits,
         loss,
         gradient,
-        hvp,
-        Partial(_gauss_newton, jvp, loss_hvp),
-        Partial(_second, both),
-        Partial(_parts, both, loss_hvp),
+        Partial(_Map(_only), hvp),
+        Partial(_Map(_gauss_newton), jvp, loss_hvp),
+        Partial(_Map(_second), both),
+        Partial(_Map(_parts), both, loss_hvp),
     )
+
+
+class _Map:
+    """A function of a map's constants and a vector, and its program, which lives as long as the maps of one linearisation."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.program = jax.jit(lambda *arguments: function(*arguments))
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
 
 
 def map_vectors(linear_map: LinearMap, vectors: Iterable[Params]) -> Iterator[Params]:
@@ -146,16 +164,45 @@ def map_vectors(linear_map: LinearMap, vectors: Iterable[Params]) -> Iterator[Pa
 
     Args:
       linear_map: a map of :class:`Products`, returned from a compiled function:
-        ``jax.jit(lambda params: linearize(logits_fn, loss_fn, params).hvp)(params)``. Any ``jax.tree_util.Partial`` will
-        do.
+        ``jax.jit(lambda params: linearize(logits_fn, loss_fn, params).hvp)(params)``. What that function returns at another
+        point has the same program, which goes when they go. Any other ``jax.tree_util.Partial`` will do: the programs of the
+        last few are kept.
       vectors: of θ's structure, shapes and types. A generator is drawn from as it goes.
     """
+    if isinstance(linear_map, Partial) and isinstance(linear_map.func, _Map):
+        program, constants = linear_map.func.program, linear_map.args
+    else:
+        program, constants = _apply, (linear_map,)
+        if _apply._cache_size() >= _KEPT:
+            _apply.clear_cache()
     for v in vectors:
-        yield _apply(linear_map, v)
+        yield program(*constants, v)
 
 
-@jax.jit
-def _apply(linear_map: LinearMap, v: Params) -> Params:
+_apply: Any = jax.jit(lambda linear_map, v: linear_map(v))
+_KEPT = 8  # programs at most, and those of the map in use
+
+
+def _hessian_product(function: Callable[[Params], Array], params: Params, v: Params) -> Params:
+    if reverse_only(function, params):
+        return jax.vjp(jax.grad(function), params)[1](v)[0]
+    return jax.grad(lambda p: jax.jvp(function, (p,), (v,))[1])(params)
+
+
+def _linearized(function: Callable[[Params], Any], params: Params, reverse: bool) -> tuple[Any, LinearMap]:
+    """(f(θ), v ↦ J v); in reverse mode alone J v is the transpose of u ↦ Jᵀu."""
+    if not reverse:
+        return jax.linearize(function, params)
+    value, vjp = jax.vjp(function, params)
+    _, transposed = jax.vjp(lambda u: vjp(u)[0], value)
+    return value, Partial(_first, transposed)
+
+
+def _first(linear_map: Callable[[Params], tuple[Params, ...]], v: Params) -> Params:
+    return linear_map(v)[0]
+
+
+def _only(linear_map: LinearMap, v: Params) -> Params:
     return linear_map(v)
 
 
@@ -163,10 +210,10 @@ def _gauss_newton(jvp: LinearMap, loss_hvp: LinearMap, v: Params) -> Params:
     return jax.linear_transpose(jvp, v)(loss_hvp(jvp(v)))[0]
 
 
-def _second(both: Callable[[Params], tuple[Array, Params]], v: Params) -> Params:
+def _second(both: Callable[[Params], tuple[Logits, Params]], v: Params) -> Params:
     return both(v)[1]
 
 
-def _parts(both: Callable[[Params], tuple[Array, Params]], loss_hvp: LinearMap, v: Params) -> tuple[Params, Params]:
+def _parts(both: Callable[[Params], tuple[Logits, Params]], loss_hvp: LinearMap, v: Params) -> tuple[Params, Params]:
     along, nme = both(v)
     return jax.linear_transpose(lambda v: both(v)[0], v)(loss_hvp(along))[0], nme

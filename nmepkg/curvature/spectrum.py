@@ -6,7 +6,8 @@ one, with s_i the eigenvectors of T and β_k the norm of the residual; and Σ_i 
 polynomials f of degree < 2k (stochastic Lanczos quadrature). Sources: Golub & Meurant (2010); Ubaru, Chen & Saad (2017).
 
 If q lies in an invariant space of j < k dimensions (any q for A = 0), then β_j = 0, the first j rows and columns of T are
-all there is, and what follows is 0/0. A Krylov space sees every eigenvalue once, whatever its multiplicity.
+all there is, and what follows is 0/0. A Krylov space sees every eigenvalue once, whatever its multiplicity: copies are found by
+further runs on the complement of what has converged (:func:`eigenvalues`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
-from matfree import decomp
+
+from nmepkg.curvature.vectors import normalize, single
 
 Params = Any  # a pytree of arrays
 LinearMap = Callable[[Params], Params]
@@ -44,40 +47,59 @@ class Ritz(NamedTuple):
     Attributes:
       values: (j,) θ, ascending.
       weights: (j,) s_1i², of sum 1.
+      vectors: (j, j), a row s_i for each θ_i, so that s_i Q is its Ritz vector.
       bounds: (j,) |β_j s_ji|: an eigenvalue of A lies within, but for the rounding error of the products with A.
       exhausted: whether β_j is 0 but for rounding, so that every θ is an eigenvalue.
     """
 
     values: np.ndarray
     weights: np.ndarray
+    vectors: np.ndarray
     bounds: np.ndarray
     exhausted: bool
 
 
 def lanczos(matvec: LinearMap, start: Params, steps: int, found: Array | None = None) -> Lanczos:
-    """Lanczos' method with full reorthogonalisation (by matfree). Call it inside ``jax.jit``.
+    """Lanczos' method with full reorthogonalisation, in float32 at least. Call it inside ``jax.jit``.
+
+    A is divided by the largest entry of its first product, so that squares of small or large numbers are in range.
 
     Args:
       matvec: v ↦ A v, symmetric.
       start: the start vector, not zero; a pytree.
       steps: k, at most the dimension P; static.
       found: (j, P) orthonormal rows (or zeros) that span an invariant space; A is then taken on its complement.
+
+    Raises:
+      ValueError: k is not from 1 to P.
     """
     flat, unravel = ravel_pytree(start)
+    if not 1 <= steps <= flat.size:
+        raise ValueError(f"Lanczos' method takes from 1 to {flat.size} steps here, not {steps}")
 
-    def complement(v: Array) -> Array:
-        if found is not None:
-            for _ in range(2):  # twice is enough for orthogonality to rounding
-                v = v - found.T @ (found @ v)
-        return v
+    def orthogonal(w: Array, basis: Array) -> Array:
+        for _ in range(2):  # twice is enough for orthogonality to rounding
+            if found is not None:
+                w = w - found.T @ (found @ w)
+            w = w - basis.T @ (basis @ w)
+        return w
 
-    def flat_matvec(v: Array) -> Array:
-        return complement(ravel_pytree(matvec(unravel(v)))[0])
+    def step(i: Array, before: tuple[Array, Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
+        basis, diagonal, off_diagonal, q, scale = before
+        basis = basis.at[i].set(q)
+        w = single(ravel_pytree(matvec(unravel(q.astype(flat.dtype))))[0])
+        largest = jnp.max(jnp.abs(w))
+        scale = jnp.where(i > 0, scale, jnp.where(largest == 0, 1, largest))
+        w = w / scale
+        following, length = normalize(orthogonal(w, basis))
+        return basis, diagonal.at[i].set(q @ w), off_diagonal.at[i].set(length), following, scale
 
-    # Of the Hessenberg form, as matfree's tridiagonal one averages β with what follows it, NaN if β is 0.
-    run = decomp.hessenberg(steps, reortho="full", custom_vjp=False)(flat_matvec, complement(flat))
-    residual = jnp.linalg.norm(run.residual)
-    return Lanczos(run.Q_tall, jnp.diagonal(run.J_small), jnp.append(jnp.diagonal(run.J_small, -1), residual))
+    basis, zeros = jnp.zeros((steps, flat.size), single(flat).dtype), jnp.zeros(steps, single(flat).dtype)
+    first, length = normalize(orthogonal(single(flat), basis))
+    first = jnp.where(length > 0, first, jnp.nan)
+    begin = (basis, zeros, zeros, first, jnp.ones((), zeros.dtype))
+    basis, diagonal, off_diagonal, _, scale = jax.lax.fori_loop(0, steps, step, begin)
+    return Lanczos(basis, scale * diagonal, scale * off_diagonal)
 
 
 def ritz(run: Lanczos, scale: float = 0.0, dimension: int | None = None) -> Ritz:
@@ -99,7 +121,7 @@ def ritz(run: Lanczos, scale: float = 0.0, dimension: int | None = None) -> Ritz
     while not exhausted and size < len(diagonal):
         if not (np.isfinite(diagonal[size]) and np.isfinite(off_diagonal[size])):
             undefined = np.full(1, np.nan)
-            return Ritz(undefined, undefined, undefined, False)
+            return Ritz(undefined, undefined, undefined[:, None], undefined, False)
         scale = max(scale, abs(diagonal[size]), off_diagonal[size - 1] if size else 0.0)
         exhausted = off_diagonal[size] <= 10 * np.finfo(dtype).eps * scale or size + 1 == dimension
         size += 1
@@ -108,14 +130,16 @@ def ritz(run: Lanczos, scale: float = 0.0, dimension: int | None = None) -> Ritz
         tridiagonal += np.diag(off_diagonal[: size - 1], offset)
     values, vectors = np.linalg.eigh(tridiagonal)
     residual = 0.0 if exhausted else off_diagonal[size - 1]
-    return Ritz(values, vectors[0] ** 2, np.abs(residual * vectors[-1]), exhausted)
+    return Ritz(values, vectors[0] ** 2, vectors.T, np.abs(residual * vectors[-1]), exhausted)
 
 
 def eigenvalues(restart: Callable[[int, Array], Lanczos], first: Lanczos, copies: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ritz values with their residual bounds; where the Krylov space is exhausted, with multiplicities.
+    """Ritz values with their residual bounds; those that have converged with multiplicities.
 
-    A further run on the orthogonal complement finds each eigenvalue once more if there are more of it, so ``copies`` runs
-    find min(multiplicity, ``copies``) of each. One run will do where the space is not exhausted, as in a large network.
+    A further run on the orthogonal complement of the eigenvectors that are known finds each eigenvalue once more if there are
+    more of it, so ``copies`` runs find min(multiplicity, ``copies``) of each. The first one that finds no copy is the last.
+    Where the Krylov space is not exhausted, as in a large network, a value has converged if its bound is within rounding, 100
+    machine epsilons of ‖A‖; copies of others may be missing, as their bounds say.
 
     Args:
       restart: (number of the restart, from 1; ``found``) -> a run of :func:`lanczos` from a random start.
@@ -126,15 +150,37 @@ def eigenvalues(restart: Callable[[int, Array], Lanczos], first: Lanczos, copies
       (values, bounds), by value.
     """
     steps, dimension = first.basis.shape
-    found = ritz(first)
-    values, bounds, basis = found.values, found.bounds, first.basis
+    run, found = first, ritz(first)
+    values, bounds = found.values, found.bounds
+    norm = float(np.abs(values).max())
+    rounding = rounding_error(norm, first.diagonal.dtype)
+    new = found.exhausted | (bounds <= rounding)
+    known, basis = values[new], first.basis[:0]
     for number in range(1, copies):
-        if not found.exhausted or len(values) == dimension:
+        if not new.any():
             break
-        basis = basis[: len(values)]
+        basis = jnp.concatenate([basis, _ritz_vectors(run, found, new)])
+        if len(basis) == dimension:
+            break
         run = restart(number, jnp.pad(basis, ((0, -len(basis) % steps), (0, 0))))  # so that few shapes are compiled
-        found = ritz(run, scale=float(np.abs(values).max()), dimension=dimension - len(values))
-        basis = jnp.concatenate([basis, run.basis])
-        values, bounds = np.append(values, found.values), np.append(bounds, found.bounds)
+        complete = found.exhausted
+        found = ritz(run, scale=norm, dimension=dimension - len(basis))
+        new = found.bounds <= rounding
+        if not complete:  # what the first run has not resolved is found again, and is no copy
+            new &= np.abs(found.values[:, None] - known).min(axis=1) <= 2 * rounding
+        new |= found.exhausted & complete
+        known = np.append(known, found.values[new])
+        values, bounds = np.append(values, found.values[new]), np.append(bounds, found.bounds[new])
     order = np.argsort(values)
     return values[order], bounds[order]
+
+
+def rounding_error(norm: float, dtype: Any) -> float:
+    """The residual bound up to which a Ritz value of A counts as converged, 100 machine epsilons of ‖A‖."""
+    return 100 * float(np.finfo(dtype).eps) * norm
+
+
+def _ritz_vectors(run: Lanczos, found: Ritz, which: np.ndarray) -> Array:
+    """(…, P) the Ritz vectors of some values."""
+    chosen = jnp.asarray(found.vectors[which], run.basis.dtype)
+    return jnp.matmul(chosen, run.basis[: len(found.values)], precision="highest")

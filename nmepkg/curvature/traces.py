@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 
 from nmepkg.curvature import layers, probes
+from nmepkg.curvature.vectors import dot
 
 Params = Any  # a pytree of arrays
 Parts = Callable[[Params], tuple[Params, Params]]
@@ -37,7 +38,7 @@ def quadratic_forms(parts: Parts, params: Params, key: Array, probe: str) -> Arr
     for product in parts(v):
         sums = dict.fromkeys(order, jnp.zeros(()))
         for name, x, y in zip(names, jax.tree.leaves(v), jax.tree.leaves(product), strict=True):
-            sums[name] = sums[name] + jnp.vdot(x, y)
+            sums[name] = sums[name] + dot(x, y)
         rows.append(jnp.stack([sums[name] for name in order]))
     return jnp.stack(rows)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from nmepkg import curvature
 from nmepkg.curvature import probes
-from nmepkg.curvature.spectrum import Lanczos, eigenvalues, lanczos, ritz
+from nmepkg.curvature.spectrum import Lanczos, eigenvalues, lanczos, ritz, rounding_error
 from nmepkg.measurement.problem import Context, Measure, Params, Problem
 
 _PRODUCTS = {"H": curvature.hvp, "G": curvature.gnvp, "N": curvature.nmevp}
@@ -32,7 +33,8 @@ def spectrum(problem: Problem, *, steps: int, samples: int, top: int) -> Measure
       - ``largest_eigenvalue_A`` and ``smallest_eigenvalue_A`` (the leftmost on the real line);
       - ``largest_eigenvalues_A`` and ``smallest_eigenvalues_A``, lists from the end inwards, and their residual bounds
         ``largest_bounds_A`` and ``smallest_bounds_A``: an eigenvalue of A lies that near (but for rounding), so one
-        has converged where its bound is small;
+        has converged where its bound is small. Of those that have, there are as many copies as of the eigenvalue, up to
+        ``top``; ``copies_may_be_missing_A`` says whether one of the lists holds others;
       - ``density_A``: ``values`` and ``weights``, a list for each start vector, with Σ w f(θ) averaged over them an
         estimate of tr f(A) / P: broaden them to draw the density.
     """
@@ -66,6 +68,7 @@ def spectrum(problem: Problem, *, steps: int, samples: int, top: int) -> Measure
             first = start(0)
             quadratures = [ritz(first)]
             values, bounds = eigenvalues(lambda number, found: start(samples - 1 + number, found), first, top)
+            precision = first.diagonal.dtype
             del first  # and the Lanczos vectors with it
             quadratures += [ritz(start(number)) for number in range(1, samples)]
             for end, order in (("largest", slice(None, None, -1)), ("smallest", slice(None))):
@@ -73,6 +76,9 @@ def spectrum(problem: Problem, *, steps: int, samples: int, top: int) -> Measure
                 result[f"{end}_eigenvalue_{part}"] = ends[0]
                 result[f"{end}_eigenvalues_{part}"] = ends
                 result[f"{end}_bounds_{part}"] = bounds[order][:top].tolist()
+            listed = np.concatenate([bounds[:top], bounds[-top:]])
+            rounding = rounding_error(float(np.abs(values).max()), precision)
+            result[f"copies_may_be_missing_{part}"] = bool(top > 1 and not (listed <= rounding).all())
             result[f"density_{part}"] = {
                 "values": [quadrature.values.tolist() for quadrature in quadratures],
                 "weights": [quadrature.weights.tolist() for quadrature in quadratures],

@@ -25,8 +25,10 @@ from nmepkg.methods.base import (
     add_scaled,
     loss_and_gradient,
     normalize,
+    shifted,
     with_groups,
 )
+from nmepkg.methods.precision import in_single, rounds
 
 
 def _penalize(product: Callable[..., Params], p: float) -> Method:
@@ -103,16 +105,31 @@ def psam_nme(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch,
 def psam_fd(
     logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any, *, step: float
 ) -> Update:
-    """PSAM by a finite difference: direction = g + ρ (∇L(θ + h ĝ) − g)/h, with h = ``step``.
+    """PSAM by a finite difference: direction = g + ρ (∇L(θ + h ĝ) − ∇L(θ))/h, with h = ``step``.
 
     It needs no φ'', and sees the bends of a piecewise linear activation that lie within h of θ, which H ĝ by autodiff
     does not. At h = ρ it is SAM.
 
+    Rounding errors of the two gradients are divided by h. Where the model computes in half precision, which would leave nothing
+    of their difference, it is taken in float32, by two gradients more.
+
     Args:
       step: h > 0, a length in parameter space.
+
+    Raises:
+      ValueError: h ≤ 0.
     """
+    if step <= 0:
+        raise ValueError(f"the step of a finite difference must be above 0, not {step}")
+
+    def gradient_at(scale: Any, v: Params) -> Params:
+        return loss_and_gradient(shifted(logits_fn, scale, v), loss_fn, params, batch)[2]
+
     loss, state, gradient = loss_and_gradient(logits_fn, loss_fn, params, batch)
     unit, _ = normalize(gradient)
-    _, _, ahead = loss_and_gradient(logits_fn, loss_fn, add_scaled(params, step, unit), batch)
-    difference = jax.tree.map(jnp.subtract, ahead, gradient)
+    here = gradient
+    if rounds(gradient_at, step, unit):
+        gradient_at = in_single(gradient_at)
+        here = gradient_at(0.0, unit)
+    difference = jax.tree.map(jnp.subtract, gradient_at(step, unit), here)
     return Update(add_scaled(gradient, strength / step, difference), state, loss)

@@ -12,9 +12,9 @@ from nmepkg.methods.base import (
     LossFn,
     Params,
     Update,
-    add_scaled,
     loss_and_gradient,
     normalize,
+    shifted,
     with_groups,
 )
 
@@ -24,7 +24,7 @@ def sam(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key:
     """direction = ∇L(θ + ρ ĝ), ĝ = ∇L(θ)/‖∇L(θ)‖, with strength ρ (Foret et al. 2021)."""
     loss, state, gradient = loss_and_gradient(logits_fn, loss_fn, params, batch)
     unit, _ = normalize(gradient)
-    _, _, direction = loss_and_gradient(logits_fn, loss_fn, add_scaled(params, strength, unit), batch)
+    _, _, direction = loss_and_gradient(shifted(logits_fn, strength, unit), loss_fn, params, batch)
     return Update(direction, state, loss)
 
 
@@ -32,5 +32,5 @@ def sam(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key:
 def usam(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any) -> Update:
     """direction = ∇L(θ + ρ ∇L(θ)): SAM without the normaliser, with strength ρ (Andriushchenko & Flammarion 2022)."""
     loss, state, gradient = loss_and_gradient(logits_fn, loss_fn, params, batch)
-    _, _, direction = loss_and_gradient(logits_fn, loss_fn, add_scaled(params, strength, gradient), batch)
+    _, _, direction = loss_and_gradient(shifted(logits_fn, strength, gradient), loss_fn, params, batch)
     return Update(direction, state, loss)

@@ -4,8 +4,8 @@ For softmax cross-entropy H_z is the covariance of the residual p − e_ŷ under
 
     tr G = E_ŷ B ‖g_ŷ‖²,    g_ŷ = ∇_θ of the mean over the batch of the cross-entropy with the labels ŷ,
 
-with labels drawn independently for each of the B examples. The labels' loss is plain cross-entropy also where training
-smooths its labels: G is the same matrix.
+with labels drawn independently for each of the B examples (or tokens, where each has a label). The labels' loss is plain
+cross-entropy also where training smooths its labels: G is the same matrix.
 
 Source: paper, sections 2 and 5; Martens (2020), section 5, on G as the Fisher information.
 """
@@ -19,6 +19,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from nmepkg import curvature
+from nmepkg.curvature.jaxprs import reverse_only
+from nmepkg.curvature.vectors import dot
 from nmepkg.losses import cross_entropy
 from nmepkg.methods.base import (
     Batch,
@@ -67,7 +69,7 @@ def gn_trace(
         (g,) = vjp(jax.grad(cross_entropy)(logits, drawn))
         return product(lambda params: logits_fn(params, inputs)[0], lambda z: cross_entropy(z, drawn), params, g)
 
-    scale = 2 * strength * (len(labels) if scale_by_batch else 1)
+    scale = 2 * strength * (jnp.size(labels) if scale_by_batch else 1)
     return Update(add_scaled(clean, scale, mean_of_draws(draw, key, samples)), state, loss)
 
 
@@ -80,30 +82,39 @@ def gn_trace_exact(
     w_bc = J_bᵀ a_bc held constant. It takes some 3 B C gradients of single examples, one example after another.
 
     Raises:
-      ValueError: the model keeps running averages: with BatchNorm a single example has no gradient of its own.
+      ValueError: the model keeps running averages: with BatchNorm a single example has no gradient of its own. Or its logits
+        are not (B, C).
     """
     loss, state, clean = loss_and_gradient(logits_fn, loss_fn, params, batch)
     if jax.tree.leaves(state):
         raise ValueError("an exact trace of G needs a model without running averages, whose examples do not mix")
 
-    def one(params: Params, x: Array) -> Array:
-        return logits_fn(params, x[None])[0][0]
+    inputs, labels = batch
+    if jnp.ndim(labels) != 1:
+        raise ValueError(f"an exact trace of G needs a label for each example, (B,), and they are {jnp.shape(labels)}")
+
+    def one(params: Params, x: Any) -> Array:
+        return logits_fn(params, jax.tree.map(lambda leaf: leaf[None], x))[0][0]
+
+    reverse = reverse_only(one, params, jax.tree.map(lambda leaf: leaf[0], inputs))
 
     def factors(z: Array) -> Array:
         """(C, C), rows a_c."""
         p = jax.nn.softmax(z)
         return jnp.exp(jax.nn.log_softmax(z) / 2)[:, None] * (p - jnp.eye(len(z), dtype=z.dtype))
 
-    def add_example(total: Params, x: Array) -> tuple[Params, None]:
+    def add_example(total: Params, x: Any) -> tuple[Params, None]:
         z, vjp = jax.vjp(lambda params: one(params, x), params)
         rows = jax.vmap(lambda a: vjp(a)[0])(factors(z))
 
         def form(params: Params) -> Array:
+            if reverse:  # ⟨J w, a⟩ as ⟨w, Jᵀa⟩
+                z, vjp = jax.vjp(lambda p: one(p, x), params)
+                return dot(rows, jax.vmap(lambda a: vjp(a)[0])(factors(z)))
             z, along = jax.vmap(lambda w: jax.jvp(lambda p: one(p, x), (params,), (w,)), out_axes=(None, 0))(rows)
-            return jnp.vdot(along, factors(z))
+            return dot(along, factors(z))
 
         return jax.tree.map(jnp.add, total, jax.grad(form)(params)), None
 
-    inputs, _ = batch
     total, _ = jax.lax.scan(add_example, jax.tree.map(jnp.zeros_like, params), inputs)
-    return Update(add_scaled(clean, 2 * strength / len(inputs), total), state, loss)
+    return Update(add_scaled(clean, 2 * strength / len(labels), total), state, loss)

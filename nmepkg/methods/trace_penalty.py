@@ -17,9 +17,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from nmepkg import curvature
 from nmepkg.curvature import probes
+from nmepkg.curvature.jaxprs import reverse_only
 from nmepkg.curvature.products import LogitsFn as LogitsOf
 from nmepkg.curvature.products import LossFn as LossOf
+from nmepkg.curvature.vectors import dot
 from nmepkg.methods.base import (
     Batch,
     LogitsFn,
@@ -55,7 +58,7 @@ def _gauss_newton(logits_fn: LogitsOf, loss_fn: LossOf, params: Params, v: Param
 
     def form(params: Params) -> Array:
         z, z1 = jax.jvp(logits_fn, (params,), (v,))
-        return jnp.vdot(z1, jax.jvp(jax.grad(loss_fn), (z,), (z1,))[1])
+        return dot(z1, jax.jvp(jax.grad(loss_fn), (z,), (z1,))[1])
 
     return jax.grad(form)(params)
 
@@ -68,20 +71,33 @@ def _nme(logits_fn: LogitsOf, loss_fn: LossOf, params: Params, v: Params) -> Par
     (z, _), (_, z2) = jax.jvp(lambda p: jax.jvp(logits_fn, (p,), (v,)), (params,), (v,))
     residual, change = jax.jvp(jax.grad(loss_fn), (z,), (z2,))
     (through_residual,) = jax.vjp(logits_fn, params)[1](change)
-    curved = _hessian(logits_fn, lambda z: jnp.vdot(residual, z), params, v)
+    curved = _hessian(logits_fn, lambda z: dot(residual, z), params, v)
     return jax.tree.map(jnp.add, curved, through_residual)
 
 
-def _penalize(gradient: Gradient, samples: int, probe: str) -> Method:
-    """The method whose direction is ∇L + σ² times the mean over ``samples`` probes v of ∇ vᵀA v."""
+def _penalize(gradient: Gradient, product: Callable[..., Params], samples: int, probe: str) -> Method:
+    """The method whose direction is ∇L + σ² times the mean over ``samples`` probes v of ∇ vᵀA v.
+
+    Args:
+      gradient: takes forward mode; where model or loss has none, the reverse mode of ⟨v, A v⟩ is taken.
+      product: A v.
+    """
 
     def method(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any) -> Update:
         inputs, labels = batch
         loss, state, clean = loss_and_gradient(logits_fn, loss_fn, params, batch)
 
+        def logits_of(params: Params) -> Any:
+            return logits_fn(params, inputs)[0]
+
+        def loss_of(logits: Any) -> Array:
+            return loss_fn(logits, labels)
+
         def draw(key: Array) -> Params:
             v = probes.draw(key, params, probe)
-            return gradient(lambda p: logits_fn(p, inputs)[0], lambda z: loss_fn(z, labels), params, v)
+            if reverse_only(lambda p: loss_of(logits_of(p)), params):
+                return jax.grad(lambda p: dot(v, product(logits_of, loss_of, p, v)))(params)
+            return gradient(logits_of, loss_of, params, v)
 
         return Update(add_scaled(clean, strength, mean_of_draws(draw, key, samples)), state, loss)
 
@@ -106,7 +122,7 @@ def hessian_trace(
       samples: k ≥ 1 probes, taken one after another: memory does not grow with k.
       probe: ``gaussian`` or ``rademacher``.
     """
-    return _penalize(_hessian, samples, probe)(logits_fn, loss_fn, params, batch, key, strength)
+    return _penalize(_hessian, curvature.hvp, samples, probe)(logits_fn, loss_fn, params, batch, key, strength)
 
 
 @with_groups
@@ -122,7 +138,7 @@ def gn_trace_hutchinson(
     probe: str = "gaussian",
 ) -> Update:
     """direction = ∇(L + σ² mean vᵀG v) over ``samples`` probes, with strength σ². Arguments as of :func:`hessian_trace`."""
-    return _penalize(_gauss_newton, samples, probe)(logits_fn, loss_fn, params, batch, key, strength)
+    return _penalize(_gauss_newton, curvature.gnvp, samples, probe)(logits_fn, loss_fn, params, batch, key, strength)
 
 
 @with_groups
@@ -141,4 +157,4 @@ def nme_trace(
 
     What the penalty on tr H has beyond that on tr G (the paper names it, and does not run it alone).
     """
-    return _penalize(_nme, samples, probe)(logits_fn, loss_fn, params, batch, key, strength)
+    return _penalize(_nme, curvature.nmevp, samples, probe)(logits_fn, loss_fn, params, batch, key, strength)

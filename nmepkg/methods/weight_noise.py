@@ -15,8 +15,8 @@ from nmepkg.methods.base import (
     LossFn,
     Params,
     Update,
-    add_scaled,
     loss_and_gradient,
+    shifted,
     with_groups,
 )
 
@@ -53,8 +53,8 @@ def weight_noise(
             lambda path, leaf: jnp.zeros_like(leaf) if layers.normalizes(path) else leaf, noise
         )
     scale = jnp.sqrt(strength)
-    _, _, direction = loss_and_gradient(logits_fn, loss_fn, add_scaled(params, scale, noise), batch)
+    _, _, direction = loss_and_gradient(shifted(logits_fn, scale, noise), loss_fn, params, batch)
     if antithetic:
-        _, _, other = loss_and_gradient(logits_fn, loss_fn, add_scaled(params, -scale, noise), batch)
+        _, _, other = loss_and_gradient(shifted(logits_fn, -scale, noise), loss_fn, params, batch)
         direction = jax.tree.map(lambda x, y: (x + y) / 2, direction, other)
     return Update(direction, state, loss_fn(logits, labels))

@@ -15,13 +15,19 @@ def batch_norm(train: bool, dtype: Any) -> Callable[..., nn.BatchNorm]:
     """Makes layers of BatchNorm, with running averages of momentum 0.9 and ε = 1e-5.
 
     They normalise with the statistics of the batch when ``train``; which pass feeds the averages is the method's business
-    (see ``nmepkg.methods.base``).
+    (see ``nmepkg.methods.base``). The variance is that of differences from the mean: E[x²] − E[x]², Flax's default, cancels
+    where features lie far from 0, and its derivatives with it.
 
     Args:
       train: mode of the pass.
       dtype: compute type. Statistics are taken in float32 at least.
     """
-    return partial(nn.BatchNorm, use_running_average=not train, momentum=0.9, dtype=dtype)
+    return partial(nn.BatchNorm, use_running_average=not train, momentum=0.9, dtype=dtype, use_fast_variance=False)
+
+
+def layer_norm(dtype: Any) -> nn.LayerNorm:
+    """LayerNorm with ε = 1e-6. Statistics are taken in float32 at least, the variance as in :func:`batch_norm`."""
+    return nn.LayerNorm(dtype=dtype, use_fast_variance=False)
 
 
 def convolution(channels: int, size: int, stride: int = 1, *, kernel_init: Callable[..., Array], dtype: Any) -> nn.Conv:

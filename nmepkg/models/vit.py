@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 from jax import Array
 
-from nmepkg.models.layers import at_least_float32
+from nmepkg.models.layers import at_least_float32, layer_norm
 
 
 class ViT(nn.Module):
@@ -61,10 +61,10 @@ class ViT(nn.Module):
         position = self.param("position", nn.initializers.normal(0.02), x.shape[1:])
         x = x + position.astype(x.dtype)
         for _ in range(self.depth):
-            y = nn.LayerNorm(dtype=self.dtype)(x)
+            y = layer_norm(self.dtype)(x)
             x = x + nn.MultiHeadDotProductAttention(self.heads, kernel_init=glorot, dtype=self.dtype)(y)
-            y = nn.LayerNorm(dtype=self.dtype)(x)
+            y = layer_norm(self.dtype)(x)
             y = self.activation(nn.Dense(self.mlp_ratio * self.width, kernel_init=glorot, dtype=self.dtype)(y))
             x = x + nn.Dense(self.width, kernel_init=glorot, dtype=self.dtype)(y)
-        x = nn.LayerNorm(dtype=self.dtype)(x).mean(axis=1)
+        x = layer_norm(self.dtype)(x).mean(axis=1)
         return at_least_float32(nn.Dense(self.classes, dtype=self.dtype)(x))

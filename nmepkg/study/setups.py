@@ -141,6 +141,8 @@ def _refuse_parts(spec: Spec, where: str) -> None:
         key = "batch_size" if batch == 1 else "accumulate" if group is None else "batch_norm_group"
         raise StudyError(join(where, key), f"{spec['training'][key]} leaves BatchNorm {_ONE}")
     if group is None:
+        if batch // parts == 1 and (reason := _single(spec)):
+            raise StudyError(join(where, "batch_size" if parts == 1 else "accumulate"), f"the {_part(spec)} {reason}")
         return
     if not MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
         raise StudyError(
@@ -152,6 +154,23 @@ def _refuse_parts(spec: Spec, where: str) -> None:
             join(where, "batch_norm_group"),
             f"groups of {group} do not divide the {_part(spec)}; choose a divisor",
         )
+    if group == 1 and (reason := _single(spec)):
+        raise StudyError(join(where, "batch_norm_group"), f"a group of 1 {reason}")
+
+
+def _single(spec: Mapping[str, Any]) -> str | None:
+    """Why BatchNorm cannot normalise one example of a setup; None if it can, over the positions of an image or sequence.
+
+    A single value less its mean is 0: whatever the example is, the layer says the same.
+    """
+    model, entry = spec["model"], MODELS[spec["model"]["name"]]
+    if (
+        not entry.mixes_examples(model)
+        or model.get("depth") == 0
+        or entry.positions(model, data_shape(spec["data"])) > 1
+    ):
+        return None
+    return f"leaves BatchNorm of the model {model['name']!r} one value of a feature, which it makes 0; take 2 examples or more"
 
 
 def _refuse_gpus(gpus: int, spec: Spec, where: str) -> None:
@@ -230,6 +249,8 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
                 f"groups of m = {m} cannot be split into setups.{setup}.training.batch_norm_group, {group}; "
                 "choose a multiple of it",
             )
+        if m == 1 and (reason := _single(spec)):
+            raise StudyError(where, f"groups of m = 1 of setup {setup!r}: one example {reason}")
     if entry.loss not in (None, spec["loss"]["name"]):
         raise StudyError(
             where,
@@ -278,3 +299,5 @@ def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, wh
             f"{name!r} takes {taken} examples of {measurement['split']}, which fill no batch of {size} of setup {setup!r}; "
             f"lower measurements.{name}.batch_size or raise its examples",
         )
+    if size == 1 and measurement["batch_norm"] == "train" and (reason := _single(spec)):
+        raise StudyError(where, f"{name!r} takes batches of 1 of setup {setup!r}: one example {reason}")

@@ -110,7 +110,9 @@ def train(
         history = [{"epoch": 0, "step": 0, **evaluate(state, hyper)}]
         for name in (f"{name}_loss" for name in SETS):
             if not math.isfinite(history[0][name] or 0.0):
-                raise UserError(f"{name}: not a finite number before the first step; check the inputs of the data set")
+                raise UserError(
+                    f"{name}: not a finite number before the first step; check inputs and labels of the data set"
+                )
     done = int(state.step)
     report(done // steps, history[-1])
     for epoch in range(done // steps + 1, epochs + 1):

@@ -16,6 +16,7 @@ import optax
 from jax import Array
 
 from nmepkg.curvature import layers
+from nmepkg.curvature.vectors import normalize
 
 
 class Hyperparameters(NamedTuple):
@@ -83,12 +84,35 @@ def learning_rate(step: Array, hyper: Hyperparameters) -> Array:
 def decayed(params: Any, which: str) -> Any:
     """Which parameters weight decay acts on.
 
-    ``all``; ``not_normalization``, all but scales and biases of normalisation layers (Goyal et al. 2018); or ``kernels``, those
-    of two axes or more, so no biases either.
+    ``all``; ``not_normalization``, all but scales and biases of normalisation layers (Goyal et al. 2018); or ``kernels``, what
+    features are multiplied with: Flax's ``kernel`` of any shape, and by other names what has two axes or more, but nothing of a
+    normalisation layer, no bias, though those of attention have two axes, and no embedding of positions.
     """
-    if which == "not_normalization":
-        return jax.tree_util.tree_map_with_path(lambda path, _: not layers.normalizes(path), params)
-    return jax.tree.map(lambda leaf: which == "all" or leaf.ndim >= 2, params)
+
+    def decays(path: tuple[Any, ...], leaf: Any) -> bool:
+        if which == "all":
+            return True
+        if layers.normalizes(path):
+            return False
+        name = jax.tree_util.keystr(path[-1:], simple=True).lower()
+        return which == "not_normalization" or name == "kernel" or (np.ndim(leaf) >= 2 and not _is_added(name))
+
+    return jax.tree_util.tree_map_with_path(decays, params)
+
+
+def _is_added(name: str) -> bool:
+    """Whether a parameter, by its name, is added to features, or scales them one by one."""
+    return any(word in name for word in ("bias", "scale", "position", "pos_emb"))
+
+
+def clip_by_norm(length: Any) -> optax.GradientTransformation:
+    """Shortens a direction to a global norm where it is longer, however large or small its entries are."""
+
+    def shortened(direction: Any, params: Any) -> Any:
+        unit, norm = normalize(direction)
+        return jax.tree.map(lambda d, u: jnp.where(norm > length, length * u, d).astype(d.dtype), direction, unit)
+
+    return optax.stateless(shortened)
 
 
 def sgd(
@@ -96,7 +120,7 @@ def sgd(
 ) -> optax.GradientTransformation:
     """The transformation of a direction up to the learning rate, whose sign and size :func:`learning_rate` gives."""
     return optax.chain(
-        optax.clip_by_global_norm(hyper.clip_norm) if clip else optax.identity(),
+        clip_by_norm(hyper.clip_norm) if clip else optax.identity(),
         optax.add_decayed_weights(hyper.weight_decay, mask=decayed(params, decayed_parameters)),
         optax.trace(decay=hyper.momentum, nesterov=nesterov),
     )

@@ -17,7 +17,7 @@ from jax import Array
 
 from nmepkg import activations
 from nmepkg.data.store import Scaling
-from nmepkg.methods.base import LogitsFn, Update, mean_in_turn
+from nmepkg.methods.base import LogitsFn, Update, examples, mean_in_turn, mean_of_parts, split
 from nmepkg.registry import AUGMENTATIONS, DATASETS, LOSSES, METHODS, MODELS
 from nmepkg.training.devices import ONE, Layout
 from nmepkg.training.optimizer import Hyperparameters, learning_rate, sgd
@@ -58,7 +58,8 @@ class Program(NamedTuple):
       begin_epoch: State -> State with a fresh order.
       step: (State, hyper, data) -> State after one batch.
       evaluate: (State, hyper, batch, members) -> (sum of losses, number correct), each (S,), over the examples of each of S
-        sets, with members (B, S) saying which example is in which set. The model is in evaluation mode.
+        sets, with members (B, S) saying which example is in which set. The model is in evaluation mode, the loss that of
+        :func:`evaluation_loss`.
     """
 
     init: Callable[[Any, Hyperparameters, Array], State]
@@ -91,8 +92,13 @@ def model_factory(spec: Mapping[str, Any], classes: int) -> Callable[..., Any]:
 
 
 def loss_function(spec: Mapping[str, Any]) -> Callable[[Array, Array], Array]:
-    """(logits, labels) -> scalar, the loss of a canonical spec."""
+    """(logits, labels) -> scalar, the loss that a canonical spec trains with."""
     return partial(LOSSES[spec["loss"]["name"]].load(), **_options(spec["loss"]))
+
+
+def evaluation_loss(spec: Mapping[str, Any]) -> Callable[[Array, Array], Array]:
+    """(logits, labels) -> scalar, the same loss of the labels themselves: smoothed ones are the training's alone."""
+    return partial(LOSSES[spec["loss"]["name"]].load(), **_options(spec["loss"], "label_smoothing"))
 
 
 def make_program(
@@ -111,7 +117,7 @@ def make_program(
     batch_size, accumulate = training["batch_size"], training["accumulate"]
     streamed = DATASETS[spec["data"]["name"]].streamed
     augment = partial(AUGMENTATIONS[spec["augmentation"]["name"]].load(), **_options(spec["augmentation"]))
-    make_model, loss_fn = model_factory(spec, classes), loss_function(spec)
+    make_model, loss_fn, evaluated_loss = model_factory(spec, classes), loss_function(spec), evaluation_loss(spec)
     if training["precision"] != "float32":
         make_model = partial(make_model, dtype=jnp.dtype(training["precision"]))
     method = partial(METHODS[spec["method"]["name"]].load(), **_options(spec["method"], "strength"))
@@ -172,8 +178,7 @@ def make_program(
         if accumulate == 1:
             found = update((jax.tree.map(layout.shared, batch), key))
         else:
-            parts = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), batch)
-            parts = jax.tree.map(partial(layout.shared, axis=1), parts)
+            parts = jax.tree.map(partial(layout.shared, axis=1), split(batch, accumulate))
             found = mean_in_turn(update, (parts, jax.random.split(key, accumulate)))
         descent, momentum = optimizer(hyper, state.params).update(found.direction, state.momentum, state.params)
         rate = learning_rate(state.step, hyper)
@@ -191,7 +196,7 @@ def make_program(
         inputs, labels = jax.tree.map(layout.shared, batch)
         variables = {"params": state.params, "batch_stats": state.batch_stats}
         logits = model(hyper).apply(variables, scaled(inputs), train=False)
-        losses = jax.vmap(lambda z, y: loss_fn(z[None], y[None]))(logits, labels)
+        losses = jax.vmap(lambda z, y: evaluated_loss(z[None], y[None]))(logits, labels)
         correct = jnp.argmax(logits, axis=1) == labels
         # `where`, as 0·∞ would carry one set's overflow into another.
         sums = jnp.sum(jnp.where(members, losses[:, None], 0), axis=0)
@@ -203,18 +208,23 @@ def make_program(
 def in_groups(apply: LogitsFn, group: int | None) -> LogitsFn:
     """A model in training mode that normalises groups of so many examples by themselves, as data-parallel training does.
 
-    A batch of no more than a group is one group. Running averages are the means over groups. (Goyal et al. 2018, section 2.3.)
+    A batch of no more than a group is one group. Running averages are the means over groups; what has none, a counter say, is
+    that of the first. (Goyal et al. 2018, section 2.3.)
 
     Args:
       apply: (params, inputs) -> (logits, running averages).
       group: divides the batch; None: normalisation is over all of it.
+
+    Raises:
+      ValueError: by the model; the group does not divide the batch.
     """
 
-    def grouped(params: Any, inputs: Array) -> tuple[Array, Any]:
-        if group is None or len(inputs) <= group:
+    def grouped(params: Any, inputs: Any) -> tuple[Any, Any]:
+        if group is None or (size := examples(inputs)) <= group:
             return apply(params, inputs)
-        parts = inputs.reshape(-1, group, *inputs.shape[1:])
-        logits, state = jax.vmap(apply, in_axes=(None, 0))(params, parts)
-        return logits.reshape(len(inputs), -1), jax.tree.map(lambda x: jnp.mean(x, axis=0), state)
+        if size % group:
+            raise ValueError(f"groups of {group} examples do not divide a batch of {size}")
+        logits, state = jax.vmap(apply, in_axes=(None, 0))(params, split(inputs, size // group))
+        return jax.tree.map(lambda z: z.reshape(size, *z.shape[2:]), logits), mean_of_parts(state)
 
     return grouped

@@ -106,6 +106,61 @@ def test_multiplicities_up_to_the_copies_wanted(dtype):
     np.testing.assert_allclose(values, truth, atol=atol)
 
 
+@pytest.mark.parametrize("scale", [1e-32, 1e-25, 1e-20, 1e-15, 1e15, 1e25, 1e35])
+def test_small_and_large_matrices_in_single_precision(scale):
+    """Squares of their entries are out of range; so may be those of the start vector."""
+    truth = np.array([-3.0, 1.0, 2.0, 4.0, 5.0])
+    matrix = (symmetric(truth) * scale).astype(np.float32)
+    for start in (None, {"a": jnp.full(2, 1e-25, jnp.float32), "b": jnp.asarray([2e-25, -1e-25, 3e-25], jnp.float32)}):
+        found = ritz(run(matrix, 5, start))
+        np.testing.assert_allclose(found.values / scale, truth, rtol=1e-4)
+        assert found.exhausted
+        early = ritz(run(matrix, 3, start))
+        assert not early.exhausted
+        distance = np.abs(early.values[:, None] / scale - truth).min(axis=1)
+        assert (distance <= early.bounds / scale + 1e-4).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_copies_are_found_where_the_space_is_not_exhausted(dtype):
+    """Three copies at the top, two at the bottom of 60 eigenvalues, in 30 steps."""
+    inner = np.random.default_rng(4).uniform(-1, 1, size=55)
+    truth = np.sort(np.concatenate([[-9.0] * 2, inner, [7.0] * 3]))
+    matrix = symmetric(truth).astype(dtype)
+    assert not ritz(run(matrix, 30)).exhausted
+    values, bounds = all_eigenvalues(matrix, 30, copies=5)
+    atol = 200 * np.finfo(dtype).eps * 9
+    np.testing.assert_allclose(values[:2], truth[:2], atol=atol)
+    np.testing.assert_allclose(values[-3:], truth[-3:], atol=atol)
+    assert max(bounds[:2].max(), bounds[-3:].max()) <= atol
+    assert values[2] > -2  # and no more copies than there are
+    assert values[-4] < 2
+
+
+def test_simple_eigenvalues_are_listed_once():
+    truth = np.concatenate([[-9.0, -8.0], np.random.default_rng(5).uniform(-1, 1, size=56), [6.0, 7.0]])
+    once = ritz(run(symmetric(truth), 20))
+    values, _ = all_eigenvalues(symmetric(truth), 20, copies=5)
+    np.testing.assert_array_equal(values, once.values)
+
+
+@pytest.mark.parametrize("steps", [0, 6])
+def test_refuses_steps_that_are_not_there(steps):
+    with pytest.raises(ValueError, match="from 1 to 5 steps"):
+        run(np.eye(5), steps)
+
+
+def test_no_start_has_no_eigenvalues():
+    nothing = {"a": jnp.zeros(2), "b": jnp.zeros(3)}
+    assert np.isnan(ritz(run(np.eye(5), 3, nothing)).values).all()
+
+
+def test_parameters_in_half_precision():
+    like = {"a": jnp.ones(3, jnp.bfloat16), "b": jnp.ones(2, jnp.float32)}
+    found = ritz(jax.jit(lambda v: lanczos(lambda v: jax.tree.map(lambda x: 2 * x, v), v, 3))(like))
+    np.testing.assert_allclose(found.values[0], 2, rtol=1e-2)
+
+
 def test_an_operator_that_is_not_finite_has_no_eigenvalues():
     matrix = symmetric(np.arange(8.0))
     matrix[0, 0] = np.nan

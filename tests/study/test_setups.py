@@ -140,6 +140,34 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         added("resources: {gpus: 3}"),
         "setups.mlp.resources.gpus: 3 GPUs cannot share the batch of 16 evenly; choose a divisor",
     ),
+    "BatchNorm over one example": (
+        (("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true"), ("batch_size: 16", "batch_size: 1")),
+        "setups.mlp.training.batch_size: the batch of 1 leaves BatchNorm of the model 'mlp' one value of a feature, which it",
+    ),
+    "BatchNorm over parts of one example": (
+        training("accumulate: 16", ("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true")),
+        "setups.mlp.training.accumulate: the 1 examples that are each of 16 parts of a batch leaves BatchNorm of",
+    ),
+    "BatchNorm over groups of one example": (
+        training("batch_norm_group: 1", ("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true")),
+        "setups.mlp.training.batch_norm_group: a group of 1 leaves BatchNorm of the model 'mlp' one value",
+    ),
+    "a method's groups of one example": (
+        (("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true"), ("[sam, psam]", "[{name: sam, m: 1}]")),
+        "experiments.main.methods[0]: groups of m = 1 of setup 'mlp': one example leaves BatchNorm of",
+    ),
+    "one image of one position": (
+        (*CONV, ("shape: [8, 8, 1]", "shape: [4, 3, 1]"), ("batch_size: 16", "batch_size: 1")),
+        "setups.mlp.training.batch_size: the batch of 1 leaves BatchNorm of the model 'wide_resnet' one value",
+    ),
+    "a measurement of one example": (
+        (
+            ("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true"),
+            ("experiments:\n", "measurements:\n  it: {kind: alignment, batch_size: 1}\nexperiments:\n"),
+            ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [it]"),
+        ),
+        "experiments.main.measurements[0]: 'it' takes batches of 1 of setup 'mlp': one example leaves BatchNorm of",
+    ),
     "no processor": (
         added("resources: {cpus: 0}"),
         "setups.mlp.resources.cpus: 0 is below the smallest allowed value, 1",
@@ -178,6 +206,9 @@ def test_refuses_in_one_line_with_place_and_remedy(case: str, tmp_path: Path) ->
         added("augmentation: resized_crop_flip", *IMAGENET),
         added("resources: {gpus: 16}"),
         IMAGENET,
+        (("batch_size: 16", "batch_size: 1"),),  # no BatchNorm
+        (*CONV, ("batch_size: 16", "batch_size: 1")),  # over positions
+        (*CONV, ("shape: [8, 8, 1]", "shape: [4, 3, 1]"), ("batch_size: 16", "batch_size: 2")),
     ],
 )
 def test_takes_what_just_goes(edits: tuple[tuple[str, str], ...], tmp_path: Path) -> None:

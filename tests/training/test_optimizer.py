@@ -12,8 +12,14 @@ import numpy as np
 import optax
 import pytest
 
-from nmepkg.training.optimizer import Hyperparameters, decayed, hyperparameters, learning_rate, sgd
+from nmepkg.registry import MODELS
+from nmepkg.training.optimizer import Hyperparameters, clip_by_norm, decayed, hyperparameters, learning_rate, sgd
 from tests.training.runs import make_spec
+
+SMALL: dict[str, dict[str, Any]] = {
+    name: dict(entry.small) | ({"patch": 4} if name == "vit" else {}) | ({"batch_norm": True} if name == "mlp" else {})
+    for name, entry in MODELS.items()
+}
 
 
 def hyper(**changes: float) -> Hyperparameters:
@@ -66,6 +72,56 @@ def test_decayed_parameters() -> None:
     params = {"kernel": jnp.ones((2, 3)), "bias": jnp.ones(3), "conv": jnp.ones((3, 1, 2)), "scale": jnp.ones(2)}
     assert all(decayed(params, "all").values())
     assert decayed(params, "kernels") == {"kernel": True, "bias": False, "conv": True, "scale": False}
+
+
+def test_kernels_are_told_by_name() -> None:
+    """Biases of attention and scales of several axes do not decay, nor do positions; kernels of one axis do."""
+    params = {
+        "Attention_0": {"query": {"kernel": jnp.ones((4, 2, 2)), "bias": jnp.ones((2, 2))}},
+        "LayerNorm_0": {"scale": jnp.ones((3, 3)), "bias": jnp.ones((3, 3))},
+        "position": jnp.ones((4, 4)),
+        "gates": {"kernel": jnp.ones(3), "scale": jnp.ones((2, 2))},
+        "embedding": jnp.ones((9, 4)),
+    }
+    assert decayed(params, "kernels") == {
+        "Attention_0": {"query": {"kernel": True, "bias": False}},
+        "LayerNorm_0": {"scale": False, "bias": False},
+        "position": False,
+        "gates": {"kernel": True, "scale": False},
+        "embedding": True,
+    }
+
+
+@pytest.mark.parametrize("name", ["vit", "resnet1d", "wide_resnet", "mlp"])
+def test_of_our_models_kernels_decay_and_nothing_else(name: str) -> None:
+    model = MODELS[name].load()(classes=3, activation=jax.nn.gelu, **SMALL[name])
+    shape = (1, 8, 8, 1) if MODELS[name].axes == 3 else (1, 8)
+    params = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros(shape), train=False))["params"]
+    for path, decays in jax.tree_util.tree_leaves_with_path(decayed(params, "kernels")):
+        assert decays == (path[-1].key == "kernel"), path
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-3, 1.0, 1e25, 2e38])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_clipping_of_tiny_and_huge_directions(size: float, dtype: Any) -> None:
+    direction = {"a": jnp.asarray([3.0, 0.0], dtype) * (size / 4), "b": jnp.asarray([size], dtype)}
+    got, _ = clip_by_norm(0.5).update(direction, optax.EmptyState())
+    exact = np.array([0.75, 0, 1]) * size
+    exact *= min(1, 0.5 / np.linalg.norm(exact))
+    assert got["a"].dtype == dtype
+    found = np.concatenate([np.asarray(got[name], float) for name in ("a", "b")])
+    np.testing.assert_allclose(found, exact, rtol=1e-5 if dtype == jnp.float32 else 2e-2)
+
+
+def test_clipping_in_float16_where_squares_overflow() -> None:
+    direction = {"a": jnp.full((300, 300), 300.0, jnp.float16), "none": jnp.zeros((0, 2))}
+    got, _ = clip_by_norm(1.0).update(direction, optax.EmptyState())
+    np.testing.assert_allclose(np.asarray(got["a"], float), 1 / 300, rtol=1e-3)
+
+
+def test_clipping_leaves_what_is_not_finite_to_see() -> None:
+    got, _ = clip_by_norm(1.0).update({"a": jnp.asarray([1.0, jnp.nan])}, optax.EmptyState())
+    assert np.isnan(got["a"]).any()
 
 
 def test_all_but_normalisation_decays() -> None:

@@ -13,7 +13,7 @@ from nmepkg import activations
 from nmepkg.losses import cross_entropy
 from nmepkg.models.mlp import MLP
 from nmepkg.registry import METHODS
-from nmepkg.training.step import make_program
+from nmepkg.training.step import in_groups, make_program
 from tests.training.runs import CLASSES, dataset, make_spec, method, quick_jit, start
 
 close = partial(np.testing.assert_allclose, rtol=2e-5, atol=2e-6)
@@ -128,6 +128,43 @@ def test_batch_norm_in_groups_is_the_mean_of_models_on_groups() -> None:
     # Nesterov's momentum of 0 is SGD.
     jax.tree.map(lambda new, old, g: close(new, old - rate * g), state.params, begun.params, gradient)
     jax.tree.map(lambda new, a, b: close(new, (a + b) / 2), state.batch_stats, first, second)
+
+
+@pytest.mark.parametrize("loss", [{"name": "cross_entropy", "label_smoothing": 0.3}, {"name": "mse"}])
+def test_evaluations_are_of_the_labels_themselves(loss: dict[str, Any]) -> None:
+    """Whatever the training smooths: −log p of the labels, by NumPy in double precision."""
+    spec = make_spec() | {"loss": loss}
+    program, state, hyper = start(spec, dataset())
+    x, y = dataset().train
+    members = np.ones((len(y), 1), bool)
+    found, _ = quick_jit(program.evaluate)(state, hyper, (x, y), members)
+    model = MLP(CLASSES, activations.gelu, 4, 1, True)
+    z = np.asarray(model.apply({"params": state.params, "batch_stats": state.batch_stats}, x, False), float)
+    one_hot = np.eye(CLASSES)[y]
+    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    exact = -(one_hot * log_p).sum() if loss["name"] == "cross_entropy" else 0.5 * np.square(z - one_hot).sum()
+    np.testing.assert_allclose(float(found[0]), exact, rtol=1e-5)
+
+
+def test_groups_of_a_model_of_named_inputs_two_heads_and_a_state_of_any_kind() -> None:
+    x, key = np.arange(24.0).reshape(6, 4), jax.random.key(1)
+
+    def apply(params: Any, inputs: Any) -> tuple[Any, Any]:
+        whole = inputs["a"] + inputs["b"]
+        centred = whole - whole.mean(0)
+        state = {"mean": whole.mean(), "count": jax.numpy.int32(3), "on": jax.numpy.bool_(True), "key": key}
+        return (params * centred, {"tokens": centred[:, :, None] * jax.numpy.ones(2)}), state
+
+    (first, second), state = in_groups(apply, 2)(2.0, {"a": x, "b": x})
+    halves = (2 * x).reshape(3, 2, 4)
+    expected = (halves - halves.mean(axis=1, keepdims=True)).reshape(6, 4)
+    close(first, 2 * expected)
+    close(second["tokens"], np.repeat(expected[:, :, None], 2, axis=2))
+    close(state["mean"], (2 * x).mean())
+    assert (int(state["count"]), state["count"].dtype, state["on"].dtype) == (3, np.int32, np.bool_)
+    assert state["key"] == key
+    with pytest.raises(ValueError, match="groups of 4 examples do not divide a batch of 6"):
+        in_groups(apply, 4)(2.0, {"a": x, "b": x})
 
 
 def test_half_precision_is_that_of_the_model_alone() -> None:

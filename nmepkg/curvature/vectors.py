@@ -1,0 +1,56 @@
+"""Pytrees as vectors: products and norms in single precision at least, which neither overflow nor underflow."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+Params = Any  # a pytree of real numbers: arrays, of one floating type or several, or Python's
+
+
+def refuse_complex(tree: Params) -> None:
+    """Raises TypeError if a leaf is complex: JAX's gradient is then the conjugate of the direction of ascent."""
+    if any(jnp.issubdtype(jnp.result_type(leaf), jnp.complexfloating) for leaf in jax.tree.leaves(tree)):
+        raise TypeError("complex parameters are not supported: take their real and imaginary parts as two arrays")
+
+
+def single(leaf: Any) -> Array:
+    """A leaf in float32, or as it is where it is more precise."""
+    return jnp.asarray(leaf, jnp.promote_types(jnp.result_type(leaf), jnp.float32))
+
+
+def dot(x: Params, y: Params) -> Array:
+    """⟨x, y⟩ of two pytrees of one structure, as a scalar."""
+    products = jax.tree.map(lambda a, b: jnp.vdot(single(a), single(b)), x, y)
+    return functools.reduce(jnp.add, jax.tree.leaves(products), jnp.zeros((), jnp.float32))
+
+
+def norm(tree: Params) -> Array:
+    """The Euclidean norm of a pytree, 0 where it has no entries, as a scalar. See :func:`normalize`."""
+    _, scale, length = _scaled(tree)
+    return length * scale
+
+
+def normalize(tree: Params) -> tuple[Params, Array]:
+    """(t/‖t‖, ‖t‖), and zeros for a zero t, where t/‖t‖ is not defined: there a method's step is SGD's.
+
+    The largest entry is divided out first, so that squares neither overflow nor underflow. The unit vector is of the types of
+    ``tree``, its length of float32 at least.
+    """
+    scaled, scale, length = _scaled(tree)
+    divisor = jnp.where(length > 0, length, 1)
+    return jax.tree.map(lambda x, t: (x / divisor).astype(jnp.result_type(t)), scaled, tree), length * scale
+
+
+def _scaled(tree: Params) -> tuple[Params, Array, Array]:
+    """(t/s, s, ‖t/s‖) with s the largest entry, or 1 if that is 0."""
+    precise = jax.tree.map(single, tree)
+    entries = [jnp.max(jnp.abs(leaf), initial=0) for leaf in jax.tree.leaves(precise)]
+    largest = functools.reduce(jnp.maximum, entries, jnp.zeros((), jnp.float32))
+    scale = jnp.where(largest > 0, largest, 1)
+    scaled = jax.tree.map(lambda leaf: leaf / scale, precise)
+    return scaled, scale, jnp.sqrt(dot(scaled, scaled))

@@ -1,0 +1,155 @@
+"""Products of models with several outputs, with rules for reverse mode alone, and with leaves of any real kind."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import weakref
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from nmepkg import curvature
+from nmepkg.losses import cross_entropy
+
+pytestmark = pytest.mark.usefixtures("x64")
+close = {"rtol": 1e-9, "atol": 1e-11}
+
+
+def data():
+    rng = np.random.default_rng(0)
+    params = {"w": rng.normal(size=(3, 4)), "u": rng.normal(size=(4, 2))}
+    v = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
+    return jax.tree.map(jnp.asarray, params), v, jnp.asarray(rng.normal(size=(5, 3))), jnp.asarray([0, 1, 0, 1, 0])
+
+
+def every_product(logits_fn, loss_fn, params, v):
+    """Name -> product, each function and each map of a linearisation that was compiled."""
+    maps = jax.jit(lambda p: curvature.linearize(logits_fn, loss_fn, p))(params)
+    found = {}
+    for name in ("hvp", "gnvp", "nmevp"):
+        found[name] = jax.jit(getattr(curvature, name), static_argnums=(0, 1))(logits_fn, loss_fn, params, v)
+        found[f"linearised {name}"] = next(curvature.map_vectors(getattr(maps, name), [v]))
+    found["G of parts"], found["N of parts"] = maps.parts(v)
+    found["gradient"] = maps.gradient
+    found["split"] = jax.tree.map(jnp.add, *curvature.split_nmevp(logits_fn, logits_fn, loss_fn, params, v))
+    return {name: np.asarray(ravel_pytree(value)[0]) for name, value in found.items()}
+
+
+def test_two_heads_are_one_head_taken_apart():
+    """Mean and log-variance as a tuple, and as the columns of one array: every product alike."""
+    params, v, x, _ = data()
+    target = jnp.asarray(np.random.default_rng(1).normal(size=5))
+
+    def both(p):
+        return jnp.tanh(x @ p["w"]) @ p["u"]
+
+    def likelihood(mean, log_variance):
+        return jnp.mean(0.5 * log_variance + 0.5 * (mean - target) ** 2 * jnp.exp(-log_variance))
+
+    one = every_product(both, lambda z: likelihood(z[:, 0], z[:, 1]), params, v)
+    two = every_product(lambda p: tuple(both(p).T), lambda z: likelihood(*z), params, v)
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], **close, err_msg=name)
+    np.testing.assert_allclose(one["hvp"], one["gnvp"] + one["nmevp"], **close)
+
+
+@jax.custom_vjp
+def fused(x):
+    return jnp.tanh(x)
+
+
+fused.defvjp(lambda x: (jnp.tanh(x), x), lambda x, g: (g * (1 - jnp.tanh(x) ** 2),))
+
+
+@jax.custom_vjp
+def nested(x):
+    """Its own rule calls it, so that forward mode fails in the gradient too."""
+    return jnp.tanh(x)
+
+
+nested.defvjp(lambda x: (nested(x), x), lambda x, g: (g * (1 - nested(x) ** 2),))
+
+
+@jax.custom_vjp
+def fused_loss(z, y):
+    return cross_entropy(z, y)
+
+
+fused_loss.defvjp(
+    lambda z, y: (fused_loss(z, y), (z, y)),
+    lambda kept, g: (g * (jax.nn.softmax(kept[0]) - jax.nn.one_hot(kept[1], 2)) / len(kept[1]), None),
+)
+ACTIVATIONS = {"plain": jnp.tanh, "fused": fused, "nested": nested, "compiled": jax.jit(nested)}
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss"), list(itertools.product(ACTIVATIONS, (cross_entropy, fused_loss)))[1:], ids=str
+)
+def test_rules_for_reverse_mode_alone_give_the_same_products(activation, loss):
+    params, v, x, y = data()
+
+    def products(phi, loss):
+        return every_product(lambda p: phi(x @ p["w"]) @ p["u"], lambda z: loss(z, y), params, v)
+
+    expected, got = products(jnp.tanh, cross_entropy), products(ACTIVATIONS[activation], loss)
+    for name in expected:
+        np.testing.assert_allclose(got[name], expected[name], **close, err_msg=name)
+
+
+def test_leaves_that_are_numbers_or_empty():
+    params, v, x, y = data()
+    scaled, along = ({**tree, "gain": gain, "none": jnp.zeros((0, 4))} for tree, gain in ((params, 1.5), (v, 0.0)))
+    products = every_product(
+        lambda p: p["gain"] * (jnp.tanh(x @ p["w"]) @ p["u"]), lambda z: cross_entropy(z, y), scaled, along
+    )
+    expected = every_product(lambda p: 1.5 * (jnp.tanh(x @ p["w"]) @ p["u"]), lambda z: cross_entropy(z, y), params, v)
+    for name in expected:  # the order of leaves: gain, none, u, w
+        np.testing.assert_allclose(products[name][1:], expected[name], **close, err_msg=name)
+
+
+def test_complex_parameters_and_vectors_of_other_shapes_are_refused():
+    params, v, x, y = data()
+
+    def logits_fn(p):
+        return jnp.real(x @ p["w"] @ p["u"])
+
+    for product in (curvature.hvp, curvature.gnvp, curvature.nmevp):
+        imaginary = jax.tree.map(lambda leaf: leaf + 0j, params)
+        with pytest.raises(TypeError, match="complex parameters"):
+            product(logits_fn, lambda z: cross_entropy(z, y), imaginary, imaginary)
+        with pytest.raises((TypeError, ValueError)):
+            product(logits_fn, lambda z: cross_entropy(z, y), params, {**v, "w": v["w"].T})
+
+
+@pytest.mark.parametrize("name", ["hvp", "gnvp", "nmevp", "parts"])
+def test_a_program_goes_with_the_maps_that_it_is_of(name):
+    params, v, x, y = data()
+
+    def mapped():
+        maps = jax.jit(lambda p: getattr(curvature.linearize(lambda p: x @ p["w"] @ p["u"], loss_fn, p), name))
+        linear_map = maps(params)
+        list(curvature.map_vectors(linear_map, [v, v]))
+        assert linear_map.func.program._cache_size() == 1
+        return weakref.ref(linear_map.func)
+
+    def loss_fn(z):
+        return cross_entropy(z, y)
+
+    program = mapped()
+    gc.collect()
+    assert program() is None
+
+
+def test_other_maps_keep_a_few_programs_at_most():
+    from nmepkg.curvature import products
+
+    v = {"a": jnp.ones(3)}
+    for scale in range(30):
+        linear_map = jax.tree_util.Partial(lambda c, v, scale=scale: jax.tree.map(lambda x: scale * c * x, v), 2.0)
+        (found,) = curvature.map_vectors(linear_map, [v])
+        np.testing.assert_array_equal(found["a"], 2.0 * scale)
+    assert products._apply._cache_size() <= 10

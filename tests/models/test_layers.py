@@ -1,0 +1,45 @@
+"""Normalisation of features far from 0, against the same model in double precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from nmepkg import activations, curvature
+from nmepkg.losses import cross_entropy
+from nmepkg.models.mlp import MLP
+from nmepkg.models.vit import ViT
+
+MODELS: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "batch": (MLP(3, activations.gelu, width=8, depth=1, batch_norm=True), (16, 5)),
+    "layer": (ViT(3, activations.gelu, patch=2, depth=1, width=8, heads=2), (4, 4, 4, 1)),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_products_where_inputs_have_a_mean_of_100(name: str) -> None:
+    model, shape = MODELS[name]
+    rng = np.random.default_rng(0)
+    x, y = 100 + rng.normal(size=shape), rng.integers(3, size=shape[0])
+    variables = model.init(jax.random.key(0), jnp.asarray(x, jnp.float32), train=False)
+    v = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), variables["params"])
+
+    def product(dtype: Any) -> np.ndarray:
+        params, along, inputs = (
+            jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), tree) for tree in (variables["params"], v, x)
+        )
+
+        def logits(p: Any) -> Any:
+            return model.apply(variables | {"params": p}, inputs, train=True, mutable=["batch_stats"])[0]
+
+        found = jax.jit(lambda p: curvature.hvp(logits, lambda z: cross_entropy(z, y), p, along))(params)
+        return np.asarray(ravel_pytree(found)[0], float)
+
+    with jax.enable_x64(True):
+        exact = product(jnp.float64)
+    assert np.linalg.norm(product(jnp.float32) - exact) / np.linalg.norm(exact) < 5e-3
