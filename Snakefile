@@ -100,11 +100,11 @@ except (UserError, OSError, UnicodeEncodeError) as error:
 
 # Jobs find the Python that runs Snakemake, activated or not. In the container, whose recipe is in containers/, its own serves,
 # though that folder may be there too.
-shell.prefix(
-    '[ -n "${{APPTAINER_CONTAINER:-}}${{SINGULARITY_CONTAINER:-}}" ] || '
-    + f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
-    + shell_prefix(Path(workflow.basedir)).replace("{", "{{").replace("}", "}}")
+PREFIX = (
+    '[ -n "${APPTAINER_CONTAINER:-}${SINGULARITY_CONTAINER:-}" ] || '
+    + f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; {shell_prefix(Path(workflow.basedir))}"
 )
+shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))
 
 
 container: "nmepkg.sif"
