@@ -66,10 +66,10 @@ benchmark: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/workflow.py
 
-# Needs uv. The lock serves every Python from 3.11 on: versions that differ carry a marker. What it has stays as it is where that
-# still fits; delete it first for the newest of all.
+# Needs uv. One version of each package for every Python from 3.11 on (fewest), so that all compute the same numbers. What the lock
+# has stays as it is where that still fits; delete it first for the newest of all.
 lock:
-	uv pip compile --universal --python-version 3.11 --extra dev --extra cuda --extra cuda13 --no-emit-index-url --quiet \
+	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --extra dev --extra cuda --extra cuda13 --no-emit-index-url --quiet \
 		--output-file requirements.lock pyproject.toml
 
 # Results stay: they are what `make figures` would not compute again.
