@@ -5,14 +5,15 @@
 #   tests/debian.sh COMMAND...
 #
 #   SUITE   of Debian: trixie (13) has Python 3.13
+#   MORE    packages beside those that the README asks for, with commas: gcc,python3-dev for Python 3.14
 #   CACHE   folder that keeps the bare system, packed, for the next time; empty: it is made anew
 #   BIND    files and folders of this machine that the other sees too, such as a pip.conf, or packages on a disk
 #
 # It needs root, debootstrap and a mirror of Debian's packages; without one of them it says so, and that it is skipped.
 set -eu
 
-SUITE=${SUITE:-trixie} CACHE=${CACHE:-} BIND=${BIND:-}
-PACKAGES=python3,python3-venv,make,git,ca-certificates
+SUITE=${SUITE:-trixie} MORE=${MORE:-} CACHE=${CACHE:-} BIND=${BIND:-}
+PACKAGES=python3,python3-venv,make,git,ca-certificates${MORE:+,$MORE}
 CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 
 skipped() {
@@ -46,7 +47,7 @@ system=$work/system
 if [ -z "$CACHE" ]; then
     bare "$system"
 else
-    packed=$CACHE/$SUITE.tar
+    packed=$CACHE/$SUITE${MORE:+,$MORE}.tar
     if [ ! -e "$packed" ]; then
         mkdir -p "$CACHE"
         bare "$work/made"
