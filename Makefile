@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 CORES ?= all
 REPORT ?= results/report.html
 KILLS ?= 50
+COMMANDS ?= make test
 
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME
 
-.PHONY: figures report test test-slurm soak smoke test-peers benchmark-peers lint format benchmark lock clean
+.PHONY: figures report test test-slurm test-debian soak smoke test-peers benchmark-peers lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
@@ -28,6 +29,11 @@ test: lint
 # slurm-client, munge and iproute2. Most of the time is spent waiting, and more processes than cores do no harm.
 test-slurm: $(VENV)/dev.stamp
 	$(BIN)/pytest -m slurm -n 3 tests/slurm
+
+# What the README promises of a fresh machine, on a bare Debian 13 (Python 3.13) made for it: needs root and debootstrap. Others:
+# make test-debian COMMANDS='make figures && make test'; tests/debian.sh has the rest.
+test-debian:
+	sh tests/debian.sh '$(COMMANDS)'
 
 # Kills a small study fifty times at random moments and compares its results with those of one left alone.
 soak: $(VENV)/dev.stamp
@@ -66,10 +72,10 @@ benchmark: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/workflow.py
 
-# Needs uv. The lock serves every Python from 3.11 on: versions that differ carry a marker. What it has stays as it is where that
-# still fits; delete it first for the newest of all.
+# Needs uv. One version of each package for every Python from 3.11 on (fewest), so that all compute the same numbers. What the lock
+# has stays as it is where that still fits; delete it first for the newest of all.
 lock:
-	uv pip compile --universal --python-version 3.11 --extra dev --extra cuda --extra cuda13 --no-emit-index-url --quiet \
+	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --extra dev --extra cuda --extra cuda13 --no-emit-index-url --quiet \
 		--output-file requirements.lock pyproject.toml
 
 # Results stay: they are what `make figures` would not compute again.
@@ -79,6 +85,7 @@ clean:
 # Bytecode is compiled whatever PYTHONDONTWRITEBYTECODE says: without it, each training starts two seconds later.
 $(VENV)/figures.stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, but $(PYTHON) is %d.%d: call make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
+	@$(PYTHON) -c 'import shutil, sys; sys.version_info < (3, 14) or shutil.which("cc") or sys.exit("Python 3.14 and newer need a C compiler and the headers of Python (on Debian gcc and python3-dev), as immutables, which Snakemake uses, is compiled for them: install those, or call make PYTHON=/path/to/python3.13")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --constraint requirements.lock --editable .
 	touch $@

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
+from typing import Any, cast
 
 import jax
 
@@ -55,7 +56,7 @@ def cache(directory: Path | None) -> Iterator[None]:
             for entry in shared.absolute().glob("[!.]*"):
                 with suppress(OSError):  # compiled once more where there is no room for a link
                     own.joinpath(entry.name).symlink_to(entry)
-        before = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+        before = cast(Any, jax.config).jax_compilation_cache_dir  # not every version's types have it
         jax.config.update("jax_compilation_cache_dir", str(own))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
