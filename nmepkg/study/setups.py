@@ -16,7 +16,6 @@ from nmepkg.study.sizes import parameters
 from nmepkg.study.spec import Resources, Setup, Spec
 
 LARGEST_DATA = 10**10  # numbers of a data set
-_ONE = "one example to normalise over; take two or more"
 
 
 @dataclass(frozen=True)
@@ -137,9 +136,6 @@ def _refuse_parts(spec: Spec, where: str) -> None:
         raise StudyError(
             join(where, "accumulate"), f"{parts} parts do not divide the batch of {batch}; choose a divisor"
         )
-    if MODELS[spec["model"]["name"]].mixes_examples(spec["model"]) and (group or batch // parts) == 1:
-        key = "batch_size" if batch == 1 else "accumulate" if group is None else "batch_norm_group"
-        raise StudyError(join(where, key), f"{spec['training'][key]} leaves BatchNorm {_ONE}")
     if group is None:
         if batch // parts == 1 and (reason := _single(spec)):
             raise StudyError(join(where, "batch_size" if parts == 1 else "accumulate"), f"the {_part(spec)} {reason}")
@@ -235,10 +231,7 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
     """
     entry, name = METHODS[method["name"]], method["name"]
     training = spec["training"]
-    mixes = MODELS[spec["model"]["name"]].mixes_examples(spec["model"])
     if m := method.get("m"):
-        if m == 1 and mixes:
-            raise StudyError(where, f"groups of m = 1 leave BatchNorm of setup {setup!r} {_ONE}")
         if (training["batch_size"] // training["accumulate"]) % m:
             raise StudyError(
                 where, f"groups of m = {m} do not divide the {_part(spec)} of setup {setup!r}; choose a divisor"
@@ -257,7 +250,7 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
             f"{name!r} is right for the loss {entry.loss!r} only, and setup {setup!r} has {spec['loss']['name']!r}; "
             "take another method or setup",
         )
-    if entry.per_example and mixes:
+    if entry.per_example and MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
         raise StudyError(
             where,
             f"{name!r} takes gradients of single examples, which BatchNorm mixes in setup {setup!r}; use 'gn_trace'",
@@ -276,12 +269,6 @@ def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, wh
     if measurement["split"] == "validation" and counts(spec).validation == 0:
         raise StudyError(
             where, f"{name!r} needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it"
-        )
-    mixes = MODELS[spec["model"]["name"]].mixes_examples(spec["model"])
-    if mixes and measurement["batch_norm"] == "train" and measurement["batch_size"] == 1:
-        raise StudyError(
-            where,
-            f"measurements.{name}.batch_size: 1 leaves BatchNorm of setup {setup!r} {_ONE}",
         )
     held = parameters(spec["model"], data_shape(spec["data"]), _classes(spec["data"]))
     if held is not None and held > measurement.get("max_parameters", held):

@@ -154,7 +154,7 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     ),
     "a method's groups of one example": (
         (("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true"), ("[sam, psam]", "[{name: sam, m: 1}]")),
-        "experiments.main.methods[0]: groups of m = 1 of setup 'mlp': one example leaves BatchNorm of",
+        "experiments.main.methods: groups of m = 1 of setup 'mlp': one example leaves BatchNorm of",
     ),
     "one image of one position": (
         (*CONV, ("shape: [8, 8, 1]", "shape: [4, 3, 1]"), ("batch_size: 16", "batch_size: 1")),
