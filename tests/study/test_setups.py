@@ -142,7 +142,7 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     ),
     "BatchNorm over one example": (
         (("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true"), ("batch_size: 16", "batch_size: 1")),
-        "setups.mlp.training.batch_size: 1 example at once leaves BatchNorm of the model 'mlp' one value of a feature, which it",
+        "setups.mlp.training.batch_size: 1 example at once leaves BatchNorm of the model 'mlp' one value of a feature",
     ),
     "BatchNorm over parts of one example": (
         training("accumulate: 16", ("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true")),
