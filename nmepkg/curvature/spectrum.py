@@ -21,7 +21,7 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from nmepkg.curvature.vectors import normalize, single
+from nmepkg.curvature.vectors import divisor, normalize, single
 
 Params = Any  # a pytree of arrays
 LinearMap = Callable[[Params], Params]
@@ -88,8 +88,7 @@ def lanczos(matvec: LinearMap, start: Params, steps: int, found: Array | None = 
         basis, diagonal, off_diagonal, q, scale = before
         basis = basis.at[i].set(q)
         w = single(ravel_pytree(matvec(unravel(q.astype(flat.dtype))))[0])
-        largest = jnp.max(jnp.abs(w))
-        scale = jnp.where(i > 0, scale, jnp.where(largest == 0, 1, largest))
+        scale = jnp.where(i > 0, scale, divisor(jnp.max(jnp.abs(w))))
         w = w / scale
         following, length = normalize(orthogonal(w, basis))
         return basis, diagonal.at[i].set(q @ w), off_diagonal.at[i].set(length), following, scale

@@ -47,10 +47,19 @@ def normalize(tree: Params) -> tuple[Params, Array]:
 
 
 def _scaled(tree: Params) -> tuple[Params, Array, Array]:
-    """(t/s, s, ‖t/s‖) with s the largest entry, or 1 if that is 0."""
+    """(t/s, s, ‖t/s‖) with s of :func:`divisor`."""
     precise = jax.tree.map(single, tree)
     entries = [jnp.max(jnp.abs(leaf), initial=0) for leaf in jax.tree.leaves(precise)]
     largest = functools.reduce(jnp.maximum, entries, jnp.zeros((), jnp.float32))
-    scale = jnp.where(largest > 0, largest, 1)
+    scale = divisor(largest)
     scaled = jax.tree.map(lambda leaf: leaf / scale, precise)
     return scaled, scale, jnp.sqrt(dot(scaled, scaled))
+
+
+def divisor(largest: Array) -> Array:
+    """What to divide numbers up to ``largest`` by, so that their squares are in range: that, or 1 if it is 0.
+
+    It is a sixteenth of the type's largest number at most, as compilers multiply by the reciprocal, and flush one to zero.
+    """
+    bounded = jnp.minimum(largest, jnp.finfo(largest.dtype).max / 16)
+    return jnp.where(largest == 0, 1, bounded)

@@ -138,7 +138,7 @@ def _refuse_parts(spec: Spec, where: str) -> None:
         )
     if group is None:
         if batch // parts == 1 and (reason := _single(spec)):
-            raise StudyError(join(where, "batch_size" if parts == 1 else "accumulate"), f"the {_part(spec)} {reason}")
+            raise StudyError(join(where, "batch_size" if parts == 1 else "accumulate"), f"1 example at once {reason}")
         return
     if not MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
         raise StudyError(

@@ -142,11 +142,11 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     ),
     "BatchNorm over one example": (
         (("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true"), ("batch_size: 16", "batch_size: 1")),
-        "setups.mlp.training.batch_size: the batch of 1 leaves BatchNorm of the model 'mlp' one value of a feature, which it",
+        "setups.mlp.training.batch_size: 1 example at once leaves BatchNorm of the model 'mlp' one value of a feature",
     ),
     "BatchNorm over parts of one example": (
         training("accumulate: 16", ("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true")),
-        "setups.mlp.training.accumulate: the 1 examples that are each of 16 parts of a batch leaves BatchNorm of",
+        "setups.mlp.training.accumulate: 1 example at once leaves BatchNorm of",
     ),
     "BatchNorm over groups of one example": (
         training("batch_norm_group: 1", ("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true")),
@@ -158,7 +158,7 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     ),
     "one image of one position": (
         (*CONV, ("shape: [8, 8, 1]", "shape: [4, 3, 1]"), ("batch_size: 16", "batch_size: 1")),
-        "setups.mlp.training.batch_size: the batch of 1 leaves BatchNorm of the model 'wide_resnet' one value",
+        "setups.mlp.training.batch_size: 1 example at once leaves BatchNorm of the model 'wide_resnet' one value",
     ),
     "a measurement of one example": (
         (
