@@ -29,7 +29,6 @@ _PACKAGES = (
     "optax",
     "numpy",
     "scipy",
-    "matfree",
     "snakemake",
     "matplotlib",
     "pandas",
