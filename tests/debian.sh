@@ -59,7 +59,7 @@ else
 fi
 cp -L /etc/resolv.conf /etc/hosts "$system/etc/"
 chroot "$system" useradd --create-home user
-git clone --quiet --no-local "$project" "$system/home/user/project"
+git -c advice.detachedHead=false clone --quiet --no-local "$project" "$system/home/user/project"
 chroot "$system" chown -R user:user /home/user/project
 cat >"$work/inside" <<'EOF'
 # In namespaces of mounts and processes: both end with this shell.
