@@ -15,6 +15,7 @@ Source: paper, section 2; Schraudolph (2002) for G v; Pearlmutter (1994) for H v
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -137,22 +138,11 @@ def linearize(logits_fn: LogitsFn, loss_fn: LossFn, params: Params) -> Products:
         logits,
         loss,
         gradient,
-        Partial(_Map(_only), hvp),
-        Partial(_Map(_gauss_newton), jvp, loss_hvp),
-        Partial(_Map(_second), both),
-        Partial(_Map(_parts), both, loss_hvp),
+        Partial(_only, hvp),
+        Partial(_gauss_newton, jvp, loss_hvp),
+        Partial(_second, both),
+        Partial(_parts, both, loss_hvp),
     )
-
-
-class _Map:
-    """A function of a map's constants and a vector, and its program, which lives as long as the maps of one linearisation."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        self.program = jax.jit(lambda *arguments: function(*arguments))
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._function(*arguments)
 
 
 def map_vectors(linear_map: LinearMap, vectors: Iterable[Params]) -> Iterator[Params]:
@@ -165,22 +155,28 @@ def map_vectors(linear_map: LinearMap, vectors: Iterable[Params]) -> Iterator[Pa
     Args:
       linear_map: a map of :class:`Products`, returned from a compiled function:
         ``jax.jit(lambda params: linearize(logits_fn, loss_fn, params).hvp)(params)``. What that function returns at another
-        point has the same program, which goes when they go. Any other ``jax.tree_util.Partial`` will do: the programs of the
-        last few are kept.
+        point has the same program. Any other ``jax.tree_util.Partial`` will do. The programs of the last few are kept, so that
+        memory does not grow with the number of batches.
       vectors: of θ's structure, shapes and types. A generator is drawn from as it goes.
     """
-    if isinstance(linear_map, Partial) and isinstance(linear_map.func, _Map):
-        program, constants = linear_map.func.program, linear_map.args
+    if isinstance(linear_map, Partial) and linear_map.func in (_only, _gauss_newton, _second, _parts):
+        program = _program(jax.tree.structure(linear_map))
     else:
-        program, constants = _apply, (linear_map,)
+        program = _apply
         if _apply._cache_size() >= _KEPT:
             _apply.clear_cache()
     for v in vectors:
-        yield program(*constants, v)
+        yield program(linear_map, v)
 
 
+_KEPT = 4  # programs: H, G, N and both parts of one linearisation
 _apply: Any = jax.jit(lambda linear_map, v: linear_map(v))
-_KEPT = 8  # programs at most, and those of the map in use
+
+
+@lru_cache(maxsize=_KEPT)
+def _program(structure: Any) -> Any:
+    """A program of maps of one structure, a linearisation's, which goes when others have come."""
+    return jax.jit(lambda linear_map, v: linear_map(v))
 
 
 def _hessian_product(function: Callable[[Params], Array], params: Params, v: Params) -> Params:

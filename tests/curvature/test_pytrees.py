@@ -125,23 +125,25 @@ def test_complex_parameters_and_vectors_of_other_shapes_are_refused():
             product(logits_fn, lambda z: cross_entropy(z, y), params, {**v, "w": v["w"].T})
 
 
-@pytest.mark.parametrize("name", ["hvp", "gnvp", "nmevp", "parts"])
-def test_a_program_goes_with_the_maps_that_it_is_of(name):
+def test_a_few_programs_are_kept_and_serve_all_points_of_a_linearisation():
+    from nmepkg.curvature import products
+
     params, v, x, y = data()
+    products._program.cache_clear()
+    programs = []
+    for batch in range(6):
 
-    def mapped():
-        maps = jax.jit(lambda p: getattr(curvature.linearize(lambda p: x @ p["w"] @ p["u"], loss_fn, p), name))
-        linear_map = maps(params)
-        list(curvature.map_vectors(linear_map, [v, v]))
-        assert linear_map.func.program._cache_size() == 1
-        return weakref.ref(linear_map.func)
+        def logits_fn(p, batch=batch):
+            return (x + batch) @ p["w"] @ p["u"]
 
-    def loss_fn(z):
-        return cross_entropy(z, y)
-
-    program = mapped()
+        maps = jax.jit(lambda p: curvature.linearize(logits_fn, lambda z: cross_entropy(z, y), p).nmevp)
+        for point in (params, v):
+            list(curvature.map_vectors(maps(point), [v, v]))
+        programs.append(weakref.ref(products._program(jax.tree.structure(maps(params)))))
+        assert programs[-1]()._cache_size() == 1
     gc.collect()
-    assert program() is None
+    assert [program() is None for program in programs] == [True, True, False, False, False, False]
+    assert products._program.cache_info().misses == 6
 
 
 def test_other_maps_keep_a_few_programs_at_most():

@@ -290,9 +290,7 @@ def test_one_example_alone_is_not_normalised(tmp_path: Path) -> None:
     one = ("kind: second_derivative", "kind: second_derivative, batch_size: 1")
     assert study(tmp_path, one)
     assert study(tmp_path, normalised, (one[0], f"{one[1]}, batch_norm: evaluate"))
-    with pytest.raises(
-        UserError, match=r"'after' takes batches of 1 of setup 'mlp': one example leaves BatchNorm"
-    ):
+    with pytest.raises(UserError, match=r"'after' takes batches of 1 of setup 'mlp': one example leaves BatchNorm"):
         study(tmp_path, normalised, one)
 
 
