@@ -145,7 +145,7 @@ def linearize(logits_fn: LogitsFn, loss_fn: LossFn, params: Params) -> Products:
 
 
 class _Map:
-    """A function of a map's constants and a vector, and its program, which lives as long as the maps of one linearisation."""
+    """A function of a map's constants and a vector, and its program, which all maps of one compiled linearisation share."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
@@ -165,12 +165,12 @@ def map_vectors(linear_map: LinearMap, vectors: Iterable[Params]) -> Iterator[Pa
     Args:
       linear_map: a map of :class:`Products`, returned from a compiled function:
         ``jax.jit(lambda params: linearize(logits_fn, loss_fn, params).hvp)(params)``. What that function returns at another
-        point has the same program, which goes when they go. Any other ``jax.tree_util.Partial`` will do: the programs of the
-        last few are kept.
+        point has the same program. Any other ``jax.tree_util.Partial`` will do. The programs of the last few maps are kept.
       vectors: of θ's structure, shapes and types. A generator is drawn from as it goes.
     """
     if isinstance(linear_map, Partial) and isinstance(linear_map.func, _Map):
         program, constants = linear_map.func.program, linear_map.args
+        _keep(program)
     else:
         program, constants = _apply, (linear_map,)
         if _apply._cache_size() >= _KEPT:
@@ -179,8 +179,17 @@ def map_vectors(linear_map: LinearMap, vectors: Iterable[Params]) -> Iterator[Pa
         yield program(*constants, v)
 
 
+_KEPT = 8  # programs at most: JAX does not let go of a map's structure, and so not of its program, when the map is gone
+_recent: list[Any] = []  # the last one last
 _apply: Any = jax.jit(lambda linear_map, v: linear_map(v))
-_KEPT = 8  # programs at most, and those of the map in use
+
+
+def _keep(program: Any) -> None:
+    if program in _recent:
+        _recent.remove(program)
+    _recent.append(program)
+    if len(_recent) > _KEPT:
+        _recent.pop(0).clear_cache()
 
 
 def _hessian_product(function: Callable[[Params], Array], params: Params, v: Params) -> Params:
