@@ -87,7 +87,9 @@ ACTIVATIONS = {"plain": jnp.tanh, "fused": fused, "nested": nested, "compiled": 
 
 
 @pytest.mark.parametrize(
-    ("activation", "loss"), list(itertools.product(ACTIVATIONS, (cross_entropy, fused_loss)))[1:], ids=str
+    ("activation", "loss"),
+    list(itertools.product(ACTIVATIONS, (cross_entropy, fused_loss)))[1:],
+    ids=lambda value: value if isinstance(value, str) else "fused loss" if value is fused_loss else "loss",
 )
 def test_rules_for_reverse_mode_alone_give_the_same_products(activation, loss):
     params, v, x, y = data()

@@ -79,14 +79,16 @@ def test_only_what_is_still_needed_is_missing(tmp_path: Path, monkeypatch: pytes
     for edits, left in ((CIFAR, 0), (IMAGENET, 1)):
         checked = study(tmp_path, *edits)
         (data,) = expand(checked).datasets
-        store.data(data).parent.mkdir(parents=True, exist_ok=True)
-        store.data(data).touch()
+        for file in store.data_files(data):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
         assert len(lacking(checked, tmp_path)) == left, (
             "what is streamed is read all along, what is prepared lies in the store"
         )
     for run in expand(checked).runs:
         store.run(run).mkdir(parents=True)
         store.result(run).touch()
+        (store.run(run) / "params.npz").touch()
     assert lacking(checked, tmp_path) == [], RESULT.name
 
 
