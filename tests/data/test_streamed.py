@@ -87,7 +87,7 @@ def test_its_curvature_is_measured_on_examples_of_the_stream(
     out, result = finished
     spec = {
         **{"kind": "alignment", "at": ["initial", "final"], "split": "train", "examples": 8, "batch_size": None},
-        **{"batch_norm": "train", "seed": 0},
+        **{"batch_norm": "train", "seed": 0, "second_derivative": None},
     }
     found = measure(
         spec,
