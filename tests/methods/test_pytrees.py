@@ -57,7 +57,7 @@ def test_named_inputs_are_one_array_taken_apart(method):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one, apart)
 
 
-@pytest.mark.parametrize("method", IN_GROUPS)
+@pytest.mark.parametrize("method", ["sam", "psam", "gn_trace"])  # groups are the same code for all of them
 def test_state_that_has_no_mean_comes_back_as_it_is(method):
     state = {"count": jnp.asarray(7, jnp.int32), "on": jnp.asarray(True), "key": jax.random.key(3), "mean": 1.0, "n": 2}
 
