@@ -34,7 +34,7 @@ def start(what: str, count: int, *arguments: str, **environment: str) -> subproc
 
 
 def answer(process: subprocess.Popen[str]) -> Any:
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=600)  # beside other tests
     assert process.returncode == 0
     # The libraries that processes talk through write to it too.
     return json.loads([line for line in output.splitlines() if line.startswith("{")][-1])

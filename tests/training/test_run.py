@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nmepkg import records
+from nmepkg import records, surroundings
 from nmepkg.data import mnist1d, store
 from nmepkg.errors import UserError
 from nmepkg.files import file_sha256, locked
@@ -130,6 +130,7 @@ def test_provenance(finished: Any, data: Path) -> None:
     assert set(provenance) == {
         *("code", "data", "data_sha256", "python", "nmepkg", "jax", "flax", "optax", "numpy", "platform", "device"),
         *("git_commit", "git_dirty", "start", "wall_seconds", "from_step", "earlier", "devices"),
+        *("git_problem", *surroundings.KEYS),
     }
     assert (provenance["code"], provenance["devices"]) == ("abc", 1)
     assert provenance["data_sha256"] == records.read(data.with_suffix(".json"), store.KIND, {})["arrays"]
