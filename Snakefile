@@ -62,8 +62,6 @@ try:
     if workflow.is_main_process:
         check_folder(f"{STUDY_FILE}: output", Path(STUDY.output))
         check_start(LOCK, dry=DRY)
-        for line in read_lists(STUDY, doubtful=not DRY):
-            print(line, file=sys.stderr)
     EXPANSION = expand(STUDY)
     if workflow.is_main_process:
         check_store(STUDY, EXPANSION)
@@ -93,6 +91,9 @@ try:
         if len(lacking) == len(needed) and fresh and not LANDSCAPES and not DRY:
             raise UserError(*lacking)
         for line in lacking if DRY else ():
+            print(line, file=sys.stderr)
+    if workflow.is_main_process:
+        for line in read_lists(STUDY, doubtful=not DRY):
             print(line, file=sys.stderr)
 except (UserError, OSError, UnicodeEncodeError) as error:
     print(one_line(error), file=sys.stderr)

@@ -143,8 +143,8 @@ def test_no_text_of_a_study_is_taken_for_a_pattern(project: Project) -> None:
     content = yaml.safe_load(STUDY)
     content["figures"]["curve"] |= {"title": HOSTILE, "caption": CAPTION}
     content["setups"]["mlp"]["title"] = HOSTILE
-    content["experiments"]["main"]["methods"] = [{"name": "sam", "label": HOSTILE}]
-    content["experiments"]["main"]["activations"] = [{"name": "relu", "label": HOSTILE}]
+    content["experiments"]["main"]["methods"] = [{"name": "sam", "label": HOSTILE[:60]}]
+    content["experiments"]["main"]["activations"] = [{"name": "relu", "label": HOSTILE[:60]}]
     folder = project.folder / "a {run} b"
     folder.mkdir()
     name = 'a {run} b/s\'tu,dy "x" {wild} $H {0} é.yaml'
