@@ -143,7 +143,7 @@ onstart:
         check_writable(f"{STUDY_FILE}: output", [path for path in outputs if not path.is_relative_to(STORE.root)])
         check_cluster(workflow.dag.needrun_jobs())
         if any(
-            job.rule.name in ("train", "train_together", "measure", "landscape")
+            job.rule.name in ("train", "train_again", "train_together", "measure", "landscape")
             for job in workflow.dag.needrun_jobs()
         ):
             check_jax_starts(here=workflow.executor_plugin.name == "local")
