@@ -83,7 +83,7 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_bits(
 def test_its_curvature_is_measured_on_examples_of_the_stream(
     finished: tuple[Path, dict[str, Any]], prepared: Path, tiny: Tiny, tmp_path: Path
 ) -> None:
-    """In batches of a group, as it was trained."""
+    """In the batches and the groups of one that it was trained in."""
     out, result = finished
     spec = {
         **{"kind": "alignment", "at": ["initial", "final"], "split": "train", "examples": 8, "batch_size": None},
@@ -101,7 +101,7 @@ def test_its_curvature_is_measured_on_examples_of_the_stream(
         stream=io.StringIO(),
     )
     assert [point["status"] for point in found["points"]] == ["measured", "measured"]
-    assert (found["data"]["batch_size"], found["data"]["examples"]) == (4, 8)
+    assert [found["data"][key] for key in ("batch_size", "batch_norm_group", "examples")] == [8, 4, 8]
 
 
 def test_what_is_known_of_it(prepared: Path, tiny: Tiny) -> None:
