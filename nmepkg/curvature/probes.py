@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 _DRAW = {"gaussian": jax.random.normal, "rademacher": jax.random.rademacher}
@@ -23,6 +25,13 @@ def draw(key: Array, params: Any, kind: str) -> Any:
       kind: ``gaussian`` or ``rademacher``.
     """
     leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(key, len(leaves))
-    drawn = [_DRAW[kind](k, jnp.shape(leaf), jnp.result_type(leaf)) for k, leaf in zip(keys, leaves, strict=True)]
+    shapes, types = [jnp.shape(leaf) for leaf in leaves], [jnp.result_type(leaf) for leaf in leaves]
+    # One draw for all leaves of a type: a generator for each leaf would be most of what XLA compiles of a step.
+    drawn: list[Any] = [None] * len(leaves)
+    for number, dtype in enumerate(dict.fromkeys(types)):
+        places = [place for place, other in enumerate(types) if other == dtype]
+        ends = np.cumsum([math.prod(shapes[place]) for place in places])
+        together = _DRAW[kind](jax.random.fold_in(key, number), (int(ends[-1]),), dtype)
+        for place, part in zip(places, jnp.split(together, ends[:-1]), strict=True):
+            drawn[place] = part.reshape(shapes[place])
     return jax.tree.unflatten(structure, drawn)
