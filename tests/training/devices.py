@@ -53,7 +53,7 @@ def cases() -> dict[str, dict[str, Any]]:
     found["gn_trace_exact"] = make_spec(**without_norm, method=method("gn_trace_exact", 0.1), training=training)
     psam = method("psam", 0.1)
     # Fewer and more groups than devices. Normalised over four examples, a trace penalty of this size would be ill-conditioned.
-    for name, strength, m in (("sam", 0.1, 4), ("psam", 0.1, 2), ("hessian_trace", 0.01, 4)):
+    for name, strength, m in (("sam", 0.1, 4), ("psam", 0.1, 2), ("hessian_trace", 0.003, 4)):
         found[f"{name} m={m}"] = make_spec(**AUGMENTED, method=method(name, strength) | {"m": m}, training=training)
     found["batch_norm_group"] = make_spec(**AUGMENTED, method=psam, training=training | {"batch_norm_group": 4})
     # Convolutions, whose groups the compiler would not keep apart by itself.
