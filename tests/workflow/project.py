@@ -17,6 +17,7 @@ from nmepkg.study.expand import expand
 from nmepkg.study.load import load
 from nmepkg.study.spec import Expansion
 from tests.analysis.samples import result
+from tests.workflow import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,17 +82,12 @@ class Project:
         command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", *arguments]
         return command if study is None else [*command, "--config", f"study={study}"]
 
-    def snakemake(self, *arguments: str, study: str | None = "study.yaml") -> subprocess.CompletedProcess[str]:
+    def snakemake(
+        self, *arguments: str, study: str | None = "study.yaml", timeout: float = 240
+    ) -> subprocess.CompletedProcess[str]:
         """Runs Snakemake on the copy."""
-        return subprocess.run(
-            self.command(*arguments, study=study),
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=240,
-        )
+        words = self.command(*arguments, study=study)
+        return forks.snakemake(words[words.index("snakemake") + 1 :], self.folder, self.environment, timeout)
 
     def nmepkg(self, *arguments: str, study: str = "study.yaml") -> Any:
         """What ``python -m nmepkg`` says, as JSON."""

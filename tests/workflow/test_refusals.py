@@ -311,15 +311,18 @@ def refused(
 ) -> str:
     """The line that a real call ends in; checks that there is no other, no file, and the exit code of a refusal."""
     before = listing(project)
-    done = subprocess.run(
-        [*before_command, *project.command(*arguments, study=study)],
-        cwd=project.folder,
-        env={**project.environment, **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS,
-    )
+    if before_command or environment:
+        done = subprocess.run(
+            [*before_command, *project.command(*arguments, study=study)],
+            cwd=project.folder,
+            env={**project.environment, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+        )
+    else:
+        done = project.snakemake(*arguments, study=study, timeout=SECONDS)
     lines = [line for line in done.stdout.splitlines() if not line.startswith(("Using profile", "Failed to setup log"))]
     assert done.returncode == 2, done.stdout
     assert len(lines) == 1, done.stdout
