@@ -92,7 +92,6 @@ try:
             raise UserError(*lacking)
         for line in lacking if DRY else ():
             print(line, file=sys.stderr)
-    if workflow.is_main_process:
         for line in read_lists(STUDY, doubtful=not DRY):
             print(line, file=sys.stderr)
 except (UserError, OSError, UnicodeEncodeError) as error:

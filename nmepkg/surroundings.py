@@ -9,8 +9,8 @@ Libraries read a great many variables. Of each, one of three things is true:
 - **It decides no number**: where computing takes place, how much memory it may take, what is logged.
 
 JAX's own settings, which jobs set, are in :mod:`nmepkg.numerics`. This module imports nothing heavy, as :func:`settle` has to
-come before JAX, NumPy and Matplotlib are imported. It only records,
-and is no part of what a run is: see ``nmepkg.study.verify``.
+come before JAX, NumPy and Matplotlib are imported. It only records, and is no part of what a run is: see
+``nmepkg.study.verify``.
 """
 
 from __future__ import annotations

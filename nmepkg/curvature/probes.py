@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jax import Array
+from jax.flatten_util import ravel_pytree
 
 _DRAW = {"gaussian": jax.random.normal, "rademacher": jax.random.rademacher}
 
@@ -24,14 +22,6 @@ def draw(key: Array, params: Any, kind: str) -> Any:
       params: a pytree of real numbers.
       kind: ``gaussian`` or ``rademacher``.
     """
-    leaves, structure = jax.tree.flatten(params)
-    shapes, types = [jnp.shape(leaf) for leaf in leaves], [jnp.result_type(leaf) for leaf in leaves]
-    # One draw for all leaves of a type: a generator for each leaf would be most of what XLA compiles of a step.
-    drawn: list[Any] = [None] * len(leaves)
-    for number, dtype in enumerate(dict.fromkeys(types)):
-        places = [place for place, other in enumerate(types) if other == dtype]
-        ends = np.cumsum([math.prod(shapes[place]) for place in places])
-        together = _DRAW[kind](jax.random.fold_in(key, number), (int(ends[-1]),), dtype)
-        for place, part in zip(places, jnp.split(together, ends[:-1]), strict=True):
-            drawn[place] = part.reshape(shapes[place])
-    return jax.tree.unflatten(structure, drawn)
+    # One draw for all leaves: a generator for each would be most of what XLA compiles of a step.
+    flat, unravel = ravel_pytree(params)
+    return unravel(_DRAW[kind](key, flat.shape, flat.dtype))
