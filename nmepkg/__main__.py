@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # signs that a terminal lacks are no reason to fail
-    console = Console(highlight=False, soft_wrap=True)
+    # In a file or a pipe nothing is broken into lines, whatever reads it.
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
     try:
         if options.command is _doctor:
             return _doctor(options)
@@ -120,7 +121,7 @@ def _gc(options: argparse.Namespace, study: Study, expansion: Expansion, store: 
         studies.append((study, expansion))
     found = [item for item in gc.leftovers(store, studies) if options.kind in (None, item.kind)]
     if options.yes:
-        gc.delete(found)
+        found = list(gc.delete(found))
     if not options.json:
         terminal.show_leftovers(console, found, options.yes)
         terminal.show_unseen(console, [other for other in gc.others(store, studies) if gc.out_of_sight(other)])

@@ -12,6 +12,7 @@ from nmepkg.files import present
 from nmepkg.records import Kind
 
 RESULT = Kind("result", 3, "delete the folder {folder} and train the run again")
+STATE = Kind("state of a training", 1, "delete it")
 MEASUREMENT = Kind("measurement", 2, "delete the file and measure the run again")
 LANDSCAPE = Kind("landscape", 2, "delete the file and compute it again")
 CODE = Kind("list of modules", 1, "delete the file")
@@ -58,6 +59,9 @@ class Store:
             return not any(gone(self.run(run), records.read(self.result(run), RESULT, {})))
         except records.DamagedError:
             return False
+
+    def state(self, run: str) -> Path:
+        return self.run(run) / "state.json"
 
     def params(self, run: str) -> Path:
         return self.run(run) / "params.npz"

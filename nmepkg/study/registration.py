@@ -13,6 +13,8 @@ from typing import Any
 from nmepkg import records
 from nmepkg.errors import UserError
 from nmepkg.storage import Store
+from nmepkg.study.identity import to_json
+from nmepkg.study.overrides import arguments
 from nmepkg.study.spec import Expansion, Study
 
 KIND = records.Kind("registration of a study", 1, "delete it, and run that study's snakemake again")
@@ -31,16 +33,29 @@ def uses(expansion: Expansion) -> dict[str, list[str]]:
 def register(study: Study, expansion: Expansion) -> None:
     """Records in the store what a study uses, in place of what it used before."""
     path = study.path.absolute()
-    taken = "" if study.select is None else f":{','.join(study.select)}"  # beside what the whole study uses
-    name = hashlib.sha256(f"{socket.gethostname()}:{path}{taken}".encode()).hexdigest()[:12]
+    what = "" if variant(study) == (False, None) else to_json(variant(study))  # beside what the whole study uses
+    name = hashlib.sha256(f"{socket.gethostname()}:{path}{what}".encode()).hexdigest()[:12]
     content = {
         "study": str(path),
         "user": getpass.getuser(),
         "host": socket.gethostname(),
+        "smoke": study.smoke,
+        "select": study.select and list(study.select),
         "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **uses(expansion),
     }
     records.write(Path(study.store, "studies", f"{study.name}-{name}.json"), KIND, content)
+
+
+def variant(study: Study) -> tuple[bool, tuple[str, ...] | None]:
+    """What was made of the study in a file: whether it is in small, and which setups were taken."""
+    return study.smoke, study.select
+
+
+def registered_variant(content: Mapping[str, Any]) -> tuple[bool, tuple[str, ...] | None]:
+    """The variant that a registration is of. Older ones do not say; they count as that of the whole study."""
+    select = content.get("select")
+    return content.get("smoke", False), select and tuple(select)
 
 
 def registered(store: Store) -> Iterator[dict[str, Any]]:
@@ -55,15 +70,17 @@ def registered(store: Store) -> Iterator[dict[str, Any]]:
 
 
 def name_of(content: Mapping[str, Any]) -> str:
-    """How a registration's study is called: ``HOST:FILE``."""
-    return f"{content['host']}:{content['study']}"
+    """How a registration's study is called: ``HOST:FILE``, and what its variant is called with."""
+    smoke, select = registered_variant(content)
+    options = arguments({**({"smoke": True} if smoke else {}), **({"select": select} if select else {})})
+    return f"{content['host']}:{content['study']} {options}".strip()
 
 
 def forget(store: Store, study: str) -> None:
     """Takes back that a study uses a store.
 
     Args:
-      study: its file, or ``HOST:FILE``.
+      study: its file, or ``HOST:FILE``, of all its variants; or the whole name of one.
 
     Raises:
       UserError: no such study is registered.
@@ -72,7 +89,8 @@ def forget(store: Store, study: str) -> None:
     matches = [
         path
         for path, content in known.items()
-        if study == name_of(content) or str(Path(study).absolute()) == content["study"]
+        if study in (name_of(content), f"{content['host']}:{content['study']}")
+        or str(Path(study).absolute()) == content["study"]
     ]
     if not matches:
         names = ", ".join(dict.fromkeys(map(name_of, known.values()))) or "none"

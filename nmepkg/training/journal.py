@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
 from pathlib import Path
 from typing import Any
 
-from nmepkg.files import written_whole
+from nmepkg import records
+from nmepkg.storage import STATE
 
 _EVERY = 10.0  # seconds
 
@@ -19,14 +19,15 @@ class Journal:
 
     Args:
       path: of the file.
+      run: whose it is.
       epochs: of the whole training.
 
     Attributes:
       spent: seconds that earlier processes spent on it.
     """
 
-    def __init__(self, path: Path, epochs: int) -> None:
-        self._path, self._epochs, self.spent = path, epochs, 0.0
+    def __init__(self, path: Path, run: str, epochs: int) -> None:
+        self._path, self._run, self._epochs, self.spent = path, run, epochs, 0.0
         self._epoch = 0
         self._left: float | None = None
         self._first: int | None = None
@@ -46,6 +47,7 @@ class Journal:
         """Writes the file: ``running``, ``stopped`` (it may go on) or ``failed`` with its error."""
         self._written = time.monotonic()
         content = {
+            "run": self._run,
             "status": status,
             "epoch": self._epoch,
             "epochs": self._epochs,
@@ -56,5 +58,4 @@ class Journal:
             "pid": os.getpid(),
             "error": error,
         }
-        with written_whole(self._path) as file:
-            file.write(json.dumps(content).encode() + b"\n")
+        records.write(self._path, STATE, content)

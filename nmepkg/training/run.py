@@ -109,7 +109,7 @@ def run(
         if used < jax.device_count():
             say(f"uses {used} of {jax.device_count()} devices: no more can share a batch evenly")
         account = Account(code=code, devices=used)
-        journal = Journal(directory / "state.json", spec["training"]["epochs"])
+        journal = Journal(directory / "state.json", name, spec["training"]["epochs"])
         checkpoints = Checkpoints(directory / "checkpoint.npz", name, interval, stopping, account)
         progress = Progress(spec["training"]["epochs"], stream)
 

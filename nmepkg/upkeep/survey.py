@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 from nmepkg import records
 from nmepkg.files import present
 from nmepkg.records import DamagedError, Kind
-from nmepkg.storage import FIGURE, ORIGIN, RESULT, Store, figure_record, gone
+from nmepkg.storage import FIGURE, ORIGIN, RESULT, STATE, Store, figure_record, gone
 from nmepkg.study.expand import figure_digest
 from nmepkg.study.origin import origin_identity
 from nmepkg.study.spec import Expansion, Run, Study
@@ -57,7 +56,7 @@ def _run_state(store: Store, run: Run) -> State:
     except DamagedError as problem:
         if present(store.result(run.id)):
             return State("damaged", problem=str(problem))
-        return _unfinished(store.run(run.id))
+        return _unfinished(store, run.id)
     lost = next(gone(store.run(run.id), result), None)
     if lost is not None:
         return State("missing", problem=f"{lost} is gone")
@@ -67,10 +66,11 @@ def _run_state(store: Store, run: Run) -> State:
     return State(status, provenance["wall_seconds"], epoch=epochs, epochs=epochs, provenance=provenance)
 
 
-def _unfinished(folder: Path) -> State:
+def _unfinished(store: Store, run: str) -> State:
+    folder = store.run(run)
     try:
-        noted = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        noted = records.read(store.state(run), STATE, {"run": run})
+    except (DamagedError, PermissionError):
         return State("running" if is_locked(folder) else "missing")
     status = noted["status"]
     if status == "running" and not is_locked(folder):

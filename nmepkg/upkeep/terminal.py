@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -127,15 +128,16 @@ def _listed(values: Iterable[Any]) -> str:
 
 
 def show_leftovers(console: Console, found: Sequence[Leftover], deleted: bool) -> None:
-    """What is left over, by kind, with sizes."""
+    """What is left over, by kind, with sizes, owners and dates."""
     if not found:
         console.print("Nothing is left over.")
         return
     table = Table()
-    for name, side in (("kind", "left"), ("size", "right"), ("path", "left")):
+    for name, side in (("kind", "left"), ("size", "right"), ("owner", "left"), ("changed", "left"), ("path", "left")):
         table.add_column(name, justify=side, overflow="fold")  # type: ignore[arg-type]
     for leftover in found:
-        table.add_row(leftover.kind, _bytes(leftover.size), escape(str(leftover.path)))
+        cells = (leftover.kind, _bytes(leftover.size), leftover.owner, leftover.changed, str(leftover.path))
+        table.add_row(*map(escape, cells))
     console.print(table)
     total = f"{len(found)} things, {_bytes(sum(leftover.size for leftover in found))}"
     console.print(f"Deleted {total}." if deleted else f"{total}. Nothing was deleted: call gc --yes to delete them.")
@@ -191,4 +193,10 @@ def _bytes(size: int) -> str:
 
 def plain(items: Iterable[Any]) -> list[dict[str, Any]]:
     """Dataclasses as JSON has them."""
-    return [{key: str(value) if key == "path" else value for key, value in vars(item).items()} for item in items]
+    return [{key: _plain(value) for key, value in vars(item).items()} for item in items]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value

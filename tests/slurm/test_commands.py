@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,16 @@ class Slurm:
     def call(
         self, command: str, *arguments: str, stdin: str = "", **variables: str
     ) -> subprocess.CompletedProcess[str]:
+        return self.run(str(COMMANDS / command), *arguments, stdin=stdin, **variables)
+
+    def python(self, script: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-c", script)
+
+    def run(self, *command: str, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
         # The folder twice, as after a `snakemake` within a `snakemake`.
         path = f"{COMMANDS}:{COMMANDS}/:{self.folder / 'real'}:{os.environ['PATH']}"
         return subprocess.run(
-            [str(COMMANDS / command), *arguments],
+            command,
             cwd=self.folder,
             env={**os.environ, "PATH": path, "OUTAGE_PAUSE": "0", **variables},
             input=stdin,
@@ -85,21 +92,57 @@ def test_a_controller_that_never_answers_is_given_up(slurm: Slurm) -> None:
     assert slurm.jobs.read_text() == ""
 
 
+def test_under_which_names_jobs_are_is_noted_before(slurm: Slurm) -> None:
+    names = slurm.folder / "state" / "names"
+    slurm.real("sbatch", f"grep -qx run-1 {names} && echo 7")
+    assert slurm.call("sbatch", *SUBMISSION, SLURM_JOB_NAMES_FILE=str(names)).stdout == "7\n"
+
+
 def test_nothing_is_submitted_any_more_after_an_interrupt(slurm: Slurm) -> None:
+    names = slurm.folder / "names"
+    Path(f"{names}.stopped").touch()
+    done = slurm.call("sbatch", *SUBMISSION, SLURM_JOB_NAMES_FILE=str(names))
+    assert (done.returncode, done.stderr) == (130, "sbatch: not submitted, as Snakemake was stopped\n")
+    assert not names.exists()
+    assert not (slurm.folder / "asked").exists()
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_what_was_submitted_is_cancelled_after_an_interrupt(slurm: Slurm, interrupts: int) -> None:
     slurm.real("sbatch", "echo 7; kill -INT 0")  # as a terminal does: to all at once
     slurm.real("scancel", "")
-    assert slurm.call("sbatch", *SUBMISSION).returncode == 130
-    assert slurm.asked()[1:] == ["scancel --name=run-1"], "it had been accepted"
-    done = slurm.call("sbatch", *SUBMISSION)
-    assert (done.returncode, done.stderr) == (130, "sbatch: not submitted, as Snakemake was stopped\n")
-    assert len(slurm.asked()) == 2
+    script = f"""
+import os, subprocess
+from nmepkg.study.interruption import cancel_when_interrupted
+cancel_when_interrupted()
+for _ in range({interrupts}):
+    try:
+        subprocess.run({[str(COMMANDS / "sbatch"), *SUBMISSION]}, stdin=subprocess.DEVNULL)
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    os.remove(os.environ["SLURM_JOB_NAMES_FILE"] + ".stopped")
+"""
+    done = slurm.python(script)
+    assert done.stdout == "interrupted\n" * interrupts, done.stderr
+    assert slurm.asked()[interrupts:] == ["scancel --name=run-1"] * 2
 
 
-def test_a_job_that_is_accepted_after_an_interrupt_is_cancelled(slurm: Slurm) -> None:
-    slurm.real("sbatch", "echo 7; touch .snakemake/slurm_jobs/run-1.stopped")  # by another one's
-    slurm.real("scancel", "")
-    assert slurm.call("sbatch", *SUBMISSION).stdout == "7\n"
-    assert slurm.asked()[1:] == ["scancel --name=run-1"]
+def test_what_could_not_be_cancelled_is_named(slurm: Slurm) -> None:
+    slurm.real("scancel", "exit 1")
+    done = slurm.python("""
+import os, signal
+from pathlib import Path
+from nmepkg.study.interruption import cancel_when_interrupted
+cancel_when_interrupted()
+Path(".snakemake/slurm_jobs").mkdir(parents=True)
+Path(os.environ["SLURM_JOB_NAMES_FILE"]).write_text("run-1\\nrun-1\\n")
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    pass
+""")
+    assert done.stderr.endswith("jobs may be left in the queue; cancel them: scancel --name=run-1\n")
+    assert done.returncode == 0
 
 
 def test_any_other_refusal_is_passed_on_at_once(slurm: Slurm) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,18 @@ def test_a_snakemake_that_is_killed_loses_nothing(project: ClusterProject, undis
     assert "Nothing to be done" in project.call("figures").finished().output
 
 
-def test_a_snakemake_that_is_stopped_cancels_its_jobs(project: ClusterProject) -> None:
-    # In the middle of submitting: some jobs run, some wait, some are yet to be submitted.
-    project.only_wait(30, seconds=300)
+@pytest.mark.parametrize("when", ["while it submits", "while it asks for states"])
+def test_a_snakemake_that_is_stopped_cancels_its_jobs(project: ClusterProject, when: str) -> None:
+    if when == "while it submits":  # some jobs run, some wait, some are yet to be submitted
+        project.only_wait(30, seconds=300)
+        count = 3
+    else:  # nearly always
+        project.only_wait(count := 10, seconds=300)
+        project.edit("profiles/slurm/bin/squeue", "set -fu\n", "set -fu\nsleep 5\n")
     workflow = project.call("--max-jobs-per-timespan", "10/1s")
-    workflow.wait_for_submission(3)
+    workflow.wait_for_submission(count)
+    if when == "while it asks for states":
+        time.sleep(4)
     workflow.interrupt()
     assert workflow.finish(60) != 0
     wait_for(lambda: not open_jobs(project), 30, workflow.account)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nmepkg import records
-from nmepkg.storage import CODE, MEASUREMENT, RESULT, Store
+from nmepkg.storage import CODE, MEASUREMENT, RESULT, STATE, Store
 from nmepkg.study.expand import expand
 from nmepkg.study.fingerprint import module_hashes
 from nmepkg.study.identity import code_hash, measurement_targets, modules, run_id, run_targets
@@ -109,8 +108,8 @@ class Made:
 
     def unfinished(self, run: Run, status: str, **noted: Any) -> None:
         """Leaves what a training that did not end leaves."""
-        self.store.run(run.id).mkdir(parents=True)
         content = {
+            "run": run.id,
             "status": status,
             "epoch": 4,
             "epochs": 10,
@@ -119,7 +118,7 @@ class Made:
             "error": None,
             **noted,
         }
-        (self.store.run(run.id) / "state.json").write_text(json.dumps(content), encoding="utf-8")
+        records.write(self.store.state(run.id), STATE, content)
 
     @contextmanager
     def training(self, run: Run) -> Iterator[None]:

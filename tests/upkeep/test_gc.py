@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import shutil
 import socket
+import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from nmepkg.data import store
 from nmepkg.errors import UserError
 from nmepkg.records import DamagedError
 from nmepkg.study import registration
+from nmepkg.study.expand import expand
+from nmepkg.study.load import load
 from nmepkg.study.spec import Run
 from nmepkg.upkeep import gc
 from tests.upkeep.made import Made
@@ -53,19 +60,112 @@ def test_other_code_unfinished_trainings_and_temporary_files(made: Made) -> None
     made.edit("seeds: [0, 1], ", "seeds: [0], ")
     shutil.rmtree(made.store.run(second.id))
     made.unfinished(second, "stopped")
-    half, fresh = (made.store.run(third.id) / name for name in (".params.npz.abc", ".params.npz.def"))
+    half, fresh = (made.store.run(third.id) / name for name in (".params.npz.abc_1234", ".params.npz.def_1234"))
     for path in (half, fresh):
         path.write_bytes(b"half")
     os.utime(half, (0, 0))
     leftovers = found(made)
     assert leftovers[f"runs/{old.id}"] == "other code"
-    assert leftovers[f"runs/{third.id}/.params.npz.abc"] == "temporary"
-    assert f"runs/{third.id}/.params.npz.def" not in leftovers, "somebody may be writing it"
+    assert leftovers[f"runs/{third.id}/.params.npz.abc_1234"] == "temporary"
+    assert f"runs/{third.id}/.params.npz.def_1234" not in leftovers, "somebody may be writing it"
     gone = next(run for run in (first, second, third) if run.spec["seed"] == 1)
     assert gone == second
     assert leftovers[f"runs/{second.id}"] == "unfinished"
     with made.training(second):
         assert f"runs/{second.id}" not in found(made), "somebody is training it"
+
+
+def test_what_is_not_ours_is_never_named(made: Made) -> None:
+    """A store that is somebody's folder, with things of theirs in it that look like ours."""
+    finish_all(made)
+    root, other = made.store.root, made.runs[0]
+    record = made.store.result(other.id).read_text()
+    theirs = {
+        "runs/my_other_project/notes.txt": "mine",
+        "runs/thesis-0123456789ab/chapter.txt": "no record of ours",
+        "runs/thesis-0123456789ac/result.json": "{}",
+        "runs/thesis-0123456789ad/result.json": record,  # of another run
+        "runs/thesis-0123456789ae/result.json": record.replace("gelu", "relu"),  # damaged
+        "runs/thesis-0123456789af/state.json": '{"status": "running"}',
+        "runs/.cache.old.thing": "hidden",
+        f"runs/{other.id}/.vimrc.swp": "hidden",
+        f"runs/{other.id}/.params.npz.backup-of-mine": "hidden",
+        "data/my_thesis.csv": "1,2",
+        "data/my_thesis-0123456789ab.npz": "arrays",
+        "data/mine-0123456789ab.json": "{}",
+        "measurements/mine/a.json": "{}",
+        f"measurements/{other.id}/notes.txt": "mine",
+        f"measurements/{other.id}/mine-0123456789ab.json": "{}",
+        "landscapes/mine-0123456789ab.npz": "no archive",
+        "cache/.config.d/x": "hidden",
+        "src/.git.d/.x.y": "hidden",
+        ".bash.rc": "hidden",
+    }
+    for name, text in theirs.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        os.utime(path, (0, 0))
+    (root / "runs" / "link-0123456789ab").symlink_to(made.store.run(other.id), target_is_directory=True)
+    assert found(made) == {}
+    made.edit("seeds: [0, 1], ", "seeds: [1], ")
+    made.edit("seeds: [0]}", "seeds: [2]}")
+    assert f"runs/{other.id}" in found(made)
+    made.call("gc", "--yes")
+    assert found(made) == {}
+    assert not made.store.result(other.id).exists()
+    assert [name for name in theirs if not (root / name).exists()] == [], "beside ours too"
+
+
+def test_a_run_that_is_begun_while_leftovers_are_deleted_stays(made: Made) -> None:
+    first, second, *_ = finish_all(made)
+    made.edit("seeds: [0, 1], ", "seeds: [5], ")
+    listed = gc.leftovers(made.store, gc.studies_of(made.path.parent, [], made.store))
+    with made.training(first):
+        deleted = {item.path for item in gc.delete(listed)}
+    assert made.store.run(second.id) in deleted
+    assert made.store.run(first.id) not in deleted
+    assert made.store.finished(first.id, first.spec)
+
+
+def test_prepared_data_go_both_files_together(made: Made) -> None:
+    arrays = {f"{split}_{what}": np.arange(4) for split in ("train", "test") for what in "xy"}
+    path = made.store.data("mnist1d-0123456789ab")
+    store.write(path, arrays, {"name": "mnist1d"}, "code")
+    (leftover,) = gc.leftovers(made.store, gc.studies_of(made.path.parent, [], made.store))
+    assert leftover.files == made.store.data_files("mnist1d-0123456789ab")
+    assert (leftover.owner, leftover.changed) == (getpass.getuser(), time.strftime("%Y-%m-%d"))
+    assert [*gc.delete([leftover])] == [leftover]
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("overrides", [{"smoke": True}, {"select": ["mlp"]}])
+def test_a_variant_of_a_study_that_somebody_called_is_in_use(made: Made, overrides: dict[str, Any]) -> None:
+    """Its runs too, as they are now; and the whole study's are, when a variant is called after it."""
+    study = load(made.path, overrides)
+    expansion = expand(study)
+    runs = [*expansion.runs.values(), *made.runs]
+    for run in {run.id: run for run in runs}.values():
+        made.finish(run)
+    registration.register(made.study, made.expansion)
+    registration.register(study, expansion)
+    assert found(made) == {}
+    assert json.loads(made.call("gc", "--json")) == []
+    made.edit("seeds: [0, 1], ", "seeds: [0], ")
+    assert {f"runs/{run.id}" for run in runs if run.spec["seed"] == 1} == found(made).keys(), "of both"
+    whole = f"{socket.gethostname()}:{made.path}"
+    (named,) = {registration.name_of(content) for content in registration.registered(made.store)} - {whole}
+    registration.forget(made.store, named)
+    assert list(map(registration.name_of, registration.registered(made.store))) == [whole]
+
+
+def test_in_a_pipe_no_path_is_broken(made: Made) -> None:
+    finish_all(made)
+    made.edit("seeds: [0, 1], ", "seeds: [0], ")
+    printed = made.call("gc")
+    for item in json.loads(made.call("gc", "--json")):
+        assert item["path"] in printed
+        assert item["owner"] in printed
 
 
 def test_what_another_study_of_the_store_uses_is_not_left_over(made: Made, tmp_path: Path) -> None:
