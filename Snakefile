@@ -13,6 +13,7 @@ from nmepkg.storage import Store, figure_record
 from nmepkg.files import present
 from nmepkg.study.environment import (
     check_folder,
+    check_name,
     check_start,
     check_store,
     check_versions,
@@ -32,6 +33,7 @@ from nmepkg.study.site import refuse_too_long
 from nmepkg.study.shell import check_jax_starts, check_shell
 from nmepkg.study.sources import missing, source_of, wanted
 from nmepkg.surroundings import shell_prefix
+from nmepkg.upkeep.survey import damage
 
 # Snakemake makes a great many objects for a great many jobs, and Python would look again and again for garbage among them.
 gc.set_threshold(100_000, 50, 50)
@@ -45,8 +47,8 @@ DRY = workflow.output_settings.dryrun
 try:
     if len(FILES) > 1 or OPTIONS or not all(isinstance(file, str | Path) for file in FILES):
         raise UserError(
-            "a workflow has one study (--config study=FILE, or --configfile FILE), and besides no options but smoke=true "
-            "and select='[a, b]'"
+            "a workflow has one study (--config study=FILE, or --configfile FILE), and besides no options but smoke=true, "
+            "select='[a, b]' and store=FOLDER"
         )
     STUDY_FILE = Path(FILES[0] if FILES else "config/config.yaml")
     if STUDY_FILE.is_relative_to(Path.cwd()):
@@ -64,7 +66,14 @@ try:
         check_start(LOCK, dry=DRY)
     EXPANSION = expand(STUDY)
     if workflow.is_main_process:
+        check_name(STUDY)
         check_store(STUDY, EXPANSION)
+        # Never used, and never replaced unseen: to Snakemake they are there.
+        damaged = damage(STORE, EXPANSION)
+        if damaged and not DRY:
+            raise UserError(*damaged)
+        for line in damaged:
+            print(line, file=sys.stderr)
     LANDSCAPES = {job.id: job for panels in EXPANSION.landscapes.values() for _, job in panels}
     results = [*map(STORE.result, EXPANSION.runs), *map(STORE.landscape, LANDSCAPES)]
     # With no result yet, every target has jobs, and each writes a log.
@@ -170,26 +179,35 @@ onsuccess:
         sys.exit(1)
 
 
+# Messages of targets are what Snakemake says of them in place of all their inputs.
 rule figures:
     default_target: True
     input:
         distinct(getattr(rules, name).input for name in STUDY.figures),
+    message:
+        f"The figures are in {FIGURES}"
 
 
 rule measurements:
     input:
         [STORE.measurement(job.run, id) for id, job in EXPANSION.measurements.items()],
+    message:
+        f"The measurements are in {STORE.root}/measurements"
 
 
 rule report:
     input:
         rules.figures.input,
         [f"{FIGURES}/study.yaml", f"{FIGURES}/versions.csv", ORIGIN],
+    message:
+        f"Figures and where they come from are in {FIGURES}; for one file of HTML: make report"
 
 
 rule all:
     input:
         distinct([rules.report.input, rules.measurements.input, map(result, EXPANSION.runs)]),
+    message:
+        f"The figures are in {FIGURES}, all results in {STORE.root}"
 
 
 report: "workflow/report/workflow.rst"

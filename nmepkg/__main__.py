@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from nmepkg.errors import UserError
+from nmepkg.files import present
 from nmepkg.storage import Store
 from nmepkg.study import overrides, registration
 from nmepkg.study.environment import check_store, one_line
@@ -22,9 +23,15 @@ from nmepkg.study.load import load
 from nmepkg.study.spec import Expansion, Study
 from nmepkg.upkeep import adopt, doctor, explain, gc, status, terminal
 
+_DEFAULT = Path("config/config.yaml")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        file = next((word for word in unknown if word.endswith((".yaml", ".yml"))), None)
+        parser.error(f"name a study by --study {file}" if file else f"unrecognized arguments: {' '.join(unknown)}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # signs that a terminal lacks are no reason to fail
     # In a file or a pipe nothing is broken into lines, whatever reads it.
@@ -32,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command is _doctor:
             return _doctor(options)
+        if options.study == _DEFAULT and not present(_DEFAULT):
+            raise UserError(f"{_DEFAULT}: not here; call this in the project's folder, or name a study by --study FILE")
         study = load(options.study, overrides.chosen(options))
         expansion = expand(study)
         check_store(study, expansion)
@@ -46,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--study", type=Path, default=Path("config/config.yaml"), help="default: %(default)s")
+    common.add_argument("--study", type=Path, default=_DEFAULT, help="default: %(default)s")
     overrides.add_options(common)
     common.add_argument("--json", action="store_true", help="for machines")
     parser = argparse.ArgumentParser(prog="python -m nmepkg", description=__doc__)
@@ -162,7 +171,12 @@ def _named(names: Sequence[str], study: Study, expansion: Expansion) -> set[str]
         else:
             matches = [id for id in known if id.startswith(name)]
         if not matches:
-            raise UserError(f"{name}: no figure, run or measurement of {study.path}; see: python -m nmepkg status")
+            remedy = (
+                f"name a study by --study {name}"
+                if name.endswith((".yaml", ".yml"))
+                else "see: python -m nmepkg status"
+            )
+            raise UserError(f"{name}: no figure, run or measurement of {study.path}; {remedy}")
         found |= set(matches)
     return found
 

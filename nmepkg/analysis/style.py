@@ -1,9 +1,10 @@
 """One look for every figure: sizes, colours and markers that keep their meaning from figure to figure.
 
 Colours are those of Okabe & Ito (2008, "Color universal design"), which stay apart under the common colour-vision
-deficiencies; every line also has a marker of its own. Methods and activations never share a colour with a different
-meaning in the same kind of figure: ReLU is always vermilion, GELU always blue, SAM always green, PSAM always purple, and
-so are the penalties of the same part of the Hessian: of H purple, of G blue, of N vermilion.
+deficiencies; every line also has a marker of its own, none of which looks like the cross of a run that diverged. Methods
+and activations never share a colour with a different meaning in the same kind of figure: ReLU is always vermilion, GELU
+always blue, SAM always green, PSAM always purple, and so are the penalties of the same part of the Hessian: of H purple, of
+G blue, of N vermilion.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class LineStyle:
 
 
 _METHODS = {
-    "sgd": LineStyle(BLACK, "X"),
+    "sgd": LineStyle(BLACK, "*"),
     "sam": LineStyle(GREEN, "s"),
     "usam": LineStyle(OLIVE, "v"),
     "psam": LineStyle(PURPLE, "o"),
@@ -83,7 +84,7 @@ _ACTIVATIONS = {
     ("relu", "gaussian"): LineStyle(ORANGE, "^"),
     ("leaky_relu", None): LineStyle(PURPLE, "v"),
     ("beta_gelu", None): LineStyle(GREEN, "P"),
-    ("silu", None): LineStyle(OLIVE, "X"),
+    ("silu", None): LineStyle(OLIVE, "*"),
     ("softplus", None): LineStyle(BLACK, "p"),
 }
 
@@ -96,7 +97,7 @@ _REST = [
     LineStyle(color, marker)
     for color, marker in zip(
         (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, OLIVE, BLACK),
-        ("o", "s", "^", "D", "v", "P", "X", "p"),
+        ("o", "s", "^", "D", "v", "P", "*", "p"),
         strict=True,
     )
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from jsonschema.validators import extend
 
 from nmepkg.entries import Schema
 from nmepkg.errors import UserError
-from nmepkg.study.schema import ENTRIES, entry_schema
+from nmepkg.study.schema import ENTRIES, STRENGTHS, entry_schema
 from nmepkg.study.strict_yaml import shortened
 
 
@@ -55,7 +56,7 @@ def check(value: Any, schema: Schema, where: str = "") -> Any:
     """
     error = min(_Validator(schema).iter_errors(value), key=_order, default=None)
     if error is not None:
-        raise StudyError(join(where, *error.absolute_path), _message(error))
+        raise StudyError(join(where, *error.absolute_path), _message(error, where))
     return _complete(value, schema)
 
 
@@ -83,6 +84,11 @@ def check_entry(kind: str, value: Any, where: str, key: str = "name") -> dict[st
     if not isinstance(name, str) or name not in known:
         place = where if isinstance(value, str) else join(where, key)
         raise StudyError(place, f"unknown {kind.replace('_', ' ')} {shown(name)}; {suggestion(name, known)}")
+    strengths = [option for option in entry if kind == "method" and option in STRENGTHS]
+    if strengths:
+        option = strengths[0]
+        here = f"{option}: [{shown(entry[option])}]"
+        raise StudyError(join(where, option), f"is a key of the experiment, of all its methods; write {here} there")
     complete = check(dict(entry), entry_schema(kind, name, key), where)
     if complete.get("second_derivative") is not None:
         complete["second_derivative"] = check_entry(
@@ -153,7 +159,7 @@ _TYPES = {
 }
 
 
-def _message(error: ValidationError) -> str:
+def _message(error: ValidationError, where: str) -> str:
     value: Any = error.instance
     limit: Any = error.validator_value
     match error.validator:
@@ -167,8 +173,8 @@ def _message(error: ValidationError) -> str:
             return f"the key {next(key for key in limit if key not in value)!r} is missing; add it"
         case "type":
             kinds = [limit] if isinstance(limit, str) else limit
-            example = f"[{value}]" if kinds == ["array"] and isinstance(value, str) else _TYPES[kinds[0]][1]
-            return f"{shown(value)} is not {' or '.join(_TYPES[kind][0] for kind in kinds)}; write, say, {shortened(example)}"
+            wrong = f"{shown(value)} is not {' or '.join(_TYPES[kind][0] for kind in kinds)}"
+            return f"{wrong}; {_example(value, kinds, join(where, *error.absolute_path))}"
         case "enum":
             return f"unknown value {shown(value)}; {suggestion(value, map(str, limit))}"
         case "pattern" if error.absolute_path and error.absolute_path[-1] in ("store", "output"):
@@ -203,6 +209,23 @@ def _message(error: ValidationError) -> str:
         case "anyOf":
             return f"{shown(value)} is none of {', '.join(map(_alternative, limit))}; write one of them"
     return error.message
+
+
+def _example(value: Any, kinds: list[str], place: str) -> str:
+    """How to write what has the wrong type: what is likely to be meant, or an example."""
+    if "array" in kinds and isinstance(value, str | int | float):
+        if place.endswith(".seeds") and isinstance(value, int):
+            return f"write [{value}] for this seed, or [0, 1, 2, 3, 4] for five"
+        return f"write, say, {shortened(f'[{value}]')}"
+    if isinstance(value, list) and place.startswith("setups."):
+        return "a setup has one value of everything: write a setup for each"
+    number = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*[A-Za-z]+\s*", value) if isinstance(value, str) else None
+    if number and {"number", "integer"} & set(kinds):
+        return f"write {number[1]}, {_UNITS.get(place.rpartition('.')[2], 'without a unit')}"
+    return f"write, say, {_TYPES[kinds[0]][1]}"
+
+
+_UNITS = {"hours": "which is in hours", "memory_gb": "which is in gigabytes", "seconds": "which is in seconds"}
 
 
 def _alternative(schema: Schema) -> str:

@@ -15,6 +15,7 @@ from nmepkg.errors import UserError
 from nmepkg.files import locked, present
 from nmepkg.storage import Store
 from nmepkg.study.spec import Expansion, Study
+from nmepkg.study.strict_yaml import read
 
 
 def check_versions() -> None:
@@ -86,6 +87,25 @@ def _check_readable(key: str, path: Path) -> None:
         f"{key}: {closed} is closed to you, as its owner's umask was 077 or so; have the owner call 'chmod -R a+rX {closed}', "
         "or choose another store"
     )
+
+
+def check_name(study: Study) -> None:
+    """Refuses a study beside which another has its name and its output: each would draw over the other's figures.
+
+    Raises:
+      UserError: names both, and the remedy.
+    """
+    for path in sorted([*study.path.parent.glob("*.yaml"), *study.path.parent.glob("*.yml")]):
+        try:
+            other = read(path)
+        except UserError:
+            continue  # of the one that is called it would have been said
+        alike = other.get("name") == study.name.removesuffix("-smoke" if study.smoke else "") and "setups" in other
+        if alike and Path(str(other.get("output", "results"))) == Path(study.output) and not path.samefile(study.path):
+            raise UserError(
+                f"{study.path}: name: {path} has the same name and output, so that each would draw over the other's figures; "
+                "give one of them another name"
+            )
 
 
 def one_line(error: Exception) -> str:

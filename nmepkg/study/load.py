@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -48,8 +49,20 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
         raise UserError(f"{path}: {problem}") from None
 
 
+def _expanded(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A study whose folders are written with ``~`` or variables of the shell, with what these stand for."""
+    found = {}
+    for key in ("store", "output"):
+        if isinstance(path := content.get(key), str):
+            found[key] = os.path.expanduser(os.path.expandvars(path))
+            if unset := re.search(r"\$(\w+|\{\w+\})", found[key]):
+                raise StudyError(key, f"the variable {unset[0]} is not set; set it, or write the folder's path")
+    return {**content, **found}
+
+
 def _study(path: Path, content: Mapping[str, Any]) -> Study:
     _refuse_unusable(content, "")
+    content = _expanded(content)
     version = content.get("version")
     if isinstance(version, int | float) and version > schema.VERSION:
         raise StudyError(

@@ -1,4 +1,4 @@
-"""What one call changes of a study: which setups it takes, and whether it only tries the study out."""
+"""What one call changes of a study: which setups it takes, whether it only tries the study out, and where results go."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Keys of a study that a call may set too.
-KEYS = ("smoke", "select")
+KEYS = ("smoke", "select", "store")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -26,13 +26,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="A,B",
         help="only these setups of it",
     )
+    parser.add_argument(
+        "--store", default=argparse.SUPPRESS, metavar="FOLDER", help="of all results, for the study's own"
+    )
 
 
 def from_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Takes the keys that ``snakemake --config`` sets out of what it has read, where true and null may still be text."""
+    """Takes the keys that ``snakemake --config`` sets out of what it has read.
+
+    There true and null may still be text, and ``select=a,b`` is as good as ``select='[a, b]'``.
+    """
     words = {"true": True, "false": False, "null": None}
     found = {key: config.pop(key) for key in KEYS if key in config}
-    return {key: words.get(value.lower(), value) if isinstance(value, str) else value for key, value in found.items()}
+    found = {key: words.get(value.lower(), value) if isinstance(value, str) else value for key, value in found.items()}
+    if isinstance(found.get("select"), str):
+        found["select"] = found["select"].split(",")
+    return found
 
 
 def chosen(options: argparse.Namespace) -> dict[str, Any]:
@@ -47,4 +56,6 @@ def arguments(overrides: Mapping[str, Any]) -> str:
         words.append("--smoke" if overrides["smoke"] else "--no-smoke")
     if "select" in overrides:
         words.append(f"--select={','.join(overrides['select'] or ())}")
+    if "store" in overrides:
+        words.append(f"--store={overrides['store']}")
     return shlex.join(words)

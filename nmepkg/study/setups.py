@@ -219,7 +219,7 @@ def _refuse_too_many(spec: Spec, where: str) -> None:
     if (steps := counts(spec).steps) > COUNTED:
         raise StudyError(
             join(where, "training.epochs"),
-            f"the training would have {steps:.1e} steps, more than are counted; lower it",
+            f"the training would have {steps:.1e} steps, and at most {COUNTED:.1e} can be counted; lower it",
         )
 
 

@@ -27,6 +27,7 @@ from nmepkg.upkeep.survey import (
     FINISHED,
     State,
     collected,
+    damaged_jobs,
     drawn,
     figures_folder,
     log,
@@ -62,22 +63,27 @@ class Reason:
 
 
 def explain(study: Study, expansion: Expansion, store: Store) -> list[Reason]:
-    """A reason for everything that Snakemake would run for ``all``, and for damaged results, which it would not see."""
+    """A reason for everything that Snakemake would run for ``all``, and for damaged results, for which it would refuse to."""
     states = run_states(store, expansion.runs.values())
     unfinished = {run: state for run, state in states.items() if state.status not in FINISHED}
+    damaged = damaged_jobs(store, expansion)
     reasons = list(_data(expansion, store, unfinished))
     if unfinished:
         results = read_results(store)
         neighbours = Neighbours({run: result["spec"] for run, result in results.items()})
         reasons += [_run(study, store, expansion.runs[run], states[run], results, neighbours) for run in unfinished]
     for job in expansion.measurements.values():
-        if job.run in unfinished:
+        if job.id in damaged:
+            reasons.append(Reason("measurement", job.id, "damaged", detail=damaged[job.id]))
+        elif job.run in unfinished:
             reasons.append(Reason("measurement", job.id, "inputs", detail=f"its run {job.run} comes first"))
         elif f"{job.id}.json" not in names(store.root / "measurements" / str(job.run)):
             reasons.append(_measurement(store, job))
     there = names(store.root / "landscapes")
     for job in (job for panels in expansion.landscapes.values() for _, job in panels):
-        if f"{job.id}.npz" not in there:
+        if job.id in damaged:
+            reasons.append(Reason("landscape", job.id, "damaged", detail=damaged[job.id]))
+        elif f"{job.id}.npz" not in there:
             reasons.append(_landscape(store, job, there))
     waiting = {reason.id for reason in reasons}
     for name, figure in study.figures.items():

@@ -11,7 +11,7 @@ from nmepkg.registry import METHODS
 from nmepkg.storage import Store
 from nmepkg.study.identity import to_json
 from nmepkg.study.spec import Expansion, Run, Spec, Study
-from nmepkg.upkeep.survey import FINISHED, STATUSES, State, drawn, log, names, run_states
+from nmepkg.upkeep.survey import FINISHED, STATUSES, State, damaged_jobs, drawn, log, names, run_states
 
 
 def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
@@ -19,13 +19,18 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
 
     Returns:
       ``figures``: by name, how many of its runs, measurements and landscapes there are and whether it is drawn; ``running``,
-      ``failed``, ``stopped`` and ``damaged`` runs; ``runs``: counts by status; ``device_hours``: ``spent`` on what is there
-      and ``to_go``, by the time of finished runs that are alike, leaving ``unknown`` runs out; ``estimates``: by setup, of
-      those of the unknown whose setup has ``device_hours``, how many and how long they take on which device.
+      ``failed``, ``stopped`` and ``damaged`` runs, and of the last measurements and landscapes too; ``runs``: counts by status;
+      ``device_hours``: ``spent`` on what is there and ``to_go``, by the time of finished runs that are alike, leaving
+      ``unknown`` runs out; ``estimates``: by setup, of those of the unknown whose setup has ``device_hours``, how many and how
+      long they take on which device.
     """
     states = run_states(store, expansion.runs.values())
-    measured = {job.run: names(store.root / "measurements" / str(job.run)) for job in expansion.measurements.values()}
-    computed = names(store.root / "landscapes")
+    damaged = damaged_jobs(store, expansion)
+    spoilt = {f"{id}.json" for id in damaged}
+    measured = {
+        job.run: names(store.root / "measurements" / str(job.run)) - spoilt for job in expansion.measurements.values()
+    }
+    computed = names(store.root / "landscapes") - {f"{id}.npz" for id in damaged}
     figures = {}
     for name, figure in study.figures.items():
         counts = Counter(states[run].status for run in expansion.runs_of(figure))
@@ -34,24 +39,34 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
         figures[name] = {
             "title": figure.title,
             "runs": {status: counts[status] for status in STATUSES},
-            "measurements": {"done": sum(f"{j.id}.json" in measured[j.run] for j in jobs), "of": len(jobs)},
-            "landscapes": {"done": sum(f"{id}.npz" in computed for id in panels), "of": len(panels)},
+            "measurements": {
+                "done": sum(f"{j.id}.json" in measured[j.run] for j in jobs),
+                "of": len(jobs),
+            },
+            "landscapes": {
+                "done": sum(f"{id}.npz" in computed for id in panels),
+                "of": len(panels),
+            },
             "drawn": drawn(study, expansion, name),
         }
     spent, to_go, unknown = device_seconds(states, expansion.runs)
     estimates = _estimates(study, expansion, unknown)
     without = len(unknown) - sum(estimate["runs"] for estimate in estimates.values())
     counts = Counter(state.status for state in states.values())
+    described = {
+        status: [_described(study, run, state) for run, state in states.items() if state.status == status]
+        for status in ("running", "stopped", "failed", "damaged")
+    }
+    for id, problem in damaged.items():
+        what = "measurement" if id in expansion.measurements else "landscape"
+        described["damaged"].append({what: id, "problem": problem})
     return {
         "study": study.name,
         "file": str(study.path),
         "store": str(store.root),
         "figures": figures,
         "runs": {status: counts[status] for status in STATUSES},
-        **{
-            status: [_described(study, run, state) for run, state in states.items() if state.status == status]
-            for status in ("running", "stopped", "failed", "damaged")
-        },
+        **described,
         "device_hours": {"spent": spent / 3600, "to_go": to_go / 3600, "unknown_runs": without},
         "estimates": estimates,
     }

@@ -12,11 +12,12 @@ from typing import Any
 from nmepkg import records
 from nmepkg.files import present
 from nmepkg.records import DamagedError, Kind
-from nmepkg.storage import FIGURE, ORIGIN, RESULT, STATE, Store, figure_record, gone
+from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, RESULT, STATE, Store, figure_record, gone
 from nmepkg.study.expand import figure_digest
 from nmepkg.study.origin import origin_identity
 from nmepkg.study.spec import Expansion, Run, Study
 
+_TOLD = 10
 FINISHED = ("done", "diverged")
 STATUSES = (*FINISHED, "running", "stopped", "failed", "damaged", "missing")
 
@@ -77,6 +78,36 @@ def _unfinished(store: Store, run: str) -> State:
         status = "stopped"  # it was killed and could not say so
     left = noted["left_seconds"] if status == "running" else None
     return State(status, noted["seconds"], left, noted["epoch"], noted["epochs"], noted["error"] or "")
+
+
+def damaged_jobs(store: Store, expansion: Expansion) -> dict[str, str]:
+    """Measurements and landscapes that are there and are not what they should be: id -> one line with the remedy."""
+    found = {}
+    for job in expansion.measurements.values():
+        path = store.measurement(str(job.run), job.id)
+        if f"{job.id}.json" in names(path.parent):
+            try:
+                records.read(path, MEASUREMENT, {"measurement": job.id, "run": job.run})
+            except DamagedError as problem:
+                found[job.id] = str(problem)
+    for job in (job for panels in expansion.landscapes.values() for _, job in panels):
+        if present(store.landscape(job.id)):
+            from nmepkg.analysis.landscapes import read_landscape  # NumPy, which planning does without otherwise
+
+            try:
+                read_landscape(store.landscape(job.id), job.spec)
+            except DamagedError as problem:
+                found[job.id] = str(problem)
+    return found
+
+
+def damage(store: Store, expansion: Expansion) -> list[str]:
+    """A line with the remedy for each result of a study that is damaged. The first ten; the rest is counted."""
+    states = run_states(store, expansion.runs.values()).values()
+    lines = [state.problem for state in states if state.status == "damaged"]
+    lines += damaged_jobs(store, expansion).values()
+    more = len(lines) - _TOLD
+    return lines if more <= 0 else [*lines[:_TOLD], f"and {more} more: python -m nmepkg status --json"]
 
 
 def is_locked(folder: Path) -> bool:

@@ -56,7 +56,8 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
     for kind in ("failed", "damaged"):
         for run in found[kind][:_SHOWN]:
             where = f"; log: {run['log']}" if kind == "failed" else ""
-            console.print(f"[red]{kind}[/] {escape(run['run'])}: {escape(run['problem'] + where)}")
+            name = next(run[what] for what in ("run", "measurement", "landscape") if what in run)
+            console.print(f"[red]{kind}[/] {escape(name)}: {escape(run['problem'] + where)}")
     for kind in ("running", "stopped", "failed", "damaged"):
         if len(found[kind]) > _SHOWN:
             console.print(f"… and {len(found[kind]) - _SHOWN} more {kind}")

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from nmepkg.analysis.style import line_styles
-from nmepkg.registry import METHODS
+from nmepkg.registry import ACTIVATIONS, METHODS
 from nmepkg.study.placement import MOST
 from tests.analysis.samples import ABLATED, GELU, RELU, SYNTHETIC
 
@@ -37,6 +37,14 @@ def test_no_two_lines_look_the_same(axis: str, values: list) -> None:
     assert len(styles) == len(values)
     for one, other in itertools.combinations(styles, 2):
         assert one != other
+
+
+def test_no_line_looks_like_a_sign() -> None:
+    """A cross is a run that diverged, a dot a seed."""
+    everything = [*({"name": name} for name in METHODS), *({"name": f"other {i}"} for i in range(20))]
+    activations = [{"name": name} for name in ACTIVATIONS]
+    lines = [*line_styles("method", everything), *line_styles("activation", activations), *line_styles("beta", [1, 2])]
+    assert not {style.marker for style in lines} & {"x", "X", "+", ".", ","}
 
 
 def test_a_part_of_the_hessian_looks_the_same_in_every_quantity() -> None:

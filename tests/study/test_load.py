@@ -257,7 +257,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     ),
     "more steps than are counted": (
         ("epochs: 1", "epochs: 2147483647"),
-        "setups.mlp.training.epochs: the training would have 1.9e+10 steps, more than are counted; lower it",
+        "setups.mlp.training.epochs: the training would have 1.9e+10 steps, and at most 2.1e+09 can be counted; lower it",
     ),
     "data beyond memory": (
         ("samples: 200", "samples: 2147483640"),
@@ -295,6 +295,34 @@ BAD: dict[str, tuple[Any, ...]] = {
     "too many": (
         ("name: tiny", "name: tiny\nlimit_runs: 15"),
         "limit_runs: the experiments ask for 16 runs, more than 15; raise it if you mean it",
+    ),
+    "a strength of a method": (
+        ("[sam, psam]", "[{name: sam, rho: 0.1}, psam]"),
+        "experiments.main.methods[0].rho: is a key of the experiment, of all its methods; write rho: [0.1] there",
+    ),
+    "how many seeds": (
+        ("seeds: [0, 1]", "seeds: 5"),
+        "experiments.main.seeds: 5 is not a list; write [5] for this seed, or [0, 1, 2, 3, 4] for five",
+    ),
+    "one value for a list": (
+        ("rho: [0, 0.1]", "rho: 0.1"),
+        "experiments.main.rho: 0.1 is not a list; write, say, [0.1]",
+    ),
+    "a grid in a setup": (
+        ("learning_rate: 0.1", "learning_rate: [0.1, 0.2]"),
+        "setups.mlp.optimizer.learning_rate: [0.1, 0.2] is not a number; a setup has one value of everything: write a setup",
+    ),
+    "hours with a unit": (
+        ("    training:", "    resources: {hours: 24h}\n    training:"),
+        "setups.mlp.resources.hours: '24h' is not a number; write 24, which is in hours",
+    ),
+    "memory with a unit": (
+        ("    training:", "    resources: {memory_gb: 1.5 GB}\n    training:"),
+        "setups.mlp.resources.memory_gb: '1.5 GB' is not a number; write 1.5, which is in gigabytes",
+    ),
+    "a variable that is not set": (
+        ("name: tiny", "name: tiny\nstore: ${NO_SUCH}/x"),
+        "store: the variable ${NO_SUCH} is not set; set it, or write the folder's path",
     ),
     "a list in itself": (("[0, 0.1]", "&a [*a]"), "line 14: the alias 'a' is part of what it stands for"),
     "too many by options": (

@@ -26,6 +26,7 @@ def read(words: list[str]) -> dict[str, Any]:
         {"select": ["a"]},
         {"select": ["a", "b-c"], "smoke": True},
         {"select": None},
+        {"store": "~/a b/$X", "smoke": True},
     ],
 )
 def test_a_command_line_says_the_same(keys: dict[str, Any]) -> None:
@@ -37,4 +38,5 @@ def test_snakemakes_words() -> None:
     assert overrides.from_config(config) == {"smoke": True, "select": ["a"]}
     assert config == {"other": 3}
     assert overrides.from_config({"smoke": "False", "select": "null"}) == {"smoke": False, "select": None}
-    assert overrides.from_config({"smoke": 3, "select": "a"}) == {"smoke": 3, "select": "a"}, "the study refuses them"
+    assert overrides.from_config({"smoke": 3, "select": 4}) == {"smoke": 3, "select": 4}, "the study refuses them"
+    assert overrides.from_config({"select": "a,b", "store": "x"}) == {"select": ["a", "b"], "store": "x"}

@@ -9,7 +9,7 @@ import pytest
 
 from nmepkg.registry import METHODS
 from nmepkg.upkeep.status import device_seconds, status
-from nmepkg.upkeep.survey import State, run_states
+from nmepkg.upkeep.survey import State, damage, run_states
 from tests.upkeep.made import Made
 
 
@@ -52,6 +52,32 @@ def test_figures_count_their_own_runs_and_measurements(made: Made) -> None:
     assert found["figures"]["step"]["measurements"] == {"done": 1, "of": len(mains)}
     assert found["runs"]["missing"] == len(mains) - 3 + 1
     assert not found["figures"]["curve"]["drawn"]
+
+
+def test_a_damaged_measurement_is_named_and_not_counted(made: Made) -> None:
+    expansion = made.expansion
+    for run in made.runs:
+        made.finish(run)
+    first, *others = expansion.measurements.values()
+    for job in (first, *others):
+        made.measure(job)
+    path = made.store.measurement(str(first.run), first.id)
+    path.write_text(path.read_text()[:-9])
+    found = status(made.study, expansion, made.store)
+    assert found["figures"]["step"]["measurements"] == {"done": len(others), "of": len(others) + 1}
+    (damaged,) = found["damaged"]
+    assert damaged["measurement"] == first.id
+    assert f"{path}: the measurement is not readable" in damaged["problem"]
+    assert f"damaged {first.id}: {path}: " in made.call("status")
+    assert "1 measurement: " in made.call("explain", first.id)
+    (line,) = damage(made.store, expansion)
+    assert line == damaged["problem"]
+    assert line.endswith("delete the file and measure the run again")
+    for run in made.runs:
+        made.store.result(run.id).write_text("{}")
+    lines = damage(made.store, expansion)
+    assert len(lines) == 11
+    assert lines[-1] == f"and {len(made.runs) - 9} more: python -m nmepkg status --json"
 
 
 def test_time_to_go_is_that_of_the_runs_most_alike(made: Made) -> None:

@@ -54,7 +54,7 @@ def test_code_decides_which_runs_are_new(project: Project) -> None:
 
 
 def test_snakemakes_own_option_for_a_study_works(project: Project) -> None:
-    project.write("other.yaml", STUDY.replace("seeds: [0]", "seeds: [0, 1]"))
+    project.write("other.yaml", STUDY.replace("seeds: [0]", "seeds: [0, 1]").replace("name: tiny", "name: other"))
     done = project.snakemake("-n", "--configfile", "other.yaml", study=None)
     assert done.stdout.count("Training ") == 4, done.stdout
 

@@ -373,8 +373,8 @@ def test_a_folder_is_no_study(project: Project) -> None:
 def test_options_that_name_no_study(project: Project, options: list[str]) -> None:
     line = refused(project, *options, study=None)
     assert line == (
-        "a workflow has one study (--config study=FILE, or --configfile FILE), and besides no options but smoke=true and "
-        "select='[a, b]'"
+        "a workflow has one study (--config study=FILE, or --configfile FILE), and besides no options but smoke=true, "
+        "select='[a, b]' and store=FOLDER"
     )
 
 
@@ -388,13 +388,32 @@ def studied(project: Project) -> Project:
     ("option", "message"),
     [
         ("smoke=maybe", "smoke: 'maybe' is not true or false; write, say, true"),
-        ("select=mlp", "select: 'mlp' is not a list or null; write, say, [a, b]"),
+        ("select=mlp,mpl", "select[1]: unknown setup 'mpl'; did you mean 'mlp'?"),
+        ("store=$NO_SUCH/x", "store: the variable $NO_SUCH is not set; set it, or write the folder's path"),
         ("select=[mpl]", "select[0]: unknown setup 'mpl'; did you mean 'mlp'?"),
     ],
 )
 def test_options_that_are_wrong(studied: Project, option: str, message: str) -> None:
     line = refused(studied, "--config", "study=study.yaml", option, study=None)
     assert line == f"study.yaml: {message}"
+
+
+def test_a_target_that_is_none(studied: Project) -> None:
+    line = refused(studied, "figure_11", "--config", "study=study.yaml", study=None)
+    assert line == (
+        "figure_11: neither a figure of study.yaml nor another target; choose from figures, measurements, report, all, curve"
+    )
+
+
+def test_two_studies_that_would_draw_over_each_other(studied: Project) -> None:
+    studied.write("copy.yaml", STUDY.replace("seeds: [0]", "seeds: [0, 1]"))
+    line = refused(studied)
+    assert line == (
+        "study.yaml: name: copy.yaml has the same name and output, so that each would draw over the other's figures; "
+        "give one of them another name"
+    )
+    studied.write("copy.yaml", STUDY.replace("name: tiny", "name: tiny\noutput: elsewhere"))
+    assert studied.snakemake("-n").returncode == 0
 
 
 def test_archives_without_what_reads_them(project: Project, tmp_path: Path) -> None:

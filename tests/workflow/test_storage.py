@@ -68,12 +68,14 @@ def test_a_spoilt_result_is_named_and_never_drawn(project: Project, spoil: Calla
     text = path.read_text()
     path.write_text(spoil(text))
     assert path.read_text() != text
-    project.edit("study.yaml", "x: rho}", "x: rho, title: New}")
-    done = project.snakemake()
-    assert done.returncode != 0
-    assert f"{path.relative_to(project.folder)}: the result is " in done.stdout
-    assert "delete the folder" in done.stdout
-    assert not list(project.folder.glob("results/figures/*/*.pdf"))
+    for edit in ("x: rho}", "x: rho, title: New}"):  # with nothing to do, and with a figure to draw
+        project.edit("study.yaml", "x: rho}", edit)
+        done = project.snakemake()
+        assert done.returncode == 2
+        (line,) = done.stdout.splitlines()
+        assert line.startswith(f"{path.relative_to(project.folder)}: the result is ")
+        assert line.endswith(f"delete the folder {path.parent.relative_to(project.folder)} and train the run again")
+        assert project.snakemake("-n").stdout.startswith(line), "a dry run says it, and goes on"
     assert project.nmepkg("status")["damaged"][0]["run"] == path.parent.name
     shutil.rmtree(path.parent)
     done = project.snakemake()
@@ -88,7 +90,7 @@ def test_anothers_result_is_refused(project: Project) -> None:
     shutil.copy(folder / first.id / "result.json", folder / second.id / "result.json")
     project.edit("study.yaml", "x: rho}", "x: rho, title: New}")
     done = project.snakemake()
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert f"run is '{first.id}' where '{second.id}' is asked for" in done.stdout
 
 

@@ -1,7 +1,8 @@
 rule data:
     output:
-        arrays=STORE.data("{data}"),
-        description=STORE.data("{data}").with_suffix(".json"),
+        # What is there is left, as of trainings: somebody else may have made it meanwhile, and be reading it.
+        arrays=update(STORE.data("{data}")),
+        description=update(STORE.data("{data}").with_suffix(".json")),
     log:
         f"{LOGS}/data/{{data}}.log",
     # Where Snakemake runs: a download needs a way out, which nodes of a cluster often have not.

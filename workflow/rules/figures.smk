@@ -49,3 +49,5 @@ for name in STUDY.figures:
             getattr(rules, f"draw_{name}").output,
             getattr(rules, f"draw_{name}").input,
         localrule: True
+        message:
+            f"The figure is {FIGURES}/{name}.pdf"

@@ -31,5 +31,15 @@ def create_report(*arguments, create=workflow.create_report, build=workflow._bui
     create(*arguments, **options)
 
 
+def build_dag(build=workflow._build_dag):
+    """What Snakemake would look for among files and miss, in words of its own."""
+    for target in workflow.dag_settings.targets:
+        if re.fullmatch(r"[\w-]+", target) and not (workflow.is_rule(target) or Path(target).exists()):
+            names = ", ".join(["figures", "measurements", "report", "all", *STUDY.figures])
+            refuse(f"{target}: neither a figure of {STUDY_FILE} nor another target; choose from {names}")
+    build()
+
+
 workflow.delete_output = delete_output
 workflow.create_report = create_report
+workflow._build_dag = build_dag

@@ -3,7 +3,7 @@ rule measure:
         lambda wildcards: ancient(result(wildcards.run)),
         lambda wildcards: prepared(wildcards.run),
     output:
-        STORE.measurement("{run}", "{measurement}"),
+        update(STORE.measurement("{run}", "{measurement}")),
     log:
         f"{LOGS}/measure/{{run}}/{{measurement}}.log",
     threads: lambda wildcards: needs(wildcards.run).cpus
@@ -27,7 +27,7 @@ rule measure:
 
 rule landscape:
     output:
-        STORE.landscape("{landscape}"),
+        update(STORE.landscape("{landscape}")),
     log:
         f"{LOGS}/landscape/{{landscape}}.log",
     threads: 1

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import sys
+
 import job
 
 from nmepkg import gpus
+from nmepkg.files import present
 from nmepkg.study.verify import planned_landscape
 
 
 def main() -> None:
     arguments = job.parser(__doc__).parse_args()
     with job.one_line_errors(arguments.id):
+        out = arguments.store.landscape(arguments.id)
+        if present(out):
+            from nmepkg.analysis.landscapes import read_landscape  # no part of what computes one
+
+            read_landscape(out, arguments.spec)
+            return print("computed already: nothing to do", file=sys.stderr)
         planned = planned_landscape(arguments.id, arguments.spec, arguments.code)
         gpus.claim(arguments.gpus)
 
@@ -21,7 +30,7 @@ def main() -> None:
         planned.describe(arguments.store)
         run(
             arguments.spec,
-            arguments.store.landscape(arguments.id),
+            out,
             code=arguments.code,
             cache=arguments.store.compiled,
             verify=planned.check_imports,

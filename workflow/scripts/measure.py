@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import job
 
 from nmepkg import gpus, records
-from nmepkg.storage import RESULT
+from nmepkg.files import present
+from nmepkg.storage import MEASUREMENT, RESULT
 from nmepkg.study.identity import data_id
 from nmepkg.study.verify import planned_measurement
 
@@ -19,6 +21,10 @@ def main() -> None:
     arguments = parser.parse_args()
     with job.one_line_errors(arguments.id):
         store = arguments.store
+        out = store.measurement(arguments.run, arguments.id)
+        if present(out):
+            records.read(out, MEASUREMENT, {"measurement": arguments.id, "run": arguments.run})
+            return print("measured already: nothing to do", file=sys.stderr)
         result = records.read(store.result(arguments.run), RESULT, {"run": arguments.run})
         planned = planned_measurement(arguments.id, arguments.spec, arguments.code, arguments.run, result["spec"])
         gpus.claim(arguments.gpus)
@@ -33,7 +39,7 @@ def main() -> None:
             result,
             store.run(arguments.run),
             store.data(data_id(result["spec"]["data"])),
-            store.measurement(arguments.run, arguments.id),
+            out,
             name=arguments.id,
             code=arguments.code,
             source=arguments.source,

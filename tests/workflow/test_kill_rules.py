@@ -1,0 +1,253 @@
+"""Snakemake, its group or a job is killed at each rule: ONE more call ends complete, and computes nothing that was there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from nmepkg.study.expand import expand
+from nmepkg.study.load import load
+from tests.workflow.kills import results
+from tests.workflow.project import Project
+
+STUDY = """\
+version: 1
+name: tiny
+setups:
+  alone:
+    data: {name: mnist1d, samples: 200}
+    model: {name: mlp, width: 4, depth: 1}
+    optimizer: {learning_rate: 0.1}
+    training: {epochs: 1, batch_size: 16}
+  packed:
+    data: {name: mnist1d, samples: 200}
+    model: {name: mlp, width: 3, depth: 1}
+    optimizer: {learning_rate: 0.1}
+    training: {epochs: 1, batch_size: 16}
+    runs_per_job: 2
+measurements:
+  step: {kind: alignment, at: [final], examples: 16}
+landscapes:
+  plane:
+    model: {name: mlp, width: 2, depth: 1}
+    inputs: 2
+    activations: [relu]
+    weights: [[0, 0], [1, 0]]
+    range: [-1, 1]
+    points: 3
+experiments:
+  first: {setups: [alone], methods: [sam], activations: [relu], rho: [0.1], seeds: [0], measurements: [step]}
+  second: {setups: [packed], methods: [sam], activations: [relu], rho: [0, 0.1], seeds: [0]}
+figures:
+  curve: {experiments: [first, second], x: rho, rows: setup}
+  step: {experiments: [first], measurement: step, x: rho, y: norm_H}
+  plane: {kind: landscape, landscape: plane}
+"""
+
+# A job says that it has begun, and is held at its beginning or at its end, when all is written.
+HELD = """
+import atexit as _atexit, os as _os, sys as _sys, time as _time
+_name = Path(_sys.argv[0]).stem
+
+def _hold(when):
+    while Path("hold").exists() and Path("hold").read_text() == f"{_name} {when}":
+        Path("held").write_text(str(_os.getpid()))
+        _time.sleep(0.02)
+
+import multiprocessing as _processes
+if _processes.parent_process() is None:
+    Path("begun").mkdir(exist_ok=True)
+    Path("begun", f"{_name}.{_os.getpid()}").touch()
+    _hold("begin")
+    _atexit.register(_hold, "end")
+"""
+
+# Of each rule: its script, and what of a finished study is gone when it runs.
+RULES = {
+    "data": ("prepare_data", ("data", "runs", "measurements", "figures")),
+    "train": ("train", ("runs/*-mlp-sam-0.1-relu-s0-*/*", "measurements", "figures")),
+    "train_again": ("train", ("runs/*/params.npz",)),
+    "train_together": ("train_together", ("runs", "measurements", "figures")),
+    "measure": ("measure", ("measurements", "figures")),
+    "landscape": ("landscape", ("landscapes", "figures/tiny/*plane*")),
+    "draw": ("figure", ("figures",)),
+    "origin": ("origin", ("figures/tiny/records/origin", "figures/tiny/study.yaml")),
+}
+JOBS = {
+    "data": "prepare_data",
+    "measurement": "measure",
+    "landscape": "landscape",
+    "figure": "figure",
+    "origin": "origin",
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("finished"))
+    project.write("study.yaml", STUDY)
+    name = "workflow/scripts/job.py"
+    project.edit(name, "from nmepkg import surroundings\n", f"{HELD}\nfrom nmepkg import surroundings\n")
+    done = project.snakemake("all")
+    assert done.returncode == 0, done.stdout
+    return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Project:
+    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True, symlinks=True)
+    project = Project.__new__(Project)
+    project.folder = tmp_path
+    return project
+
+
+def lose(project: Project, patterns: tuple[str, ...]) -> None:
+    for pattern in patterns:
+        found = list((project.folder / "results").glob(pattern))
+        assert found, pattern
+        for path in found:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def there(project: Project) -> dict[Path, tuple[int, int]]:
+    """What is finished, and which file it is."""
+    places = ("data", "runs", "measurements", "landscapes", "figures")
+    paths = [path for place in places for path in (project.folder / "results" / place).rglob("*") if path.is_file()]
+    states = {path: path.stat() for path in paths if not path.name.startswith(".")}
+    return {path: (state.st_ino, state.st_mtime_ns) for path, state in states.items()}
+
+
+def processes(project: Project) -> list[int]:
+    """Of the project: Snakemake and jobs."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.readlink(entry / "cwd") == str(project.folder):
+                found.append(int(entry.name))
+    return found
+
+
+def wait_for(condition: Callable[[], object], workflow: subprocess.Popen[bytes] | None = None) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        assert workflow is None or workflow.poll() is None
+        time.sleep(0.02)
+
+
+def kill(project: Project, rule: str, what: str, when: str) -> None:
+    """Has Snakemake work up to a rule's first job, and what is to be killed there killed."""
+    script, _ = RULES[rule]
+    held = project.folder / "held"
+    project.write("hold", f"{script} {when}")
+    with (project.folder / "output.txt").open("wb") as output:
+        command = project.command("all", "--cores", "1")
+        workflow = subprocess.Popen(
+            command, cwd=project.folder, env=project.environment, stdout=output, stderr=output, start_new_session=True
+        )
+    wait_for(lambda: held.exists() and held.read_text(), workflow)
+    if what == "snakemake":
+        os.kill(workflow.pid, signal.SIGKILL)
+        workflow.wait()
+        time.sleep(0.1)
+    elif what == "group":
+        os.killpg(workflow.pid, signal.SIGKILL)
+    else:
+        os.kill(int(held.read_text()), signal.SIGKILL)
+    (project.folder / "hold").unlink()
+    workflow.wait(timeout=120)
+    wait_for(lambda: not processes(project))
+
+
+def complete(project: Project, finished: Project) -> None:
+    """One more call, and what it may do."""
+    reasons = project.nmepkg("explain")
+    expected = Counter(JOBS[reason["what"]] for reason in reasons if reason["what"] != "run")
+    setups = expand(load(project.folder / "study.yaml")).setup_of()
+    missing = [setups[reason["id"]] for reason in reasons if reason["what"] == "run"]
+    expected += Counter({"train": missing.count("alone"), "train_together": int("packed" in missing)})
+    before = there(project)
+    shutil.rmtree(project.folder / "begun", ignore_errors=True)
+    done = project.snakemake("all")
+    assert done.returncode == 0, done.stdout
+    assert begun(project) == expected, done.stdout
+    after = there(project)
+    changed = {path for path in before if after.get(path) != before[path]}
+    assert not {path for path in changed if "figures" not in path.parts}, "what was there is computed again"
+    assert results(project) == results(finished)
+    assert project.nmepkg("explain") == []
+    assert "Nothing to be done" in project.snakemake("all").stdout
+
+
+def begun(project: Project) -> Counter[str]:
+    """How many jobs have begun since the folder was removed, by script."""
+    return Counter(path.stem for path in project.folder.glob("begun/*"))
+
+
+# Of each rule two by default; `make soak` takes the others.
+ALWAYS = {("snakemake", "begin"), ("group", "end")}
+CASES = [
+    pytest.param(rule, what, when, marks=() if (what, when) in ALWAYS else pytest.mark.soak)
+    for rule in RULES
+    for what in ("snakemake", "group", "job")
+    for when in ("begin", "end")
+]
+
+
+@pytest.mark.parametrize(("rule", "what", "when"), CASES)
+def test_one_more_call_completes(finished: Project, project: Project, rule: str, what: str, when: str) -> None:
+    lose(project, RULES[rule][1])
+    kill(project, rule, what, when)
+    complete(project, finished)
+
+
+def move(project: Project) -> None:
+    (project.folder / "results").rename(project.folder / "elsewhere")
+    project.edit("study.yaml", "name: tiny\n", "name: tiny\nstore: elsewhere\n")
+
+
+def link(project: Project) -> None:
+    (project.folder / "results").rename(project.folder / "elsewhere")
+    (project.folder / "results").symlink_to("elsewhere", target_is_directory=True)
+
+
+def respell(spelling: str) -> Callable[[Project], None]:
+    return lambda project: project.edit(
+        "study.yaml", "name: tiny\n", f"name: tiny\nstore: {spelling.format(project.folder)}\n"
+    )
+
+
+STORES = {
+    "respelled": respell("results/"),
+    "dotted": respell("./results"),
+    "absolute": respell("{}/results"),
+    "moved": move,
+    "linked": link,
+    "renamed study": lambda project: None,
+}
+
+
+@pytest.mark.parametrize("change", list(STORES))
+def test_where_the_store_is_decides_nothing(project: Project, change: str) -> None:
+    """After a kill, by which Snakemake remembers what was not finished under another name."""
+    lose(project, ("data", "runs/*-mlp-sam-0.1-relu-s0-*/*", "figures/tiny/*curve*"))
+    kill(project, "data", "snakemake", "begin")
+    STORES[change](project)
+    name = "renamed.yaml" if change == "renamed study" else "study.yaml"
+    (project.folder / "study.yaml").rename(project.folder / name)
+    project.edit(name, "rho: [0.1], seeds", "rho: [0.1, 0.2], seeds")
+    shutil.rmtree(project.folder / "begun")
+    done = project.snakemake("figures", study=name)
+    assert done.returncode == 0, done.stdout
+    # Figures are not in the store: those of one that was moved are drawn, all three.
+    assert begun(project) == {"train": 2, "measure": 1, "figure": 3 if change == "moved" else 2}, done.stdout
+    assert "Nothing to be done" in project.snakemake("figures", study=name).stdout
