@@ -33,6 +33,8 @@ from nmepkg.study.site import refuse_too_long
 from nmepkg.study.shell import check_jax_starts, check_shell
 from nmepkg.study.sources import missing, source_of, wanted
 from nmepkg.surroundings import shell_prefix
+from nmepkg.upkeep.progress import Progress, what_failed
+from nmepkg.upkeep.status import status
 from nmepkg.upkeep.survey import damage
 
 # Snakemake makes a great many objects for a great many jobs, and Python would look again and again for garbage among them.
@@ -156,6 +158,7 @@ onstart:
         ):
             check_jax_starts(here=workflow.executor_plugin.name == "local")
         write_plans(workflow.dag.needrun_jobs())
+        Progress(STUDY, EXPANSION, STORE, logger.info).start()
     except (UserError, OSError) as error:
         print(one_line(error), file=sys.stderr)
         sys.exit(2)
@@ -177,6 +180,11 @@ onsuccess:
             file=sys.stderr,
         )
         sys.exit(1)
+
+
+onerror:
+    for line in what_failed(status(STUDY, EXPANSION, STORE)):
+        print(line, file=sys.stderr)
 
 
 # Messages of targets are what Snakemake says of them in place of all their inputs.

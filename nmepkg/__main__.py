@@ -72,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         "only", nargs="*", metavar="RUN|FIGURE", help="ids, their beginnings, or figures; default: all"
     )
     tidying = add("gc", _gc, "What no study of config/, or of others who share the store, uses. Deletes with --yes.")
-    tidying.add_argument("--kind", choices=["orphan", "other code", "unfinished", "temporary"], help="only these")
+    tidying.add_argument(
+        "--kind", choices=["orphan", "other code", "unfinished", "temporary", "compiled"], help="only these"
+    )
     tidying.add_argument("--yes", action="store_true", help="delete what is listed")
     tidying.add_argument(
         "--forget",

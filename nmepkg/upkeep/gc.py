@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -22,6 +23,7 @@ from nmepkg.upkeep import ours
 from nmepkg.upkeep.survey import is_locked, read_results
 
 _ABANDONED = 86400.0  # seconds after which a temporary file is no writer's any more
+_UNREAD = 30 * 86400.0  # seconds after which a compiled program is not expected to be used again
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Leftover:
 
     Attributes:
       kind: ``orphan``: no study asks for it; ``other code``: a study asks for the same, computed by other code;
-        ``unfinished``: a training that never ended; ``temporary``: what a killed process had half written.
+        ``unfinished``: a training that never ended; ``temporary``: what a killed process had half written; ``compiled``: a
+        program that no job has read for a month.
       path: of the run's folder, or of the file.
       files: what would be deleted, in this order.
       size: of them, bytes.
@@ -131,7 +134,18 @@ def leftovers(store: Store, studies: Iterable[tuple[Study, Expansion]]) -> list[
     long_ago = time.time() - _ABANDONED
     abandoned = [path for path in ours.temporary(store) if path.stat().st_mtime < long_ago]
     within = {path for leftover in found for path in leftover.files}
-    return found + [_leftover("temporary", path, [path]) for path in abandoned if path not in within]
+    found += [_leftover("temporary", path, [path]) for path in abandoned if path not in within]
+    last_month = time.time() - _UNREAD
+    # Where reading leaves no trace (a file system mounted noatime), a month after they were written: they are compiled again.
+    unread = [path for path in ours.compiled(store) if _last_used(path) < last_month]
+    for folder, paths in itertools.groupby(unread, lambda path: path.parent):
+        found.append(_leftover("compiled", folder, list(paths)))
+    return found
+
+
+def _last_used(path: Path) -> float:
+    state = path.stat()
+    return max(state.st_atime, state.st_mtime)
 
 
 def _runs(

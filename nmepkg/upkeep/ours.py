@@ -25,7 +25,7 @@ _TEMPORARY = re.compile(
     | (data|landscapes)/\.{_ID}\.(npz|json)
     | studies/\.{_ID}\.json
     | code/\.[0-9a-f]{{16}}\.json
-    | cache/jax/\.[^/]+)
+    | cache/jax/[0-9a-f]{{12}}/\.[^/]+)
     \.[a-z0-9_]{{8}}""",
     re.VERBOSE,
 )
@@ -75,6 +75,13 @@ def data(store: Store) -> Iterator[tuple[str, list[Path]]]:
         path = store.root / "data" / name
         if path.suffix == ".json" and _is_id(path.stem) and {"arrays", "code", "spec"} <= _sealed(path).keys():
             yield path.stem, [file for file in store.data_files(path.stem) if _is_file(file)]
+
+
+def compiled(store: Store) -> list[Path]:
+    """Programs in the compilation cache, as JAX calls its entries, by type of CPU."""
+    folders = [store.compiled / name for name in names(store.compiled) if re.fullmatch("[0-9a-f]{12}", name)]
+    paths = [folder / name for folder in folders for name in names(folder)]
+    return sorted(path for path in paths if re.fullmatch(r"[^.].*-[0-9a-f]{64}-cache", path.name) and _is_file(path))
 
 
 def temporary(store: Store) -> list[Path]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nmepkg.registry import METHODS
@@ -18,35 +19,25 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
     """The state of a study, JSON-able.
 
     Returns:
-      ``figures``: by name, how many of its runs, measurements and landscapes there are and whether it is drawn; ``running``,
-      ``failed``, ``stopped`` and ``damaged`` runs, and of the last measurements and landscapes too; ``runs``: counts by status;
-      ``device_hours``: ``spent`` on what is there and ``to_go``, by the time of finished runs that are alike, leaving
-      ``unknown`` runs out; ``estimates``: by setup, of those of the unknown whose setup has ``device_hours``, how many and how
-      long they take on which device.
+      ``figures``: by name, how many of its runs, measurements and landscapes there are and whether it is drawn; ``runs`` of the
+      whole study, counts by status, ``measurements`` and ``landscapes``; ``running``, ``failed``, ``stopped`` and ``damaged``
+      runs, and of the last measurements and landscapes too; ``device_hours``: ``spent`` on what is there and ``to_go``, by the
+      time of finished runs that are alike, leaving ``unknown`` runs out; ``estimates``: by setup, of those of the unknown whose
+      setup has ``device_hours``, how many and how long they take on which device.
     """
     states = run_states(store, expansion.runs.values())
     damaged = damaged_jobs(store, expansion)
-    spoilt = {f"{id}.json" for id in damaged}
-    measured = {
-        job.run: names(store.root / "measurements" / str(job.run)) - spoilt for job in expansion.measurements.values()
-    }
-    computed = names(store.root / "landscapes") - {f"{id}.npz" for id in damaged}
+    there = {Path(name).stem for name in names(store.root / "landscapes")} - damaged.keys()
+    for run in {str(job.run) for job in expansion.measurements.values()}:
+        there |= {Path(name).stem for name in names(store.root / "measurements" / run)} - damaged.keys()
     figures = {}
     for name, figure in study.figures.items():
         counts = Counter(states[run].status for run in expansion.runs_of(figure))
-        jobs = [expansion.measurements[id] for id in expansion.measurements_of(figure)]
-        panels = [job.id for _, job in expansion.landscapes.get(figure.landscape or "", ())]
         figures[name] = {
             "title": figure.title,
             "runs": {status: counts[status] for status in STATUSES},
-            "measurements": {
-                "done": sum(f"{j.id}.json" in measured[j.run] for j in jobs),
-                "of": len(jobs),
-            },
-            "landscapes": {
-                "done": sum(f"{id}.npz" in computed for id in panels),
-                "of": len(panels),
-            },
+            "measurements": _counted(expansion.measurements_of(figure), there),
+            "landscapes": _counted([job.id for _, job in expansion.landscapes.get(figure.landscape or "", ())], there),
             "drawn": drawn(study, expansion, name),
         }
     spent, to_go, unknown = device_seconds(states, expansion.runs)
@@ -66,10 +57,16 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
         "store": str(store.root),
         "figures": figures,
         "runs": {status: counts[status] for status in STATUSES},
+        "measurements": _counted(expansion.measurements, there),
+        "landscapes": _counted({job.id for panels in expansion.landscapes.values() for _, job in panels}, there),
         **described,
         "device_hours": {"spent": spent / 3600, "to_go": to_go / 3600, "unknown_runs": without},
         "estimates": estimates,
     }
+
+
+def _counted(ids: Collection[str], there: set[str]) -> dict[str, int]:
+    return {"done": len(there.intersection(ids)), "of": len(ids)}
 
 
 def _estimates(study: Study, expansion: Expansion, unknown: Sequence[str]) -> dict[str, dict[str, Any]]:

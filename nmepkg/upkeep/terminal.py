@@ -47,7 +47,7 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
     table.add_row("all runs", *totals, *[""] * (len(jobs) + 1))
     console.print(table)
     for run in found["running"][:_SHOWN]:
-        left = f", {_duration(run['left_seconds'])} left" if run["left_seconds"] is not None else ""
+        left = f", {duration(run['left_seconds'])} left" if run["left_seconds"] is not None else ""
         console.print(f"[cyan]running[/] {escape(run['run'])}: epoch {run['epoch']} of {run['epochs']}{left}")
     for run in found["stopped"][:_SHOWN]:
         console.print(
@@ -63,7 +63,8 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
             console.print(f"… and {len(found[kind]) - _SHOWN} more {kind}")
     hours = found["device_hours"]
     unknown = f", and {hours['unknown_runs']} runs like none that is finished" if hours["unknown_runs"] else ""
-    console.print(f"device time: {_hours(hours['spent'])} spent, about {_hours(hours['to_go'])} to go{unknown}")
+    to_go = f", about {_hours(hours['to_go'])} to go" if hours["to_go"] or not unknown else ""
+    console.print(f"device time: {_hours(hours['spent'])} spent{to_go}{unknown}")
     estimates = found["estimates"]
     for name, estimate in estimates.items():
         console.print(escape(_estimated(estimate, f" of setup {name}")))
@@ -174,7 +175,8 @@ def show_adoptions(console: Console, found: Sequence[Adoption], done: bool) -> N
     console.print("Adopted." if done else "Nothing was adopted: call adopt --yes if this code gives the same results.")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """``1 h 05 min``, ``12 min`` or ``40 s``."""
     minutes, _ = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if minutes else f"{round(seconds)} s"

@@ -139,6 +139,22 @@ def test_prepared_data_go_both_files_together(made: Made) -> None:
     assert not path.parent.exists()
 
 
+def test_compiled_programs_that_nobody_reads_go(made: Made) -> None:
+    folder = made.store.compiled / "0123456789ab"
+    folder.mkdir(parents=True)
+    paths = {name: folder / name for name in (f"jit_step-{'0' * 64}-cache", f"jit_step-{'1' * 64}-cache", "mine-cache")}
+    for path in paths.values():
+        path.write_bytes(b"program")
+    read, unread, mine = paths.values()
+    ages = {read: (time.time(), 0), unread: (0, 0), mine: (0, 0)}
+    for path, (accessed, modified) in ages.items():
+        os.utime(path, (accessed, modified))
+    (leftover,) = gc.leftovers(made.store, gc.studies_of(made.path.parent, [], made.store))
+    assert (leftover.kind, leftover.path, leftover.files) == ("compiled", folder, (unread,))
+    made.call("gc", "--yes", "--kind", "compiled")
+    assert set(folder.iterdir()) == {read, mine}
+
+
 @pytest.mark.parametrize("overrides", [{"smoke": True}, {"select": ["mlp"]}])
 def test_a_variant_of_a_study_that_somebody_called_is_in_use(made: Made, overrides: dict[str, Any]) -> None:
     """Its runs too, as they are now; and the whole study's are, when a variant is called after it."""

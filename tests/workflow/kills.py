@@ -113,7 +113,7 @@ def results(project: Project) -> dict[str, bytes | dict[str, object]]:
         name = str(path.relative_to(project.folder))
         if path.suffix == ".npz":
             with np.load(path) as file:
-                found[name] = b"".join(file[key].tobytes() for key in sorted(file.files))
+                found[name] = b"".join(file[key].tobytes() for key in sorted(set(file.files) - {"description"}))
         elif path.name.endswith(".csv"):
             found[name] = path.read_bytes()
         elif path.suffix == ".json" and path.parts[-3] in ("runs", "measurements"):

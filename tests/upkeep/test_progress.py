@@ -1,0 +1,61 @@
+"""What a running workflow says of itself."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from nmepkg.upkeep import progress
+from nmepkg.upkeep.status import status
+from tests.upkeep.made import Made
+
+
+def test_a_line_counts_runs_not_steps(made: Made) -> None:
+    first = status(made.study, made.expansion, made.store)
+    runs, job = made.runs, next(iter(made.expansion.measurements.values()))
+    assert progress.progress_line(first, first, 1.0) == "runs: 0 of 11 finished; measurements: 0 of 10; figures: 0 of 2"
+    for run in runs[:3]:
+        made.finish(run, seconds=36)
+    made.finish(runs[3], status="diverged", seconds=12)
+    made.unfinished(runs[4], "running", left_seconds=None)
+    made.unfinished(runs[5], "failed", error="no space left")
+    made.measure(job)
+    with made.training(runs[4]):
+        now = status(made.study, made.expansion, made.store)
+    line = progress.progress_line(now, first, elapsed=66.0)
+    counts = "4 of 11 finished (1 diverged), 1 running, 1 failed"
+    # 144 s of jobs in 66 s, and 240 to go: 110 s.
+    assert line == f"runs: {counts}; measurements: 1 of 10; figures: 0 of 2; trainings: about 1 min to go"
+
+
+def test_it_says_each_line_once_and_survives_a_store_that_cannot_be_read(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "_EVERY", 0.05)
+    said: list[str] = []
+    watcher = progress.Progress(made.study, made.expansion, made.store, said.append)
+    looks = iter([watcher._look(), None])
+    real = watcher._look
+    monkeypatch.setattr(watcher, "_look", lambda: next(looks, None) or real())
+    watcher.start()
+    end = time.monotonic() + 20
+    while not said and time.monotonic() < end:
+        time.sleep(0.01)
+    made.finish(made.runs[0])
+    while len(said) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [line.split(";")[0] for line in said] == ["runs: 0 of 11 finished", "runs: 1 of 11 finished"]
+
+
+def test_what_failed_is_named_with_its_log(made: Made) -> None:
+    assert list(progress.what_failed(status(made.study, made.expansion, made.store))) == ["not drawn: curve, step"]
+    failed = made.runs[0]
+    made.unfinished(failed, "failed", error="no space left")
+    first, *_ = progress.what_failed(status(made.study, made.expansion, made.store))
+    assert first.startswith(f"failed: {failed.id}: no space left; log: ")
+    assert first.endswith(f"logs/train/{failed.id}.log")
+    for run in made.runs[1:]:
+        made.unfinished(run, "failed", error="no space left")
+    lines = list(progress.what_failed(status(made.study, made.expansion, made.store)))
+    assert lines[-2:] == ["failed: 1 more; see: python -m nmepkg status", "not drawn: curve, step"]
