@@ -1,6 +1,7 @@
 """A study, from its YAML to its figures. See README.md for use, config/README.md for every key of a study."""
 
 import gc
+import os
 import re
 import shlex
 import shutil
@@ -52,7 +53,9 @@ try:
             "a workflow has one study (--config study=FILE, or --configfile FILE), and besides no options but smoke=true, "
             "select='[a, b]' and store=FOLDER"
         )
-    STUDY_FILE = Path(FILES[0] if FILES else "config/config.yaml")
+    # The default one is this workflow's own, wherever that is called; another is where the caller says.
+    own = Path(workflow.basedir, "config", "config.yaml")
+    STUDY_FILE = Path(FILES[0]) if FILES else own
     if STUDY_FILE.is_relative_to(Path.cwd()):
         STUDY_FILE = STUDY_FILE.relative_to(Path.cwd())
     check_versions()
@@ -112,7 +115,8 @@ except (UserError, OSError, UnicodeEncodeError) as error:
 # Jobs find the Python that runs Snakemake, activated or not. In the container, whose recipe is in containers/, its own serves,
 # though that folder may be there too.
 PREFIX = (
-    '[ -n "${APPTAINER_CONTAINER:-}${SINGULARITY_CONTAINER:-}" ] || '
+    f"export NMEPKG_SCRIPTS={shlex.quote(str(Path(workflow.basedir, 'workflow', 'scripts')))}; "
+    + '[ -n "${APPTAINER_CONTAINER:-}${SINGULARITY_CONTAINER:-}" ] || '
     + f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; {shell_prefix(Path(workflow.basedir))}"
 )
 shell.prefix(PREFIX.replace("{", "{{").replace("}", "}}"))

@@ -1,7 +1,9 @@
 """Ctrl-C ends the Slurm jobs of a call of Snakemake: all of them.
 
 snakemake-executor-plugin-slurm 2.8.0 cancels what is in its list. That list is empty while it asks for states, and lacks what
-``sbatch`` is just answering; and the executor goes on to submit what it has in hand.
+``sbatch`` is just answering; and the executor goes on to submit what it has in hand. Sometimes Ctrl-C does nothing at all: a
+thread that starts a command may take the signal, and Python runs its handler in the main thread, when that wakes up: as
+Snakemake's waits for jobs, once one ends.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -32,7 +36,10 @@ def cancel_when_interrupted(folder: str | Path = ".snakemake/slurm_jobs") -> Non
         stale.unlink(missing_ok=True)
     os.environ[VARIABLE] = str(names)
 
+    handled = threading.Event()
+
     def interrupted(number: int, frame: object) -> None:
+        handled.set()
         stopped.parent.mkdir(parents=True, exist_ok=True)
         stopped.touch()
         atexit.unregister(_cancel)
@@ -40,6 +47,17 @@ def cancel_when_interrupted(folder: str | Path = ".snakemake/slurm_jobs") -> Non
         interrupt(number, frame)  # type: ignore[arg-type]
 
     signal.signal(signal.SIGINT, interrupted)
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
+    threading.Thread(target=_pass_on, args=(reader, handled), name="interruption", daemon=True).start()
+
+
+def _pass_on(signals: socket.socket, handled: threading.Event) -> None:
+    """Sends the main thread an interrupt that another thread took. Of each signal of the process a byte is read."""
+    while numbers := signals.recv(64):
+        if signal.SIGINT in numbers and not handled.wait(0.5):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def _cancel(names: Path) -> None:

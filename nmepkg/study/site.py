@@ -42,6 +42,7 @@ _SITE = {
     "properties": {
         **dict.fromkeys(("account", "qos", "constraint", "extra"), _TEXT),
         "gpu_model": {"type": "string", "pattern": r"^[A-Za-z0-9_.]+\Z"},
+        "gres": {"type": "string", "pattern": r"^gpu(:[A-Za-z0-9_.]+)?\Z"},
         "partitions": {"type": "object", "minProperties": 1, "additionalProperties": _PARTITION},
         "jobs": {"type": "integer", "minimum": 1},
         "retries": {"type": "integer", "minimum": 0},
@@ -63,9 +64,12 @@ def read_site(path: str | Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return check(read(path), _SITE)
+        site = check(read(path), _SITE)
     except StudyError as problem:
         raise UserError(f"{path}: {problem}") from None
+    if "gres" in site and "gpu_model" in site:
+        raise UserError(f"{path}: gpu_model: goes with gres into one; write gres: gpu:{site['gpu_model']} alone")
+    return site
 
 
 def refuse_too_long(minutes: Mapping[str, int]) -> None:

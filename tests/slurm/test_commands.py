@@ -85,6 +85,23 @@ def test_a_controller_that_does_not_answer_is_asked_again(slurm: Slurm) -> None:
     assert len(slurm.asked()) == 4
 
 
+@pytest.mark.parametrize("reason", ["AssocMaxSubmitJobLimit", "QOSMaxSubmitJobPerUserLimit"])
+def test_a_limit_of_submissions_is_waited_for_while_jobs_of_ours_are_in_the_queue(slurm: Slurm, reason: str) -> None:
+    policy = "Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)"
+    refusal = (
+        f"printf '%s\\n' 'sbatch: error: {reason}' \"sbatch: error: Batch job submission failed: {policy}\" >&2; exit 1"
+    )
+    slurm.real("sbatch", f"[ $(grep -c sbatch asked) = 4 ] && echo 7 && exit; {refusal}")
+    slurm.real("squeue", "echo 3")
+    done = slurm.call("sbatch", *SUBMISSION, OUTAGE_SECONDS="1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "7\n", "")
+    slurm.real("sbatch", refusal)
+    slurm.real("squeue", "")
+    done = slurm.call("sbatch", *SUBMISSION, OUTAGE_SECONDS="0")
+    assert (done.returncode, done.stdout) == (1, ""), "not even one is allowed"
+    assert reason in done.stderr
+
+
 def test_a_controller_that_never_answers_is_given_up(slurm: Slurm) -> None:
     slurm.real("sbatch", f"echo '{UNREACHABLE}' >&2; exit 3")
     done = slurm.call("sbatch", *SUBMISSION, OUTAGE_SECONDS="0")
@@ -125,6 +142,28 @@ for _ in range({interrupts}):
     done = slurm.python(script)
     assert done.stdout == "interrupted\n" * interrupts, done.stderr
     assert slurm.asked()[interrupts:] == ["scancel --name=run-1"] * 2
+
+
+def test_an_interrupt_that_another_thread_took_reaches_the_main_thread(slurm: Slurm) -> None:
+    done = slurm.python("""
+import os, signal, threading, time
+from pathlib import Path
+from nmepkg.study.interruption import cancel_when_interrupted
+cancel_when_interrupted()
+
+def take():
+    time.sleep(0.5)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+    time.sleep(60)
+
+threading.Thread(target=take, daemon=True).start()
+try:
+    threading.Semaphore(0).acquire()
+except KeyboardInterrupt:
+    print("interrupted")
+assert Path(os.environ["SLURM_JOB_NAMES_FILE"] + ".stopped").exists()
+""")
+    assert done.stdout == "interrupted\n", done.stderr
 
 
 def test_what_could_not_be_cancelled_is_named(slurm: Slurm) -> None:
@@ -184,7 +223,7 @@ def test_jobs_that_are_not_of_the_executor_are_not_touched(slurm: Slurm) -> None
 def test_the_status_of_a_preempted_job_is_one_that_is_tried_again(slurm: Slurm) -> None:
     slurm.real("squeue", "printf '%s\\n' '1|RUNNING' '2|PREEMPTED' '3|COMPLETING' '4|PENDING'")
     assert slurm.status() == {"1|RUNNING", "2|CANCELLED", "3|COMPLETING", "4|PENDING"}
-    assert slurm.asked() == ["squeue " + " ".join(STATUS)]
+    assert slurm.asked() == ["squeue --all " + " ".join(STATUS)]
 
 
 def test_a_job_that_slurm_forgot_has_ended(slurm: Slurm) -> None:
@@ -228,7 +267,7 @@ def test_sacct_is_answered_by_squeue(slurm: Slurm) -> None:
     arguments = ("-X", "--parsable2", "--noheader", "--format=JobIdRaw,State", "--endtime", "now", "--name", "run-1")
     done = slurm.call("sacct", *arguments)
     assert set(done.stdout.splitlines()) == {"1|RUNNING", "2|CANCELLED", "3|CANCELLED"}
-    assert slurm.asked() == ["squeue " + " ".join(STATUS)]
+    assert slurm.asked() == ["squeue --all " + " ".join(STATUS)]
 
 
 @pytest.mark.parametrize("command", ["squeue", "sacct"])

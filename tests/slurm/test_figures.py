@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
-from tests.slurm.workflow import ClusterProject, jobs_of, states
+from tests.slurm.cluster import Cluster
+from tests.slurm.workflow import STUDY, ClusterProject, jobs_of, states
 
 pytestmark = pytest.mark.slurm
 
@@ -39,6 +41,23 @@ def test_figures_come_from_a_cluster(project: ClusterProject) -> None:
     again.succeed()
     assert "Nothing to be done" in again.output
     assert again.submitted() == []
+
+
+@pytest.mark.parametrize("site", ["", "gres: gpu\n"])
+def test_gpus_of_a_job_are_of_one_node_and_promised_to_its_training(
+    cluster: Cluster, tmp_path: Path, site: str
+) -> None:
+    project = ClusterProject(tmp_path, cluster, STUDY.replace("gpus: 1", "gpus: 2"))
+    project.write("profiles/slurm/site.yaml", site)
+    project.edit("workflow/scripts/train.py", "def main() -> None:\n", "def main() -> None:\n    print(sys.argv)\n")
+    workflow = project.call("other")
+    workflow.succeed()
+    (job,) = jobs_of(cluster, workflow.submitted())
+    asked = {key: job.get(key) for key in ("NumNodes", "TresPerJob", "TresPerNode")}
+    how = ("TresPerNode" if site else "TresPerJob", "TresPerJob" if site else "TresPerNode")
+    assert asked == {"NumNodes": "1", how[0]: "gres:gpu:2", how[1]: None}
+    (log,) = (project.results() / "logs" / "train").glob("*.log")
+    assert "'--gpus', '2'" in log.read_text()
 
 
 def overhead(project: ClusterProject, ids: list[str]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pytest
 from snakemake.profiles import ProfileConfigFileParser
 
 from nmepkg.errors import UserError
-from nmepkg.study import site
+from nmepkg.study import interruption, site
 from nmepkg.study.site import read_site, refuse_too_long
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +23,8 @@ def profile(folder: Path, text: str | None, monkeypatch: pytest.MonkeyPatch) -> 
         (folder / "profiles" / "slurm" / "site.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", os.environ["PATH"])  # which the profile prepends to
+    monkeypatch.setenv("GRES_OF_GPUS", "")
+    monkeypatch.setattr(interruption, "cancel_when_interrupted", lambda: None)
     with (ROOT / "profiles" / "slurm" / "config.yaml").open(encoding="utf-8") as file:
         return dict(ProfileConfigFileParser().parse(file))
 
@@ -34,7 +36,7 @@ def test_the_example_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     )
     whole = whole.replace("\n# jobs: 500", "\njobs: 7").replace("\n# retries: 3", "\nretries: 1")
     found = profile(tmp_path, whole, monkeypatch)
-    assert found["default-resources"][2:] == [
+    assert found["default-resources"][3:] == [
         "slurm_account='my_project'",
         "qos='normal'",
         "constraint='ib'",
@@ -50,7 +52,7 @@ def test_a_site_may_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     found = profile(tmp_path, None, monkeypatch)
     assert found["configfile"] == ["config/paper.yaml"]
     assert (found["jobs"], found["retries"]) == ("500", "3")
-    assert found["default-resources"] == ["mem_mb=2000", "runtime=30"]
+    assert found["default-resources"] == ["mem_mb=2000", "runtime=30", "nodes=1"]
     assert "slurm-partition-config" not in found
     assert "set-resources" not in found
 
@@ -58,6 +60,12 @@ def test_a_site_may_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_the_profile_puts_its_commands_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profile(tmp_path, None, monkeypatch)
     assert os.environ["PATH"].startswith(f"{tmp_path}/profiles/slurm/bin{os.pathsep}")
+
+
+def test_gpus_by_gres_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = profile(tmp_path, "gres: gpu:a100\n", monkeypatch)
+    assert os.environ["GRES_OF_GPUS"] == "gpu:a100", "the rules know how many"
+    assert "set-resources" not in found
 
 
 @pytest.mark.parametrize(
@@ -68,6 +76,8 @@ def test_the_profile_puts_its_commands_first(tmp_path: Path, monkeypatch: pytest
         ("partitions: {gpu: {max_gpus: 8}}", "partitions.gpu: unknown key 'max_gpus'; did you mean 'max_gpu'?"),
         ("partitions: {}", "partitions: is empty; name at least one"),
         ("gpu_model: a100:1", "gpu_model: 'a100:1' is not a name"),
+        ("gres: a100", "gres: 'a100' is not a name"),
+        ("{gres: gpu, gpu_model: a100}", "gpu_model: goes with gres into one; write gres: gpu:a100 alone"),
         ("jobs: 0", "jobs: 0 is below the smallest allowed value, 1"),
         ("account: [", ""),
     ],

@@ -65,7 +65,8 @@ def trainings(project: Project, script: str = "train.py") -> Iterator[int]:
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             command = (entry / "cmdline").read_bytes().split(b"\0")
-            if f"workflow/scripts/{script}".encode() in command and os.readlink(entry / "cwd") == str(project.folder):
+            ours = any(word.endswith(f"workflow/scripts/{script}".encode()) for word in command)
+            if ours and os.readlink(entry / "cwd") == str(project.folder):
                 yield int(entry.name)
 
 

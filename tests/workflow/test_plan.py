@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.workflow import forks
 from tests.workflow.project import ROOT, STUDY, Project
 
 
@@ -113,9 +114,25 @@ def test_sources_reach_the_jobs_that_read_them(project: Project) -> None:
         project.edit("study.yaml", "name: tiny", "name: tiny\nmeasurements: {step: {kind: alignment}}")
         project.edit("study.yaml", "name: tiny", f"name: tiny\nsources: {{{name}: 'some {{run}} data'}}")
         shell = project.snakemake("-n", "-p", "all").stdout
-        lines = [line for line in shell.splitlines() if "python workflow/scripts/" in line]
-        given = {re.findall(r"scripts/(\S+)", line)[0] for line in lines if "--source 'some {run} data'" in line}
+        lines = [line for line in shell.splitlines() if 'python "$NMEPKG_SCRIPTS"/' in line]
+        given = {re.findall(r'SCRIPTS"/(\S+)', line)[0] for line in lines if "--source 'some {run} data'" in line}
         assert given == readers, shell
+
+
+def test_it_may_be_called_in_any_folder(project: Project, tmp_path: Path) -> None:
+    """``-s`` and ``-d``: the package and the scripts are those beside the Snakefile, results are where it is called."""
+    project.append("nmepkg/methods/sam.py", "\nNEW = 1\n")  # not the installed package's
+    folder = tmp_path / "elsewhere {else}"
+    folder.mkdir()
+    study, profile = project.folder / "study.yaml", project.folder / "profiles" / "local"
+    arguments = ["-s", str(project.folder / "Snakefile"), "--profile", str(profile), "--config", f"study={study}"]
+    environment = {**project.environment, "PYTHONPATH": ""}
+    for arguments_here, here in (([*arguments, "-d", str(folder)], tmp_path), (arguments, folder)):
+        done = forks.snakemake(arguments_here, here, environment, 240)
+        assert done.returncode == 0, done.stdout
+        assert (folder / "results" / "figures" / "tiny" / "curve.pdf").exists()
+    assert "Nothing to be done" in done.stdout
+    assert not (project.folder / "results").exists()
 
 
 def test_the_workflow_is_clean_for_snakemakes_linter() -> None:

@@ -43,6 +43,19 @@ def needs(run):
     return STUDY.setups[planned(SETUP_OF, run)].resources
 
 
+# How a cluster gives GPUs, if not by --gpus: see profiles/slurm/site.example.yaml.
+GRES = os.environ.get("GRES_OF_GPUS", "")
+
+
+def gpus(count):
+    """How many GPUs the executor asks for. The job itself knows from its parameters how many it was promised."""
+    return 0 if GRES else count
+
+
+def gres(count):
+    return f"{GRES}:{count}" if GRES and count else ""
+
+
 def memory(resources, attempt):
     """Megabytes. A job that failed may have run out of them: the next try has half as much again."""
     return round(1000 * resources.memory_gb * (1 + attempt) / 2)

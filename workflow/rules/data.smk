@@ -14,4 +14,4 @@ rule data:
     message:
         "Preparing {wildcards.data}"
     shell:
-        "python workflow/scripts/prepare_data.py {params.job} {resources.source} >{log} 2>&1"
+        'python "$NMEPKG_SCRIPTS"/prepare_data.py {params.job} {resources.source} >{log} 2>&1'

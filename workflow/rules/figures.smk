@@ -38,7 +38,7 @@ for name in STUDY.figures:
         message:
             f"Drawing {name}"
         shell:
-            "python workflow/scripts/figure.py --study {params.study} {params.overrides} --figure {params.name} "
+            'python "$NMEPKG_SCRIPTS"/figure.py --study {params.study} {params.overrides} --figure {params.name} '
             "--out {params.folder} --digest {params.digest} >{log} 2>&1"
 
     # The files behind it too: one that is gone is computed again, though the figure is still there.

@@ -9,7 +9,8 @@ rule measure:
     threads: lambda wildcards: needs(wildcards.run).cpus
     resources:
         # On one device: what is measured needs no more. It has no checkpoints, so that another try gets more time.
-        gpu=lambda wildcards: min(1, needs(wildcards.run).gpus),
+        gpu=lambda wildcards: gpus(min(1, needs(wildcards.run).gpus)),
+        gres=lambda wildcards: gres(min(1, needs(wildcards.run).gpus)),
         mem_mb=lambda wildcards, attempt: memory(needs(wildcards.run), attempt),
         runtime=lambda wildcards, attempt: minutes(attempt * min(2, needs(wildcards.run).hours)),
         source=lambda wildcards: streamed_source(wildcards.run),
@@ -17,11 +18,12 @@ rule measure:
         job=lambda wildcards: job_arguments(
             wildcards.measurement, planned(EXPANSION.measurements, wildcards.measurement)
         ),
+        gpus=lambda wildcards: min(1, needs(wildcards.run).gpus),
     message:
         "Measuring {wildcards.measurement} of {wildcards.run}"
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/measure.py {params.job} --run {wildcards.run} --gpus {resources.gpu} {resources.source} "
+        'python "$NMEPKG_SCRIPTS"/measure.py {params.job} --run {wildcards.run} --gpus {params.gpus} {resources.source} '
         ">{log} 2>&1"
 
 
@@ -41,4 +43,4 @@ rule landscape:
         "Computing landscape {wildcards.landscape}"
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/landscape.py {params.job} --gpus {resources.gpu} >{log} 2>&1"
+        'python "$NMEPKG_SCRIPTS"/landscape.py {params.job} --gpus {resources.gpu} >{log} 2>&1'

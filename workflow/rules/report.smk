@@ -29,5 +29,5 @@ rule origin:
     message:
         "Collecting what the figures come from"
     shell:
-        "python workflow/scripts/origin.py --study {params.study} {params.overrides} --out {params.folder} "
+        'python "$NMEPKG_SCRIPTS"/origin.py --study {params.study} {params.overrides} --out {params.folder} '
         "--digest {params.digest} {input.runs} >{log} 2>&1"

@@ -10,7 +10,8 @@ rule train:
         f"{LOGS}/train/{{run}}.log",
     threads: lambda wildcards: needs(wildcards.run).cpus
     resources:
-        gpu=lambda wildcards: needs(wildcards.run).gpus,
+        gpu=lambda wildcards: gpus(needs(wildcards.run).gpus),
+        gres=lambda wildcards: gres(needs(wildcards.run).gpus),
         mem_mb=lambda wildcards, attempt: memory(needs(wildcards.run), attempt),
         runtime=lambda wildcards: minutes(needs(wildcards.run).hours),
         # No parameter, as those say what a run is: a change would train everything again.
@@ -18,12 +19,13 @@ rule train:
         source=lambda wildcards: streamed_source(wildcards.run),
     params:
         job=lambda wildcards: job_arguments(wildcards.run, planned(EXPANSION.runs, wildcards.run)),
+        gpus=lambda wildcards: needs(wildcards.run).gpus,
     message:
         "Training {wildcards.run}"
     # NPROC is the size of XLA's thread pool: as many threads as a job asks for, or parallel jobs fight for the cores.
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/train.py {params.job} --gpus {resources.gpu} {resources.checkpoints} {resources.source} "
+        'python "$NMEPKG_SCRIPTS"/train.py {params.job} --gpus {params.gpus} {resources.checkpoints} {resources.source} '
         ">{log} 2>&1"
 
 
@@ -44,21 +46,23 @@ rule train_together:
         f"{LOGS}/train_together/{{pack}}.log",
     threads: lambda wildcards: pack_needs(wildcards.pack).cpus
     resources:
-        gpu=lambda wildcards: pack_needs(wildcards.pack).gpus,
+        gpu=lambda wildcards: gpus(pack_needs(wildcards.pack).gpus),
+        gres=lambda wildcards: gres(pack_needs(wildcards.pack).gpus),
         mem_mb=lambda wildcards, attempt: memory(pack_needs(wildcards.pack), attempt),
         runtime=lambda wildcards: minutes(pack_needs(wildcards.pack).hours * len(pack_of(wildcards.pack).runs)),
         checkpoints=CHECKPOINTS,
         source=lambda wildcards: streamed_source(pack_of(wildcards.pack).runs[0].id),
     params:
         plan=f"{PACKED}/{{pack}}.json",
+        gpus=lambda wildcards: pack_needs(wildcards.pack).gpus,
         store=shlex.quote(STUDY.store),
         logs=shlex.quote(f"{LOGS}/train"),
     message:
         "Several trainings: {wildcards.pack}"
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
-        "python workflow/scripts/train_together.py --plan {params.plan} --store {params.store} --logs {params.logs} "
-        "--gpus {resources.gpu} {resources.checkpoints} {resources.source} >{log} 2>&1"
+        'python "$NMEPKG_SCRIPTS"/train_together.py --plan {params.plan} --store {params.store} --logs {params.logs} '
+        "--gpus {params.gpus} {resources.checkpoints} {resources.source} >{log} 2>&1"
 
 
 # Whether one of them is there; if not, its log says why.
