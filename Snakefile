@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from nmepkg.errors import UserError
-from nmepkg.registry import DATASETS
+from nmepkg.registry import DATASETS, METHODS
 from nmepkg.storage import Store, figure_record
 from nmepkg.files import present
 from nmepkg.study.environment import (
@@ -30,13 +30,13 @@ from nmepkg.study.overrides import arguments, from_config
 from nmepkg.study.origin import origin_identity
 from nmepkg.study.packs import packs, read_plan, write_plan
 from nmepkg.study.registration import register
-from nmepkg.study.site import refuse_too_long
+from nmepkg.study.site import refuse_too_few_tries, refuse_too_long
 from nmepkg.study.shell import check_jax_starts, check_shell
 from nmepkg.study.sources import missing, source_of, wanted
 from nmepkg.surroundings import shell_prefix
 from nmepkg.upkeep.progress import Progress, what_failed
 from nmepkg.upkeep.status import status
-from nmepkg.upkeep.survey import damage
+from nmepkg.upkeep.survey import damage, next_memory
 
 # Snakemake makes a great many objects for a great many jobs, and Python would look again and again for garbage among them.
 gc.set_threshold(100_000, 50, 50)

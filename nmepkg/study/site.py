@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,32 @@ def read_site(path: str | Path) -> dict[str, Any]:
     if "gres" in site and "gpu_model" in site:
         raise UserError(f"{path}: gpu_model: goes with gres into one; write gres: gpu:{site['gpu_model']} alone")
     return site
+
+
+def largest_memory(site: Mapping[str, Any]) -> float:
+    """Megabytes that some partition gives a job at most; infinite where a partition does not say."""
+    partitions = site.get("partitions", {}).values()
+    return max((partition.get("max_mem_mb", math.inf) for partition in partitions), default=math.inf)
+
+
+def refuse_too_few_tries(trainings: Iterable[tuple[str, str, float, float]], tries: int) -> None:
+    """Refuses trainings that cannot end within all their jobs, which would be found out after weeks.
+
+    Args:
+      trainings: name of the setup, name of the method, hours that one is estimated to take, and hours of one of its jobs.
+      tries: how many jobs it may have, one after another.
+
+    Raises:
+      UserError: of the longest one; names the setup and the remedy.
+    """
+    needs = ((needed / hours, setup, method, needed, hours) for setup, method, needed, hours in trainings)
+    jobs, setup, method, needed, hours = max(needs, default=(0.0, "", "", 0.0, 1.0))
+    if jobs > tries:
+        raise UserError(
+            f"{setup}: a training by {method} takes about {needed:.0f} h, by device_hours of its setup, and {tries} jobs of "
+            f"{hours:g} h are {tries * hours:g} h; write retries: {math.ceil(jobs)} into profiles/slurm/site.yaml, or raise "
+            "resources.hours"
+        )
 
 
 def refuse_too_long(minutes: Mapping[str, int]) -> None:

@@ -54,6 +54,7 @@ class Journal:
             "seconds": round(self.spent + self._written - self._start, 1),
             "left_seconds": None if self._left is None else round(self._left, 1),
             "updated": round(time.time(), 1),
+            "memory_mb": int(os.environ.get("SLURM_MEM_PER_NODE", 0)) or None,  # that a job was given
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "error": error,

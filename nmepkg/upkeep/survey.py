@@ -80,6 +80,23 @@ def _unfinished(store: Store, run: str) -> State:
     return State(status, noted["seconds"], left, noted["epoch"], noted["epochs"], noted["error"] or "")
 
 
+def next_memory(store: Store, run: str, least: float) -> float:
+    """Megabytes for the next try of a training: what the last one was given, and half as much again if that was killed.
+
+    A scheduler kills what takes more memory than it was given. One that ran out of time, or was asked to stop, wrote a
+    checkpoint and said so.
+
+    Args:
+      least: what its setup asks for.
+    """
+    try:
+        noted = records.read(store.state(run), STATE, {"run": run})
+    except (DamagedError, PermissionError):
+        return least
+    last = max(least, noted["memory_mb"] or 0)
+    return 1.5 * last if noted["status"] == "running" and not is_locked(store.run(run)) else last
+
+
 def damaged_jobs(store: Store, expansion: Expansion) -> dict[str, str]:
     """Measurements and landscapes that are there and are not what they should be: id -> one line with the remedy."""
     found = {}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -32,19 +33,22 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
     """A row a figure, what is running and what failed, and the time spent and to go."""
     figures = found["figures"].values()
     shown = [status for status in found["runs"] if status in ("done", "missing") or found["runs"][status]]
-    jobs = [kind for kind in ("measurements", "landscapes") if any(figure[kind]["of"] for figure in figures)]
+    jobs = any(_jobs(figure)[1] for figure in figures)
+    # With every column, 80 signs wide.
     table = Table(title=f"{found['study']}  ({found['file']}, store {found['store']})", title_justify="left")
+    table.box, table.show_edge, table.padding = SIMPLE_HEAD, False, 0
     table.add_column("figure", no_wrap=True)
-    for name in (*shown, *("measured" if kind == "measurements" else kind for kind in jobs)):
+    for name in (*shown, *(["computed"] if jobs else [])):
         table.add_column(name, justify="right", style=_COLOURS.get(name))
     table.add_column("drawn")
     for name, figure in found["figures"].items():
         counts = [str(figure["runs"][status] or "·") for status in shown]
-        parts = [f"{figure[kind]['done']}/{figure[kind]['of']}" if figure[kind]["of"] else "·" for kind in jobs]
-        table.add_row(escape(name), *counts, *parts, "[green]yes[/]" if figure["drawn"] else "[yellow]no[/]")
+        done, of = _jobs(figure)
+        computed = [f"{done}/{of}" if of else "·"] if jobs else []
+        table.add_row(escape(name), *counts, *computed, "[green]yes[/]" if figure["drawn"] else "[yellow]no[/]")
     totals = [str(found["runs"][status]) for status in shown]
     table.add_section()
-    table.add_row("all runs", *totals, *[""] * (len(jobs) + 1))
+    table.add_row("all runs", *totals, *[""] * (jobs + 1))
     console.print(table)
     for run in found["running"][:_SHOWN]:
         left = f", {duration(run['left_seconds'])} left" if run["left_seconds"] is not None else ""
@@ -63,7 +67,7 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
             console.print(f"… and {len(found[kind]) - _SHOWN} more {kind}")
     hours = found["device_hours"]
     unknown = f", and {hours['unknown_runs']} runs like none that is finished" if hours["unknown_runs"] else ""
-    to_go = f", about {_hours(hours['to_go'])} to go" if hours["to_go"] or not unknown else ""
+    to_go = f", about {_hours(hours['to_go'])} to go" if hours["to_go"] else ""
     console.print(f"device time: {_hours(hours['spent'])} spent{to_go}{unknown}")
     estimates = found["estimates"]
     for name, estimate in estimates.items():
@@ -72,6 +76,12 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
         total = {key: sum(estimate[key] for estimate in estimates.values()) for key in ("runs", "device_hours")}
         devices = {estimate["device"] for estimate in estimates.values()}
         console.print(escape(_estimated({**total, "device": devices.pop() if len(devices) == 1 else None}, " in all")))
+
+
+def _jobs(figure: Mapping[str, Any]) -> tuple[int, int]:
+    """How many of a figure's measurements and landscapes there are, and of how many."""
+    kinds = figure["measurements"], figure["landscapes"]
+    return sum(kind["done"] for kind in kinds), sum(kind["of"] for kind in kinds)
 
 
 def _estimated(estimate: Mapping[str, Any], of: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from snakemake.profiles import ProfileConfigFileParser
 
 from nmepkg.errors import UserError
 from nmepkg.study import interruption, site
-from nmepkg.study.site import read_site, refuse_too_long
+from nmepkg.study.site import largest_memory, read_site, refuse_too_few_tries, refuse_too_long
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +25,7 @@ def profile(folder: Path, text: str | None, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", os.environ["PATH"])  # which the profile prepends to
     monkeypatch.setenv("GRES_OF_GPUS", "")
+    monkeypatch.setenv("LARGEST_MEMORY_MB", "")
     monkeypatch.setattr(interruption, "cancel_when_interrupted", lambda: None)
     with (ROOT / "profiles" / "slurm" / "config.yaml").open(encoding="utf-8") as file:
         return dict(ProfileConfigFileParser().parse(file))
@@ -34,7 +36,7 @@ def test_the_example_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     whole = (
         text.replace("\n# qos:", "\nqos:").replace("\n# constraint:", "\nconstraint:").replace("\n# extra:", "\nextra:")
     )
-    whole = whole.replace("\n# jobs: 500", "\njobs: 7").replace("\n# retries: 3", "\nretries: 1")
+    whole = whole.replace("\n# jobs: 500", "\njobs: 7").replace("\n# retries: 15", "\nretries: 1")
     found = profile(tmp_path, whole, monkeypatch)
     assert found["default-resources"][3:] == [
         "slurm_account='my_project'",
@@ -51,7 +53,7 @@ def test_the_example_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_site_may_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = profile(tmp_path, None, monkeypatch)
     assert found["configfile"] == ["config/paper.yaml"]
-    assert (found["jobs"], found["retries"]) == ("500", "3")
+    assert (found["jobs"], found["retries"]) == ("500", "15")
     assert found["default-resources"] == ["mem_mb=2000", "runtime=30", "nodes=1"]
     assert "slurm-partition-config" not in found
     assert "set-resources" not in found
@@ -104,6 +106,24 @@ def sinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     return command
+
+
+def test_what_partitions_give_at_most() -> None:
+    assert largest_memory({}) == math.inf
+    assert largest_memory({"partitions": {"a": {"max_mem_mb": 1}, "b": {"max_mem_mb": 3}}}) == 3
+    assert largest_memory({"partitions": {"a": {"max_mem_mb": 1}, "b": {}}}) == math.inf
+
+
+def test_refuses_trainings_that_cannot_end() -> None:
+    trainings = [("small", "sgd", 3.0, 24.0), ("large", "hessian_trace", 356.3, 24.0), ("large", "sgd", 18.75, 24.0)]
+    refuse_too_few_tries(trainings, 15)
+    refuse_too_few_tries([], 1)
+    with pytest.raises(UserError) as caught:
+        refuse_too_few_tries(trainings, 4)
+    assert str(caught.value) == (
+        "large: a training by hessian_trace takes about 356 h, by device_hours of its setup, and 4 jobs of 24 h are 96 h; "
+        "write retries: 15 into profiles/slurm/site.yaml, or raise resources.hours"
+    )
 
 
 def test_refuses_what_no_partition_gives_the_time_for(sinfo: Path) -> None:

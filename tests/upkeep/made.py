@@ -115,6 +115,7 @@ class Made:
             "epochs": 10,
             "seconds": 12.0,
             "left_seconds": 18.0,
+            "memory_mb": None,
             "error": None,
             **noted,
         }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from nmepkg.registry import METHODS
+from nmepkg.upkeep import terminal
 from nmepkg.upkeep.status import device_seconds, status
-from nmepkg.upkeep.survey import State, damage, run_states
+from nmepkg.upkeep.survey import STATUSES, State, damage, next_memory, run_states
 from tests.upkeep.made import Made
 
 
@@ -35,6 +39,23 @@ def test_every_state_of_a_run_is_told_apart(made: Made) -> None:
     assert states[damaged.id].status == "damaged"
     assert "changed since it was written" in states[damaged.id].problem
     assert states[missing.id] == State("missing")
+
+
+def test_memory_grows_after_a_training_that_was_killed_alone(made: Made) -> None:
+    run, other, *_ = made.runs
+    assert next_memory(made.store, run.id, 1000) == 1000
+    for status_, given, expected in (
+        ("stopped", 1500, 1500),
+        ("failed", None, 1000),
+        ("running", 1500, 2250),
+        ("running", None, 1500),
+    ):
+        shutil.rmtree(made.store.run(run.id), ignore_errors=True)
+        made.unfinished(run, status_, memory_mb=given)
+        assert next_memory(made.store, run.id, 1000) == expected
+    made.unfinished(other, "running", memory_mb=1500)
+    with made.training(other):
+        assert next_memory(made.store, other.id, 1000) == 1500, "it is not at its end"
 
 
 def test_figures_count_their_own_runs_and_measurements(made: Made) -> None:
@@ -151,6 +172,28 @@ def test_the_command_tells_running_and_failed_runs_with_their_logs(made: Made, a
     else:
         assert f"running {running.id}: epoch 4 of 10, 18 s left" in text
         assert f"device time: 0.4 min spent, about 0.3 min to go, and {len(made.runs) - 1} runs like none" in text
+
+
+def test_in_80_columns_no_header_is_cut(made: Made) -> None:
+    """With a run of every status, measurements, and names as long as the default study's."""
+    running, stopped, failed, damaged, diverged, done, *_ = made.runs
+    made.edit("  curve: {", "  figure_10: {")
+    made.unfinished(running, "running")
+    made.unfinished(stopped, "stopped")
+    made.unfinished(failed, "failed", error="no space left")
+    made.finish(damaged)
+    made.store.result(damaged.id).write_text("{}")
+    made.finish(diverged, status="diverged")
+    made.finish(done)
+    output = io.StringIO()
+    with made.training(running):
+        found = status(made.study, made.expansion, made.store)
+    terminal.show_status(Console(file=output, width=80, soft_wrap=True), found)
+    header = next(line for line in output.getvalue().splitlines() if line.startswith("figure "))
+    assert header.split() == ["figure", *STATUSES, "computed", "drawn"]
+    row = next(line for line in output.getvalue().splitlines() if line.startswith("step "))
+    assert row.split() == ["step", "1", "1", "1", "1", "1", "1", "4", "0/10", "no"]
+    assert all(len(line) <= 80 for line in output.getvalue().splitlines() if line.startswith(("figure", "step", "all")))
 
 
 def test_an_unreadable_study_is_one_line(made: Made) -> None:

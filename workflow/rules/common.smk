@@ -56,9 +56,19 @@ def gres(count):
     return f"{GRES}:{count}" if GRES and count else ""
 
 
+LARGEST_MEMORY = float(os.environ.get("LARGEST_MEMORY_MB", "inf"))
+
+
 def memory(resources, attempt):
     """Megabytes. A job that failed may have run out of them: the next try has half as much again."""
-    return round(1000 * resources.memory_gb * (1 + attempt) / 2)
+    least = 1000 * resources.memory_gb
+    return round(max(least, min(least * (1 + attempt) / 2, LARGEST_MEMORY)))
+
+
+def training_memory(resources, runs):
+    """The same for trainings, which say how they ended."""
+    least = 1000 * resources.memory_gb
+    return round(max(least, min(max(next_memory(STORE, run, least) for run in runs), LARGEST_MEMORY)))
 
 
 def minutes(hours):
@@ -101,6 +111,24 @@ def check_cluster(jobs):
     if workflow.executor_plugin.name == "slurm":
         asked = [(job.resources.runtime, job.rule.name) for job in jobs if not (job.is_local or job.is_norun)]
         refuse_too_long({rule: most for most, rule in sorted(asked)})
+        runs = {run for job in jobs if job.rule.name.startswith("train") for run in runs_of(job)}
+        refuse_too_few_tries(estimates(runs), 1 + workflow.execution_settings.retries)
+
+
+def runs_of(job):
+    """The runs that a job trains."""
+    return (
+        [run.id for run in pack_of(job.wildcards.pack).runs] if "pack" in job.wildcards.keys() else [job.wildcards.run]
+    )
+
+
+def estimates(runs):
+    """Of runs whose setup says how long a training by SGD takes: setup, method, hours that theirs would take, hours of a job."""
+    for run in runs:
+        setup, method = STUDY.setups[SETUP_OF[run]], EXPANSION.runs[run].spec["method"]
+        if setup.device_hours is not None:
+            hours = setup.device_hours * METHODS[method["name"]].step_cost(method) / max(1, setup.resources.gpus)
+            yield setup.name, method["name"], hours, setup.resources.hours
 
 
 def distinct(lists):

@@ -12,7 +12,7 @@ rule train:
     resources:
         gpu=lambda wildcards: gpus(needs(wildcards.run).gpus),
         gres=lambda wildcards: gres(needs(wildcards.run).gpus),
-        mem_mb=lambda wildcards, attempt: memory(needs(wildcards.run), attempt),
+        mem_mb=lambda wildcards, attempt: training_memory(needs(wildcards.run), [wildcards.run]),
         runtime=lambda wildcards: minutes(needs(wildcards.run).hours),
         # No parameter, as those say what a run is: a change would train everything again.
         checkpoints=CHECKPOINTS,
@@ -48,7 +48,9 @@ rule train_together:
     resources:
         gpu=lambda wildcards: gpus(pack_needs(wildcards.pack).gpus),
         gres=lambda wildcards: gres(pack_needs(wildcards.pack).gpus),
-        mem_mb=lambda wildcards, attempt: memory(pack_needs(wildcards.pack), attempt),
+        mem_mb=lambda wildcards, attempt: training_memory(
+            pack_needs(wildcards.pack), [run.id for run in pack_of(wildcards.pack).runs]
+        ),
         runtime=lambda wildcards: minutes(pack_needs(wildcards.pack).hours * len(pack_of(wildcards.pack).runs)),
         checkpoints=CHECKPOINTS,
         source=lambda wildcards: streamed_source(pack_of(wildcards.pack).runs[0].id),
