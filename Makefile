@@ -38,9 +38,9 @@ test-slurm: $(VENV)/dev.stamp
 test-debian:
 	sh tests/debian.sh '$(COMMANDS)'
 
-# Kills a small study fifty times at random moments and compares its results with those of one left alone.
+# Kills a small study fifty times at random moments, and one at each rule, and compares its results with those of one left alone.
 soak: $(VENV)/dev.stamp
-	KILLS=$(KILLS) $(BIN)/pytest -m soak -s tests/workflow/test_kill.py
+	KILLS=$(KILLS) $(BIN)/pytest -m soak -s tests/workflow/test_kill.py tests/workflow/test_kill_rules.py
 
 # Each study of config/ in small, from nothing to its figures: an hour or two.
 smoke: $(VENV)/dev.stamp
