@@ -61,7 +61,7 @@ def read_site(path: str | Path) -> dict[str, Any]:
     if find_spec("snakemake_executor_plugin_slurm") is None:
         raise UserError("Snakemake cannot submit to Slurm yet; run: python -m pip install --editable '.[slurm]'")
     path = Path(path)
-    if not path.exists():
+    if not path.exists() or not any(line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines()):
         return {}
     try:
         site = check(read(path), _SITE)

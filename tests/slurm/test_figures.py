@@ -48,7 +48,8 @@ def test_gpus_of_a_job_are_of_one_node_and_promised_to_its_training(
     cluster: Cluster, tmp_path: Path, site: str
 ) -> None:
     project = ClusterProject(tmp_path, cluster, STUDY.replace("gpus: 1", "gpus: 2"))
-    project.write("profiles/slurm/site.yaml", site)
+    if site:
+        project.write("profiles/slurm/site.yaml", site)
     project.edit("workflow/scripts/train.py", "def main() -> None:\n", "def main() -> None:\n    print(sys.argv)\n")
     workflow = project.call("other")
     workflow.succeed()

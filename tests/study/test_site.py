@@ -50,8 +50,9 @@ def test_the_example_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert (found["jobs"], found["retries"]) == ("7", "1")
 
 
-def test_a_site_may_say_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = profile(tmp_path, None, monkeypatch)
+@pytest.mark.parametrize("text", [None, "", "# account: me\n\n"])
+def test_a_site_may_say_nothing(text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = profile(tmp_path, text, monkeypatch)
     assert found["configfile"] == ["config/paper.yaml"]
     assert (found["jobs"], found["retries"]) == ("500", "15")
     assert found["default-resources"] == ["mem_mb=2000", "runtime=30", "nodes=1"]
