@@ -212,7 +212,7 @@ rule report:
         rules.figures.input,
         [f"{FIGURES}/study.yaml", f"{FIGURES}/versions.csv", ORIGIN],
     message:
-        f"Figures and where they come from are in {FIGURES}; for one file of HTML: make report"
+        f"The figures, and where they come from, are in {FIGURES}; one file of HTML: make report"
 
 
 rule all:
