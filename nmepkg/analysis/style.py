@@ -59,7 +59,7 @@ class LineStyle:
 
 
 _METHODS = {
-    "sgd": LineStyle(BLACK, "*"),
+    "sgd": LineStyle(BLACK, ">"),
     "sam": LineStyle(GREEN, "s"),
     "usam": LineStyle(OLIVE, "v"),
     "psam": LineStyle(PURPLE, "o"),
@@ -84,7 +84,7 @@ _ACTIVATIONS = {
     ("relu", "gaussian"): LineStyle(ORANGE, "^"),
     ("leaky_relu", None): LineStyle(PURPLE, "v"),
     ("beta_gelu", None): LineStyle(GREEN, "P"),
-    ("silu", None): LineStyle(OLIVE, "*"),
+    ("silu", None): LineStyle(OLIVE, ">"),
     ("softplus", None): LineStyle(BLACK, "p"),
 }
 
@@ -97,7 +97,7 @@ _REST = [
     LineStyle(color, marker)
     for color, marker in zip(
         (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, OLIVE, BLACK),
-        ("o", "s", "^", "D", "v", "P", "*", "p"),
+        ("o", "s", "^", "D", "v", "P", ">", "p"),
         strict=True,
     )
 ]
