@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from nmepkg.errors import UserError
-from nmepkg.registry import DATASETS, METHODS
+from nmepkg.registry import DATASETS
 from nmepkg.storage import Store, figure_record
 from nmepkg.files import present
 from nmepkg.study.environment import (
@@ -35,7 +35,7 @@ from nmepkg.study.shell import check_jax_starts, check_shell
 from nmepkg.study.sources import missing, source_of, wanted
 from nmepkg.surroundings import shell_prefix
 from nmepkg.upkeep.progress import Progress, what_failed
-from nmepkg.upkeep.status import status
+from nmepkg.upkeep.status import device_hours, status
 from nmepkg.upkeep.survey import damage, next_memory
 
 # Snakemake makes a great many objects for a great many jobs, and Python would look again and again for garbage among them.

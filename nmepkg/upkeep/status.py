@@ -11,7 +11,7 @@ from typing import Any
 from nmepkg.registry import METHODS
 from nmepkg.storage import Store
 from nmepkg.study.identity import to_json
-from nmepkg.study.spec import Expansion, Run, Spec, Study
+from nmepkg.study.spec import Expansion, Run, Setup, Spec, Study
 from nmepkg.upkeep.survey import FINISHED, STATUSES, State, damaged_jobs, drawn, log, names, run_states
 
 
@@ -78,8 +78,14 @@ def _estimates(study: Study, expansion: Expansion, unknown: Sequence[str]) -> di
         if setup.device_hours is not None:
             estimate = found.setdefault(setup.name, {"runs": 0, "device_hours": 0.0, "device": setup.device})
             estimate["runs"] += 1
-            estimate["device_hours"] += setup.device_hours * METHODS[method["name"]].step_cost(method)
+            estimate["device_hours"] += device_hours(setup, method)
     return found
+
+
+def device_hours(setup: Setup, method: Spec) -> float:
+    """Of one training, by what its setup, which says it, says of one by SGD and by what a step of the method costs."""
+    assert setup.device_hours is not None
+    return setup.device_hours * METHODS[method["name"]].step_cost(method)
 
 
 def _described(study: Study, run: str, state: State) -> dict[str, Any]:

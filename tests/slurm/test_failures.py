@@ -34,3 +34,14 @@ def test_what_no_partition_gives_the_time_for_is_not_submitted(project: ClusterP
     assert workflow.finish() == 2
     assert "train: asks for 660 minutes, and the longest partition, main, allows 600; lower" in workflow.output
     assert workflow.submitted() == []
+
+
+def test_what_cannot_end_within_all_its_jobs_is_not_submitted(project: ClusterProject) -> None:
+    project.edit("study.yaml", "  large:\n", "  large:\n    device_hours: 20\n    device: any\n")
+    workflow = project.call("figures")
+    assert workflow.finish() == 2
+    assert (
+        "large: a training by sam takes about 40 h, by device_hours of its setup, and 16 jobs of 1.5 h"
+        in workflow.output
+    )
+    assert workflow.submitted() == []

@@ -60,14 +60,18 @@ def start(project: Project) -> subprocess.Popen[bytes]:
         )
 
 
-def trainings(project: Project, script: str = "train.py") -> Iterator[int]:
-    """Process ids of the project's trainings, orphans too."""
+def processes(project: Project) -> Iterator[tuple[int, list[bytes]]]:
+    """Ids and commands of what works in a project's folder: Snakemake and jobs, orphans too."""
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-            ours = any(word.endswith(f"workflow/scripts/{script}".encode()) for word in command)
-            if ours and os.readlink(entry / "cwd") == str(project.folder):
-                yield int(entry.name)
+            if os.readlink(entry / "cwd") == str(project.folder):
+                yield int(entry.name), (entry / "cmdline").read_bytes().split(b"\0")
+
+
+def trainings(project: Project, script: str = "train.py") -> Iterator[int]:
+    """Process ids of the project's trainings, orphans too."""
+    name = f"workflow/scripts/{script}".encode()
+    return (process for process, command in processes(project) if any(word.endswith(name) for word in command))
 
 
 def kill(

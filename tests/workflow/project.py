@@ -47,6 +47,13 @@ class Project:
         shutil.copy(ROOT / "Snakefile", folder)
         self.write("study.yaml", STUDY)
 
+    def copy(self, folder: Path) -> Project:
+        """This project as it is now, in another folder."""
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True, symlinks=True)
+        copied = Project.__new__(Project)
+        copied.folder = folder
+        return copied
+
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text, encoding="utf-8")
 

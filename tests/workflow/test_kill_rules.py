@@ -10,14 +10,13 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from nmepkg.study.expand import expand
 from nmepkg.study.load import load
-from tests.workflow.kills import results
+from tests.workflow.kills import processes, results
 from tests.workflow.project import Project
 
 STUDY = """\
@@ -104,10 +103,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def project(finished: Project, tmp_path: Path) -> Project:
-    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True, symlinks=True)
-    project = Project.__new__(Project)
-    project.folder = tmp_path
-    return project
+    return finished.copy(tmp_path)
 
 
 def lose(project: Project, patterns: tuple[str, ...]) -> None:
@@ -124,16 +120,6 @@ def there(project: Project) -> dict[Path, tuple[int, int]]:
     paths = [path for place in places for path in (project.folder / "results" / place).rglob("*") if path.is_file()]
     states = {path: path.stat() for path in paths if not path.name.startswith(".")}
     return {path: (state.st_ino, state.st_mtime_ns) for path, state in states.items()}
-
-
-def processes(project: Project) -> list[int]:
-    """Of the project: Snakemake and jobs."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if os.readlink(entry / "cwd") == str(project.folder):
-                found.append(int(entry.name))
-    return found
 
 
 def wait_for(condition: Callable[[], object], workflow: subprocess.Popen[bytes] | None = None) -> None:
@@ -165,7 +151,7 @@ def kill(project: Project, rule: str, what: str, when: str) -> None:
         os.kill(int(held.read_text()), signal.SIGKILL)
     (project.folder / "hold").unlink()
     workflow.wait(timeout=120)
-    wait_for(lambda: not processes(project))
+    wait_for(lambda: not list(processes(project)))
 
 
 def complete(project: Project, finished: Project) -> None:

@@ -32,10 +32,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, to spoil."""
-    shutil.copytree(finished.folder, tmp_path, dirs_exist_ok=True)
-    project = Project.__new__(Project)
-    project.folder = tmp_path
-    return project
+    return finished.copy(tmp_path)
 
 
 def runs(project: Project) -> list[Run]:

@@ -108,6 +108,7 @@ def result(run):
 
 def check_cluster(jobs):
     """What of the jobs of a cluster is certain to fail is said before any is submitted."""
+    jobs = list(jobs)
     if workflow.executor_plugin.name == "slurm":
         asked = [(job.resources.runtime, job.rule.name) for job in jobs if not (job.is_local or job.is_norun)]
         refuse_too_long({rule: most for most, rule in sorted(asked)})
@@ -127,7 +128,7 @@ def estimates(runs):
     for run in runs:
         setup, method = STUDY.setups[SETUP_OF[run]], EXPANSION.runs[run].spec["method"]
         if setup.device_hours is not None:
-            hours = setup.device_hours * METHODS[method["name"]].step_cost(method) / max(1, setup.resources.gpus)
+            hours = device_hours(setup, method) / max(1, setup.resources.gpus)
             yield setup.name, method["name"], hours, setup.resources.hours
 
 
