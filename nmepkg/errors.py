@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 LONGEST = 1000  # characters of a line
+FAILED = "failed: "  # so begins the last line of the log of a job that failed and could say so
 
 
 class UserError(Exception):

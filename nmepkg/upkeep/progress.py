@@ -11,7 +11,7 @@ from nmepkg.errors import UserError
 from nmepkg.storage import Store
 from nmepkg.study.spec import Expansion, Study
 from nmepkg.upkeep.status import status
-from nmepkg.upkeep.terminal import duration
+from nmepkg.upkeep.terminal import duration, job_name
 
 _EVERY = 30.0  # seconds
 _SHARE = 20  # of the time between two lines at most a twentieth is spent on finding out
@@ -66,7 +66,8 @@ def progress_line(now: Mapping[str, Any], first: Mapping[str, Any], elapsed: flo
     parts = [f"runs: {', '.join(counts)}"]
     for kind in ("measurements", "landscapes"):
         if of := now[kind]["of"]:
-            parts.append(f"{kind}: {now[kind]['done']} of {of}")
+            failed = sum(kind.removesuffix("s") in job for job in now["failed"])
+            parts.append(f"{kind}: {now[kind]['done']} of {of}" + (f" ({failed} failed)" if failed else ""))
     parts.append(f"figures: {sum(figure['drawn'] for figure in figures)} of {len(figures)}")
     hours, then = now["device_hours"], first["device_hours"]
     rate = (hours["spent"] - then["spent"]) / elapsed
@@ -76,10 +77,10 @@ def progress_line(now: Mapping[str, Any], first: Mapping[str, Any], elapsed: flo
 
 
 def what_failed(found: Mapping[str, Any]) -> Iterator[str]:
-    """Lines on a study's runs that failed, with their logs, and its figures that are not drawn."""
+    """Lines on a study's jobs that failed, with their logs, and its figures that are not drawn."""
     failed = found["failed"]
     for run in failed[:_SHOWN]:
-        yield f"failed: {run['run']}: {run['problem']}; log: {run['log']}"
+        yield f"failed: {job_name(run)}: {run['problem']}; log: {run['log']}"
     if len(failed) > _SHOWN:
         yield f"failed: {len(failed) - _SHOWN} more; see: python -m nmepkg status"
     missing = [name for name, figure in found["figures"].items() if not figure["drawn"]]

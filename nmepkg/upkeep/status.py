@@ -12,7 +12,7 @@ from nmepkg.registry import METHODS
 from nmepkg.storage import Store
 from nmepkg.study.identity import to_json
 from nmepkg.study.spec import Expansion, Run, Setup, Spec, Study
-from nmepkg.upkeep.survey import FINISHED, STATUSES, State, damaged_jobs, drawn, log, names, run_states
+from nmepkg.upkeep.survey import FINISHED, STATUSES, State, damaged_jobs, drawn, failed_jobs, log, names, run_states
 
 
 def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
@@ -20,8 +20,8 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
 
     Returns:
       ``figures``: by name, how many of its runs, measurements and landscapes there are and whether it is drawn; ``runs`` of the
-      whole study, counts by status, ``measurements`` and ``landscapes``; ``running``, ``failed``, ``stopped`` and ``damaged``
-      runs, and of the last measurements and landscapes too; ``device_hours``: ``spent`` on what is there and ``to_go``, by the
+      whole study, counts by status, ``measurements`` and ``landscapes``; ``running``, ``stopped``, ``failed`` and ``damaged``
+      runs, of the last two measurements and landscapes too, and figures that failed; ``device_hours``: ``spent`` on what is there and ``to_go``, by the
       time of finished runs that are alike, leaving ``unknown`` runs out; ``estimates``: by setup, of those of the unknown whose
       setup has ``device_hours``, how many and how long they take on which device.
     """
@@ -49,8 +49,9 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
         for status in ("running", "stopped", "failed", "damaged")
     }
     for id, problem in damaged.items():
-        what = "measurement" if id in expansion.measurements else "landscape"
-        described["damaged"].append({what: id, "problem": problem})
+        described["damaged"].append({_kind(study, expansion, id): id, "problem": problem})
+    for id, (problem, path) in failed_jobs(study, expansion, store).items():
+        described["failed"].append({_kind(study, expansion, id): id, "problem": problem, "log": str(path)})
     return {
         "study": study.name,
         "file": str(study.path),
@@ -63,6 +64,10 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
         "device_hours": {"spent": spent / 3600, "to_go": to_go / 3600, "unknown_runs": without},
         "estimates": estimates,
     }
+
+
+def _kind(study: Study, expansion: Expansion, id: str) -> str:
+    return "figure" if id in study.figures else "measurement" if id in expansion.measurements else "landscape"
 
 
 def _counted(ids: Collection[str], there: set[str]) -> dict[str, int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nmepkg import records
+from nmepkg.errors import FAILED
 from nmepkg.files import present
 from nmepkg.records import DamagedError, Kind
 from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, RESULT, STATE, Store, figure_record, gone
@@ -18,6 +19,7 @@ from nmepkg.study.origin import origin_identity
 from nmepkg.study.spec import Expansion, Run, Study
 
 _TOLD = 10
+_LAST = 10_000  # bytes of a log that surely hold its last line
 FINISHED = ("done", "diverged")
 STATUSES = (*FINISHED, "running", "stopped", "failed", "damaged", "missing")
 
@@ -116,6 +118,37 @@ def damaged_jobs(store: Store, expansion: Expansion) -> dict[str, str]:
             except DamagedError as problem:
                 found[job.id] = str(problem)
     return found
+
+
+def failed_jobs(study: Study, expansion: Expansion, store: Store) -> dict[str, tuple[str, Path]]:
+    """Measurements, landscapes and figures that are not there because the last job on them failed.
+
+    Returns:
+      Id, or name of a figure -> what the job said, and its log.
+    """
+    panels = {job.id for panels in expansion.landscapes.values() for _, job in panels}
+    jobs = [(job.id, log(study, "measure", f"{job.run}/{job.id}")) for job in expansion.measurements.values()]
+    jobs += [(id, log(study, "landscape", id)) for id in panels]
+    jobs += [(name, log(study, "figure", f"{study.name}/{name}")) for name in study.figures]
+    paths = {id: store.measurement(str(job.run), id) for id, job in expansion.measurements.items()}
+    paths |= {id: store.landscape(id) for id in panels}
+    found = {}
+    for id, path in jobs:
+        problem = _last_failure(path)
+        if problem and not (present(paths[id]) if id in paths else drawn(study, expansion, id)):
+            found[id] = problem.removeprefix(f"{id}: "), path
+    return found
+
+
+def _last_failure(path: Path) -> str:
+    """What the last line of a log says failed; nothing where it says no such thing, as while the job runs."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LAST))
+            last = file.read().decode(errors="replace").rstrip("\n").rpartition("\n")[2]
+    except OSError:
+        return ""
+    return last.removeprefix(FAILED) if last.startswith(FAILED) else ""
 
 
 def damage(store: Store, expansion: Expansion) -> list[str]:

@@ -60,8 +60,7 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
     for kind in ("failed", "damaged"):
         for run in found[kind][:_SHOWN]:
             where = f"; log: {run['log']}" if kind == "failed" else ""
-            name = next(run[what] for what in ("run", "measurement", "landscape") if what in run)
-            console.print(f"[red]{kind}[/] {escape(name)}: {escape(run['problem'] + where)}")
+            console.print(f"[red]{kind}[/] {escape(job_name(run))}: {escape(run['problem'] + where)}")
     for kind in ("running", "stopped", "failed", "damaged"):
         if len(found[kind]) > _SHOWN:
             console.print(f"… and {len(found[kind]) - _SHOWN} more {kind}")
@@ -76,6 +75,11 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
         total = {key: sum(estimate[key] for estimate in estimates.values()) for key in ("runs", "device_hours")}
         devices = {estimate["device"] for estimate in estimates.values()}
         console.print(escape(_estimated({**total, "device": devices.pop() if len(devices) == 1 else None}, " in all")))
+
+
+def job_name(described: Mapping[str, Any]) -> str:
+    """What a job that failed, or whose result is damaged, is called."""
+    return next(described[what] for what in ("run", "measurement", "landscape", "figure") if what in described)
 
 
 def _jobs(figure: Mapping[str, Any]) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import pytest
 
 from nmepkg.upkeep import progress
 from nmepkg.upkeep.status import status
+from nmepkg.upkeep.survey import log
 from tests.upkeep.made import Made
 
 
@@ -46,6 +47,32 @@ def test_it_says_each_line_once_and_survives_a_store_that_cannot_be_read(
     while len(said) < 2 and time.monotonic() < end:
         time.sleep(0.01)
     assert [line.split(";")[0] for line in said] == ["runs: 0 of 11 finished", "runs: 1 of 11 finished"]
+
+
+def test_jobs_on_runs_and_figures_that_failed_are_counted_and_named(made: Made) -> None:
+    job = next(iter(made.expansion.measurements.values()))
+    for rule, name in (("measure", f"{job.run}/{job.id}"), ("figure", "tiny/curve")):
+        path = log(made.study, rule, name)
+        path.parent.mkdir(parents=True)
+        path.write_text(f"Traceback\n  one\nfailed: {path.stem}: no space left\n")
+    found = status(made.study, made.expansion, made.store)
+    assert "measurements: 0 of 10 (1 failed)" in progress.progress_line(found, found, 30.0)
+    measured, drawn, undrawn = progress.what_failed(found)
+    assert measured == f"failed: {job.id}: no space left; log: {made.store.root}/logs/measure/{job.run}/{job.id}.log"
+    assert drawn == f"failed: curve: no space left; log: {made.store.root}/logs/figure/tiny/curve.log"
+    assert undrawn == "not drawn: curve, step"
+    assert f"failed {job.id}: no space left; log: " in made.call("status").replace("\n", "")
+
+
+def test_what_works_again_or_is_there_has_not_failed(made: Made) -> None:
+    job = next(iter(made.expansion.measurements.values()))
+    path = log(made.study, "measure", f"{job.run}/{job.id}")
+    path.parent.mkdir(parents=True)
+    path.write_text("failed: once\nnow it works\n")
+    assert not status(made.study, made.expansion, made.store)["failed"]
+    path.write_text(f"failed: {job.id}: no space left\n")
+    made.measure(job)  # by somebody else who uses the store
+    assert not status(made.study, made.expansion, made.store)["failed"]
 
 
 def test_what_failed_is_named_with_its_log(made: Made) -> None:

@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the study's figures")
     parser.add_argument("--digest", help="what the workflow planned to draw; anything else is refused")
     arguments = parser.parse_args()
-    with job.one_line_errors("figure.py"):
+    with job.one_line_errors(arguments.figure):
         study = load(arguments.study, overrides.chosen(arguments))
         expansion = expand(study)
         figure = study.figures.get(arguments.figure)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nmepkg import surroundings
-from nmepkg.errors import UserError
+from nmepkg.errors import FAILED, UserError
 from nmepkg.storage import Store
 
 # Before any library reads them.
@@ -31,14 +32,23 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 @contextmanager
 def one_line_errors(name: str) -> Iterator[None]:
-    """Ends the process with a line and code 2 where the user, or a full disk, is the cause. Bugs keep their traceback."""
+    """Ends the process with a line and code 2 where the user, or a full disk, is the cause. Bugs keep their traceback.
+
+    The last line of the log says that the job failed: it is all that is known of it afterwards.
+    """
     try:
         yield
     except UserError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(f"{name}: {error}", 2)
     except OSError as error:
         remedy = "mend that and run snakemake again: nothing that is finished is lost"
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"{name}: {what}; {remedy}", file=sys.stderr)
-        sys.exit(2)
+        _fail(f"{name}: {what}; {remedy}", 2)
+    except Exception as error:
+        traceback.print_exc()
+        _fail(f"{name}: {type(error).__name__}: {error}", 1)
+
+
+def _fail(problem: str, code: int) -> None:
+    print(FAILED + " ".join(problem.split()), file=sys.stderr)
+    sys.exit(code)
