@@ -21,9 +21,9 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
     Returns:
       ``figures``: by name, how many of its runs, measurements and landscapes there are and whether it is drawn; ``runs`` of the
       whole study, counts by status, ``measurements`` and ``landscapes``; ``running``, ``stopped``, ``failed`` and ``damaged``
-      runs, of the last two measurements and landscapes too, and figures that failed; ``device_hours``: ``spent`` on what is there and ``to_go``, by the
-      time of finished runs that are alike, leaving ``unknown`` runs out; ``estimates``: by setup, of those of the unknown whose
-      setup has ``device_hours``, how many and how long they take on which device.
+      runs, of the last two measurements and landscapes too, and figures that failed; ``device_hours``: ``spent`` on what is
+      there and ``to_go``, by the time of finished runs that are alike, leaving ``unknown`` runs out; ``estimates``: by setup,
+      of those of the unknown whose setup has ``device_hours``, how many and how long they take on which device.
     """
     states = run_states(store, expansion.runs.values())
     damaged = damaged_jobs(store, expansion)
