@@ -20,7 +20,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).parent))
 from training_loop import STUDY, dataset
 
-from nmepkg.study.expand import expand
+from nmepkg.runs.expand import expand
 from nmepkg.study.load import load
 from nmepkg.training import loop
 from nmepkg.training.checkpoint import Checkpoints, Interval

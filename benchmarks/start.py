@@ -19,15 +19,15 @@ import time
 from pathlib import Path
 
 from nmepkg.data import mnist1d, store
-from nmepkg.study.expand import expand
-from nmepkg.study.identity import code_hash, data_id, run_id, run_targets
+from nmepkg.runs.expand import expand
+from nmepkg.runs.identity import code_hash, data_id, run_id, run_targets
 from nmepkg.study.load import load
 
 STUDY = Path(__file__).parents[1] / "config" / "config.yaml"
 SCRIPT = """
 import json, sys, time
 from pathlib import Path
-from nmepkg.study.verify import planned_run
+from nmepkg.runs.verify import planned_run
 id, spec, code, data, out, cache = sys.argv[1:]
 spec = json.loads(spec)
 planned = planned_run(id, spec, code)

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from nmepkg.data.store import Dataset
-from nmepkg.study.expand import expand
+from nmepkg.runs.expand import expand
 from nmepkg.study.load import load
 from nmepkg.training import loop, optimizer, step
 

@@ -21,17 +21,17 @@ from pathlib import Path
 import yaml
 
 from nmepkg import records
+from nmepkg.runs.expand import expand
+from nmepkg.runs.fingerprint import PACKAGE
+from nmepkg.runs.spec import Run
 from nmepkg.storage import RESULT, Store
-from nmepkg.study.expand import expand
-from nmepkg.study.fingerprint import PACKAGE
 from nmepkg.study.load import load
-from nmepkg.study.spec import Run
 
 ROOT = Path(__file__).parents[1]
 FINGERPRINT = """
 import time
 from pathlib import Path
-from nmepkg.study.fingerprint import PACKAGE, fingerprint
+from nmepkg.runs.fingerprint import PACKAGE, fingerprint
 paths = [path.relative_to(PACKAGE.parent).with_suffix("") for path in PACKAGE.rglob("*.py")]
 modules = [".".join(path.parts).removesuffix(".__init__") for path in paths]
 start = time.perf_counter()

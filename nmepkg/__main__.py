@@ -15,13 +15,14 @@ from rich.console import Console
 
 from nmepkg.errors import UserError
 from nmepkg.files import present
+from nmepkg.planning.environment import check_store, one_line
+from nmepkg.runs.expand import expand
+from nmepkg.runs.spec import Expansion
 from nmepkg.storage import Store
-from nmepkg.study import overrides, registration
-from nmepkg.study.environment import check_store, one_line
-from nmepkg.study.expand import expand
+from nmepkg.study import overrides
 from nmepkg.study.load import load
-from nmepkg.study.spec import Expansion, Study
-from nmepkg.upkeep import adopt, doctor, explain, gc, status, terminal
+from nmepkg.study.spec import Study
+from nmepkg.upkeep import adopt, doctor, explain, gc, registration, status, terminal
 
 _DEFAULT = Path("config/config.yaml")
 

@@ -38,6 +38,16 @@ class Kind:
         return DamagedError(f"{path}: the {self.name} is {problem}; {remedy}")
 
 
+def to_json(value: Any) -> str:
+    """The one text of a JSON-able value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """Twelve hex digits of a JSON-able value."""
+    return hashlib.sha256(to_json(value).encode()).hexdigest()[:12]
+
+
 def seal(content: Mapping[str, Any]) -> str:
     """JSON of a mapping whose last key, ``sha256``, is the hash of all the text before it.
 

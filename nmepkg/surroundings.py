@@ -10,7 +10,7 @@ Libraries read a great many variables. Of each, one of three things is true:
 
 JAX's own settings, which jobs set, are in :mod:`nmepkg.numerics`. This module imports nothing heavy, as :func:`settle` has to
 come before JAX, NumPy and Matplotlib are imported. It only records, and is no part of what a run is: see
-``nmepkg.study.verify``.
+``nmepkg.runs.verify``.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from typing import Any
 
 from nmepkg import records
 from nmepkg.errors import UserError
+from nmepkg.runs.spec import Job
 from nmepkg.storage import MEASUREMENT, Store
-from nmepkg.study.spec import Job
 
 
 def read_measurements(

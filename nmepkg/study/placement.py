@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from nmepkg.errors import UserError
+from nmepkg.records import to_json
 from nmepkg.study.axes import STRENGTHS, Observation, axis_value, clash, options, x_value
+from nmepkg.study.canonical import canonical
 from nmepkg.study.checks import StudyError, join
-from nmepkg.study.expand import grid
-from nmepkg.study.identity import canonical, to_json
+from nmepkg.study.grid import grid
 from nmepkg.study.setups import counts
 from nmepkg.study.spec import Cell, Experiment, Figure, Setup, Study
 

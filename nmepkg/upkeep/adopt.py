@@ -18,10 +18,10 @@ from nmepkg.analysis.landscapes import describe, read_landscape
 from nmepkg.data.store import KIND as DATA
 from nmepkg.errors import UserError
 from nmepkg.files import present, written_whole
-from nmepkg.records import DamagedError
+from nmepkg.records import DamagedError, to_json
+from nmepkg.runs import identity
+from nmepkg.runs.spec import Expansion, Job, Run
 from nmepkg.storage import LANDSCAPE, MEASUREMENT, RESULT, Store
-from nmepkg.study import identity
-from nmepkg.study.spec import Expansion, Job, Run
 from nmepkg.upkeep.differences import changed_data_modules, changed_modules
 from nmepkg.upkeep.survey import names, read_if_whole, read_results, serving_code
 
@@ -59,11 +59,11 @@ def adoptions(expansion: Expansion, store: Store, only: Collection[str] = ()) ->
     results = read_results(store)
     by_spec: dict[str, list[str]] = {}
     for id in sorted(results, key=lambda id: results[id]["provenance"]["start"]):
-        by_spec.setdefault(identity.to_json(results[id]["spec"]), []).append(id)
+        by_spec.setdefault(to_json(results[id]["spec"]), []).append(id)
     found: list[Adoption] = []
     served: dict[str, str] = {}  # run id -> the run whose measurements are its own
     for run in expansion.runs.values():
-        others = [id for id in by_spec.get(identity.to_json(run.spec), ()) if id != run.id]
+        others = [id for id in by_spec.get(to_json(run.spec), ()) if id != run.id]
         if others and run.id not in results and (not only or run.id in only):
             _refuse_other_data(store, run, results[others[-1]])
             served[run.id] = others[-1]

@@ -9,10 +9,10 @@ import numpy as np
 
 from nmepkg import records
 from nmepkg.data.store import KIND as DATA
-from nmepkg.records import DamagedError
+from nmepkg.records import DamagedError, to_json
+from nmepkg.runs.fingerprint import module_hashes
+from nmepkg.runs.identity import code_hash, data_targets, modules
 from nmepkg.storage import CODE, Store
-from nmepkg.study.fingerprint import module_hashes
-from nmepkg.study.identity import code_hash, data_targets, modules, to_json
 from nmepkg.study.spec import Spec
 
 Leaves = dict[str, Any]  # dotted place -> value

@@ -18,8 +18,8 @@ from typing import Any
 from nmepkg import surroundings
 from nmepkg.errors import UserError
 from nmepkg.files import locked
-from nmepkg.study.environment import check_versions
-from nmepkg.study.shell import check_jax_starts, check_shell
+from nmepkg.planning.environment import check_versions
+from nmepkg.planning.shell import check_jax_starts, check_shell
 
 _PACKAGES = (
     "nmepkg",

@@ -9,11 +9,11 @@ from typing import Any
 from nmepkg.analysis.landscapes import describe
 from nmepkg.files import present
 from nmepkg.records import Kind
+from nmepkg.runs import identity
+from nmepkg.runs.figures import figure_identity, origin_identity
+from nmepkg.runs.spec import Expansion, Job, Run
 from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, Store
-from nmepkg.study import identity
-from nmepkg.study.expand import figure_identity
-from nmepkg.study.origin import origin_identity
-from nmepkg.study.spec import Expansion, Figure, Job, Run, Study
+from nmepkg.study.spec import Figure, Study
 from nmepkg.upkeep.differences import (
     Change,
     Neighbours,

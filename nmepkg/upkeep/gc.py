@@ -13,13 +13,14 @@ from typing import Any
 
 from nmepkg.errors import UserError
 from nmepkg.files import locked, present
+from nmepkg.records import to_json
+from nmepkg.runs.expand import expand
+from nmepkg.runs.spec import Expansion
 from nmepkg.storage import Store
-from nmepkg.study.expand import expand
-from nmepkg.study.identity import to_json
 from nmepkg.study.load import load
-from nmepkg.study.registration import registered, registered_variant, uses, variant
-from nmepkg.study.spec import Expansion, Study
+from nmepkg.study.spec import Study
 from nmepkg.upkeep import ours
+from nmepkg.upkeep.registration import registered, registered_variant, uses, variant
 from nmepkg.upkeep.survey import is_locked, read_results
 
 _ABANDONED = 86400.0  # seconds after which a temporary file is no writer's any more
@@ -54,7 +55,7 @@ def in_use(store: Store, studies: Iterable[tuple[Study, Expansion]]) -> dict[str
 
     What a given study, in this variant, used before it was edited is just what may go. The same path on another host is
     another's study, and one that is not to be found, where nobody can tell whether it was deleted, renamed, or is on another
-    branch, goes on to protect what it uses until :func:`nmepkg.study.registration.forget`.
+    branch, goes on to protect what it uses until :func:`nmepkg.upkeep.registration.forget`.
 
     Raises:
       DamagedError: a registration cannot be read, so that it isn't known what is in use.

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nmepkg.errors import UserError
+from nmepkg.runs.spec import Expansion
 from nmepkg.storage import Store
-from nmepkg.study.spec import Expansion, Study
+from nmepkg.study.spec import Study
 from nmepkg.upkeep.status import status
 from nmepkg.upkeep.terminal import duration, job_name
 

@@ -8,10 +8,11 @@ from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nmepkg.records import to_json
 from nmepkg.registry import METHODS
+from nmepkg.runs.spec import Expansion, Run
 from nmepkg.storage import Store
-from nmepkg.study.identity import to_json
-from nmepkg.study.spec import Expansion, Run, Setup, Spec, Study
+from nmepkg.study.spec import Setup, Spec, Study
 from nmepkg.upkeep.survey import FINISHED, STATUSES, State, damaged_jobs, drawn, failed_jobs, log, names, run_states
 
 

@@ -13,10 +13,10 @@ from nmepkg import records
 from nmepkg.errors import FAILED
 from nmepkg.files import present
 from nmepkg.records import DamagedError, Kind
+from nmepkg.runs.figures import figure_digest, origin_identity
+from nmepkg.runs.spec import Expansion, Run
 from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, RESULT, STATE, Store, figure_record, gone
-from nmepkg.study.expand import figure_digest
-from nmepkg.study.origin import origin_identity
-from nmepkg.study.spec import Expansion, Run, Study
+from nmepkg.study.spec import Study
 
 _TOLD = 10
 _LAST = 10_000  # bytes of a log that surely hold its last line

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nmepkg.study.registration import name_of
 from nmepkg.upkeep.adopt import Adoption
 from nmepkg.upkeep.explain import Reason
 from nmepkg.upkeep.gc import Leftover
+from nmepkg.upkeep.registration import name_of
 
 _SHOWN = 10  # of a list; the rest is counted
 _COLOURS = {

@@ -17,9 +17,10 @@ from nmepkg.analysis.observations import Source
 from nmepkg.analysis.quantities import bounds
 from nmepkg.analysis.style import RC
 from nmepkg.registry import FIGURES, MEASUREMENTS
+from nmepkg.runs.spec import Expansion, Job, Run
 from nmepkg.storage import Store
 from nmepkg.study.setups import counts
-from nmepkg.study.spec import Expansion, Figure, Job, Run, Study
+from nmepkg.study.spec import Figure, Study
 from tests.analysis.planes import arrays
 from tests.analysis.samples import PROVENANCE
 

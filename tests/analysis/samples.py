@@ -15,8 +15,9 @@ from nmepkg.analysis.curves import Curves, collect
 from nmepkg.analysis.measurements import read_measurements
 from nmepkg.analysis.observations import Source
 from nmepkg.analysis.results import read_results
+from nmepkg.runs.spec import Job
 from nmepkg.storage import MEASUREMENT, RESULT, Store
-from nmepkg.study.spec import Cell, Figure, Job
+from nmepkg.study.spec import Cell, Figure
 
 GELU: dict[str, Any] = {"name": "gelu"}
 RELU: dict[str, Any] = {"name": "relu"}

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nmepkg.study.expand import expand
+from nmepkg.runs.expand import expand
+from nmepkg.runs.spec import Expansion, Job, Run
 from nmepkg.study.load import load
-from nmepkg.study.spec import Expansion, Job, Run, Study
+from nmepkg.study.spec import Study
 from tests.analysis import planes
 from tests.analysis.samples import PROVENANCE, Sample, measurement_content, result
 

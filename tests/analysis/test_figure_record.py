@@ -12,9 +12,10 @@ import pytest
 from nmepkg import records
 from nmepkg.analysis.render import render
 from nmepkg.errors import UserError
+from nmepkg.runs.figures import figure_digest, figure_identity
+from nmepkg.runs.spec import Expansion
 from nmepkg.storage import FIGURE, figure_record
-from nmepkg.study.expand import figure_digest, figure_identity
-from nmepkg.study.spec import Expansion, Study
+from nmepkg.study.spec import Study
 from tests.analysis.embedded import READERS, origin
 from tests.analysis.samples import PROVENANCE
 from tests.analysis.study import Provenance, prepare

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from nmepkg import records
+from nmepkg.runs.figures import figure_digest
 from nmepkg.storage import FIGURE, figure_record
-from nmepkg.study.expand import figure_digest
 from tests.analysis.study import prepare
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,7 +83,7 @@ def _refused(done: subprocess.CompletedProcess[str], message: str) -> None:
 
 def test_jax_is_not_imported() -> None:
     code = (
-        "import sys, nmepkg.analysis.render, nmepkg.analysis.figures.curve, nmepkg.study.expand;"
+        "import sys, nmepkg.analysis.render, nmepkg.analysis.figures.curve, nmepkg.runs.expand;"
         "sys.exit(any(name in sys.modules for name in ('jax', 'flax', 'optax', 'scipy.stats', 'matplotlib.pyplot')))"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

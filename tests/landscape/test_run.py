@@ -1,6 +1,5 @@
 """From a spec to a file that the analysis reads, by function and by script."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,9 @@ from nmepkg.analysis.landscapes import read_landscape
 from nmepkg.errors import UserError
 from nmepkg.landscape.compute import compute
 from nmepkg.landscape.run import run
+from nmepkg.runs.identity import code_hash, landscape_id, landscape_targets
 from nmepkg.storage import CODE, Store
-from nmepkg.study.identity import code_hash, landscape_id, landscape_targets
+from tests.jobs import job_file
 from tests.landscape.specs import spec
 
 SCRIPT = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "landscape.py"
@@ -45,8 +45,10 @@ def _script(tmp_path: Path, chosen: dict[str, Any]) -> tuple[str, str, subproces
     """(id, hash of its code, what the script did) of a landscape as planned."""
     code = code_hash(landscape_targets(chosen))
     name = landscape_id(chosen, code)
-    arguments = ("--id", name, "--spec", json.dumps(chosen), "--code", code, "--store", "store")
-    done = subprocess.run([sys.executable, str(SCRIPT), *arguments], cwd=tmp_path, capture_output=True, text=True)
+    job = job_file(tmp_path, "store", name, chosen, code)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "--job", str(job)], cwd=tmp_path, capture_output=True, text=True
+    )
     return name, code, done
 
 
@@ -64,7 +66,7 @@ def test_the_script_writes_it_and_keeps_what_it_compiled(tmp_path: Path) -> None
 def test_the_script_says_in_a_line_what_is_wrong(tmp_path: Path) -> None:
     name, _, done = _script(tmp_path, spec(layer=9))
     assert done.returncode == 2
-    assert done.stderr == f"{name}: layer: 9 is no hidden layer of a model of depth 2; they count from 1\n"
+    assert done.stderr == f"failed: {name}: layer: 9 is no hidden layer of a model of depth 2; they count from 1\n"
 
 
 def test_nothing_is_written_where_the_code_is_not_verified(tmp_path: Path) -> None:

@@ -24,19 +24,13 @@ from nmepkg.files import file_sha256
 from nmepkg.measurement import points
 from nmepkg.measurement import run as measuring
 from nmepkg.registry import MEASUREMENTS
+from nmepkg.runs.identity import code_hash, data_id, measurement_id, measurement_targets, run_id, run_targets
 from nmepkg.storage import CODE, MEASUREMENT, RESULT, Store
+from nmepkg.study.canonical import canonical_measurement
 from nmepkg.study.checks import check_entry
-from nmepkg.study.identity import (
-    canonical_measurement,
-    code_hash,
-    data_id,
-    measurement_id,
-    measurement_targets,
-    run_id,
-    run_targets,
-)
 from nmepkg.training import run as training
 from nmepkg.training.result import read_state
+from tests.jobs import job_file
 from tests.training.runs import CLASSES, dataset, make_spec, start
 
 ROOT = Path(__file__).parents[2]
@@ -266,8 +260,8 @@ def test_nothing_is_written_where_the_code_is_not_verified(finished: Path, data:
 
 
 def script(where: Store, name: str, spec: dict[str, Any], code: str, run: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "workflow" / "scripts" / "measure.py", "--id", name, "--code", code, "--run", run]
-    command += ["--spec", json.dumps(spec), "--store", where.root]
+    job = job_file(where.root, where.root, name, spec, code, run)
+    command = [sys.executable, ROOT / "workflow" / "scripts" / "measure.py", "--job", job]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 

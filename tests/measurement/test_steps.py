@@ -16,9 +16,10 @@ from nmepkg.data.store import Dataset
 from nmepkg.entries import Measurement
 from nmepkg.measurement import points
 from nmepkg.measurement.problem import Problem
+from nmepkg.records import to_json
 from nmepkg.registry import MEASUREMENTS
+from nmepkg.study.canonical import canonical, canonical_measurement
 from nmepkg.study.checks import check_entry
-from nmepkg.study.identity import canonical, canonical_measurement, to_json
 from tests import cases
 from tests.training.runs import dataset, make_spec, method, quick_jit, start
 

@@ -130,7 +130,7 @@ def test_what_was_submitted_is_cancelled_after_an_interrupt(slurm: Slurm, interr
     slurm.real("scancel", "")
     script = f"""
 import os, subprocess
-from nmepkg.study.interruption import cancel_when_interrupted
+from nmepkg.planning.interruption import cancel_when_interrupted
 cancel_when_interrupted()
 for _ in range({interrupts}):
     try:
@@ -148,7 +148,7 @@ def test_an_interrupt_that_another_thread_took_reaches_the_main_thread(slurm: Sl
     done = slurm.python("""
 import os, signal, threading, time
 from pathlib import Path
-from nmepkg.study.interruption import cancel_when_interrupted
+from nmepkg.planning.interruption import cancel_when_interrupted
 cancel_when_interrupted()
 
 def take():
@@ -171,7 +171,7 @@ def test_what_could_not_be_cancelled_is_named(slurm: Slurm) -> None:
     done = slurm.python("""
 import os, signal
 from pathlib import Path
-from nmepkg.study.interruption import cancel_when_interrupted
+from nmepkg.planning.interruption import cancel_when_interrupted
 cancel_when_interrupted()
 Path(".snakemake/slurm_jobs").mkdir(parents=True)
 Path(os.environ["SLURM_JOB_NAMES_FILE"]).write_text("run-1\\nrun-1\\n")

@@ -9,8 +9,8 @@ import pytest
 
 from nmepkg.errors import UserError
 from nmepkg.registry import ACTIVATIONS, METHODS
+from nmepkg.runs.expand import expand
 from nmepkg.study.axes import Observation, axis_value, clash, options, reserved, x_value
-from nmepkg.study.expand import expand
 from nmepkg.study.spec import Cell, Figure
 from tests.study.samples import study
 

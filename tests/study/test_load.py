@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nmepkg.errors import UserError
-from nmepkg.study.expand import expand
+from nmepkg.runs.expand import expand
 from nmepkg.study.load import load
 from tests.study.samples import STUDY, study
 
@@ -500,7 +500,7 @@ def test_the_default_study_is_valid() -> None:
 def test_reading_a_study_imports_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(STUDY)
     code = (
-        "import sys; from pathlib import Path; from nmepkg.study.load import load; from nmepkg.study.expand import expand;"
+        "import sys; from pathlib import Path; from nmepkg.study.load import load; from nmepkg.runs.expand import expand;"
         "expand(load(Path(sys.argv[1]))); print({'jax', 'flax', 'numpy', 'pandas', 'matplotlib'} & set(sys.modules))"
     )
     found = subprocess.run(

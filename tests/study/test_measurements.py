@@ -9,8 +9,9 @@ import pytest
 
 from nmepkg.errors import UserError
 from nmepkg.registry import SECOND_DERIVATIVES
-from nmepkg.study.expand import expand, figure_digest
-from nmepkg.study.identity import measurement_targets
+from nmepkg.runs.expand import expand
+from nmepkg.runs.figures import figure_digest
+from nmepkg.runs.identity import measurement_targets
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study
 

@@ -21,8 +21,8 @@ from nmepkg.registry import (
     MODELS,
     SECOND_DERIVATIVES,
 )
+from nmepkg.runs.expand import expand
 from nmepkg.study import schema
-from nmepkg.study.expand import expand
 from nmepkg.study.load import LARGEST, SMALLEST, load
 from nmepkg.study.placement import MOST, MOST_LANDSCAPES
 from nmepkg.study.strict_yaml import read

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from nmepkg.errors import UserError
+from nmepkg.runs.expand import expand
 from nmepkg.storage import Store
-from nmepkg.study.expand import expand
 from nmepkg.study.load import load
-from nmepkg.study.registration import register, registered
 from nmepkg.study.spec import Study
+from nmepkg.upkeep.registration import register, registered
 
 STUDY = """\
 version: 1

@@ -9,7 +9,7 @@ import pytest
 
 from nmepkg.data.splits import split
 from nmepkg.errors import UserError
-from nmepkg.study.expand import expand
+from nmepkg.runs.expand import expand
 from nmepkg.study.setups import counts
 from nmepkg.study.spec import Resources
 from tests.study.samples import study

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nmepkg.registry import MODELS
-from nmepkg.study.expand import expand
+from nmepkg.runs.expand import expand
 from nmepkg.study.load import load
 from nmepkg.study.setups import counts
 from nmepkg.study.spec import Study

@@ -20,10 +20,12 @@ from nmepkg import records, surroundings
 from nmepkg.data import mnist1d, store
 from nmepkg.errors import UserError
 from nmepkg.files import file_sha256, locked
+from nmepkg.runs.identity import code_hash, data_id, data_targets, run_id, run_targets
 from nmepkg.storage import CODE, RESULT, Store
-from nmepkg.study.identity import canonical, code_hash, data_id, data_targets, run_id, run_targets
+from nmepkg.study.canonical import canonical
 from nmepkg.training import run as training
 from nmepkg.training.checkpoint import StoppedError
+from tests.jobs import job_file
 from tests.training.runs import dataset, make_spec, method
 
 ROOT = Path(__file__).parents[2]
@@ -361,7 +363,7 @@ def planned(**changes: Any) -> tuple[str, dict[str, Any], str]:
 def script(job: tuple[str, dict[str, Any], str], where: Store) -> subprocess.CompletedProcess[str]:
     name, spec, code = job
     return subprocess.run(
-        [sys.executable, SCRIPT, "--id", name, "--spec", json.dumps(spec), "--code", code, "--store", where.root],
+        [sys.executable, SCRIPT, "--job", job_file(where.root, where.root, name, spec, code)],
         cwd=ROOT,
         capture_output=True,
         text=True,

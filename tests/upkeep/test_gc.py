@@ -17,11 +17,10 @@ import pytest
 from nmepkg.data import store
 from nmepkg.errors import UserError
 from nmepkg.records import DamagedError
-from nmepkg.study import registration
-from nmepkg.study.expand import expand
+from nmepkg.runs.expand import expand
+from nmepkg.runs.spec import Run
 from nmepkg.study.load import load
-from nmepkg.study.spec import Run
-from nmepkg.upkeep import gc
+from nmepkg.upkeep import gc, registration
 from tests.upkeep.made import Made
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from nmepkg import records
+from nmepkg.runs.expand import expand
+from nmepkg.runs.spec import Expansion
 from nmepkg.storage import RESULT, Store
-from nmepkg.study.expand import expand
 from nmepkg.study.load import load
-from nmepkg.study.spec import Expansion
 from tests.analysis.samples import result
 from tests.workflow import forks
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from nmepkg.study.expand import expand
-from nmepkg.study.identity import to_json
+from nmepkg.runs.expand import expand
+from nmepkg.runs.spec import Run
 from nmepkg.study.load import load
-from nmepkg.study.spec import Run
+from tests.jobs import job_file
 from tests.workflow.kills import STUDY, disturb, results
 from tests.workflow.project import Project
 
@@ -69,9 +69,9 @@ def test_results_survive_many_kills(undisturbed: Project, tmp_path: Path) -> Non
 
 def script(project: Project, run: Run) -> subprocess.Popen[str]:
     """The training of one run, as a job of the workflow runs it."""
-    arguments = ["--id", run.id, "--spec", to_json(run.spec), "--code", run.code, "--store", "results"]
+    job = job_file(project.folder, "results", run.id, run.spec, run.code)
     return subprocess.Popen(
-        [sys.executable, "workflow/scripts/train.py", *arguments],
+        [sys.executable, "workflow/scripts/train.py", "--job", str(job)],
         cwd=project.folder,
         env=project.environment,
         stderr=subprocess.PIPE,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nmepkg.study.expand import expand
+from nmepkg.runs.expand import expand
 from nmepkg.study.load import load
 from tests.workflow.kills import processes, results
 from tests.workflow.project import Project

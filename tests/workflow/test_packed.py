@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nmepkg.study.expand import expand
+from nmepkg.runs.expand import expand
 from nmepkg.study.load import load
 from tests.workflow.kills import results, trainings
 from tests.workflow.project import Project
@@ -62,9 +62,9 @@ def test_one_that_fails_and_one_that_kills_its_process_fail_alone(
     project = Project(tmp_path)
     project.write("study.yaml", PACKED)
     ids = runs(project)
-    begin = "    planned = planned_run(id, spec, code)\n"
-    full = f"    if id == {ids['sgd', 0]!r}:\n        raise OSError(28, 'No space left on device')\n"
-    lethal = f"    if id == {ids['sam', 0]!r}:\n        signal.raise_signal(signal.SIGKILL)\n"
+    begin = "    planned = planned_run(run.id, run.spec, run.code)\n"
+    full = f"    if run.id == {ids['sgd', 0]!r}:\n        raise OSError(28, 'No space left on device')\n"
+    lethal = f"    if run.id == {ids['sam', 0]!r}:\n        signal.raise_signal(signal.SIGKILL)\n"
     project.edit("workflow/scripts/train.py", begin, begin + full + lethal)
     done = project.snakemake("all")
     assert done.returncode != 0
@@ -116,8 +116,8 @@ def test_until_the_rule_that_trains_several(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.write("study.yaml", PACKED)
     ids = runs(project)
-    begin = "    planned = planned_run(id, spec, code)\n"
-    fails = f"    if id == {ids['sgd', 0]!r}:\n        raise OSError(28, 'No space left on device')\n"
+    begin = "    planned = planned_run(run.id, run.spec, run.code)\n"
+    fails = f"    if run.id == {ids['sgd', 0]!r}:\n        raise OSError(28, 'No space left on device')\n"
     project.edit("workflow/scripts/train.py", begin, begin + fails)
     call = ("all", "--until", "train_together")
     done = project.snakemake(*call)

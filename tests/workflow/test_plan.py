@@ -79,14 +79,13 @@ def test_the_papers_study_is_planned_whole(project: Project, options: list[str],
     assert ("sources.imagenet2012: missing" in done.stdout) == (not options)
 
 
-def test_a_plan_says_how_strengths_were_read_and_how_checkpoints_are_written(project: Project) -> None:
-    """`[0,5]` is two values to YAML; a million epochs are no 1e+06, which is no whole number."""
-    project.write("study.yaml", "checkpoints: {epochs: 1000000}\n" + STUDY.replace("rho: [0, 0.1]", "rho: [0,5]"))
-    done = project.snakemake("-n", "-p")
+def test_a_plan_says_how_strengths_were_read(project: Project) -> None:
+    """`[0,5]` is two values to YAML."""
+    project.edit("study.yaml", "rho: [0, 0.1]", "rho: [0,5]")
+    done = project.snakemake("-n")
     assert (
         "study.yaml: rho is 0, 5 in main: two values; if one was meant, with a decimal comma, write 0.5" in done.stdout
     )
-    assert "--checkpoint-epochs 1000000 " in done.stdout
 
 
 def test_what_a_call_changes_reaches_commands(project: Project) -> None:
@@ -97,26 +96,6 @@ def test_what_a_call_changes_reaches_commands(project: Project) -> None:
         assert f"{script} --study study.yaml --smoke --select=mlp" in done.stdout, done.stdout
     status = project.nmepkg("status", "--smoke", "--select", "mlp")
     assert (status["study"], status["runs"]["missing"]) == ("tiny-smoke", 2)
-
-
-def test_sources_reach_the_jobs_that_read_them(project: Project) -> None:
-    """Streamed data are read all along, archives once; none of it is a parameter, which would train everything again."""
-    data = project.folder / "some {run} data"
-    data.mkdir()
-    for name, model, readers in (
-        ("imagenet2012", "resnet", {"prepare_data.py", "train.py", "measure.py"}),
-        ("cifar10", "{name: mlp, width: 4, depth: 1}", {"prepare_data.py"}),
-    ):
-        project.write("study.yaml", STUDY)
-        project.edit("study.yaml", "{name: mnist1d, samples: 200}", name)
-        project.edit("study.yaml", "{name: mlp, width: 4, depth: 1}", model)
-        project.edit("study.yaml", "seeds: [0]}", "seeds: [0], measurements: [step]}")
-        project.edit("study.yaml", "name: tiny", "name: tiny\nmeasurements: {step: {kind: alignment}}")
-        project.edit("study.yaml", "name: tiny", f"name: tiny\nsources: {{{name}: 'some {{run}} data'}}")
-        shell = project.snakemake("-n", "-p", "all").stdout
-        lines = [line for line in shell.splitlines() if 'python "$NMEPKG_SCRIPTS"/' in line]
-        given = {re.findall(r'SCRIPTS"/(\S+)', line)[0] for line in lines if "--source 'some {run} data'" in line}
-        assert given == readers, shell
 
 
 def test_it_may_be_called_in_any_folder(project: Project, tmp_path: Path) -> None:
@@ -133,6 +112,36 @@ def test_it_may_be_called_in_any_folder(project: Project, tmp_path: Path) -> Non
         assert (folder / "results" / "figures" / "tiny" / "curve.pdf").exists()
     assert "Nothing to be done" in done.stdout
     assert not (project.folder / "results").exists()
+
+
+def test_another_workflow_uses_it_as_a_module(project: Project, tmp_path: Path) -> None:
+    """With a study of its own, under other names, beside rules of its own; handlers are called as Snakemake has it."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    shutil.copy(project.folder / "study.yaml", folder)
+    (folder / "Snakefile").write_text(
+        f"""
+module sharpness:
+    snakefile: "{project.folder}/Snakefile"
+    config: {{"study": "study.yaml"}}
+
+use rule * from sharpness as sharpness_*
+
+rule mine:
+    default_target: True
+    input: rules.sharpness_figures.input
+    output: "mine.txt"
+    shell: "echo done > {{output}}"
+
+onstart:
+    sharpness.onstart()
+"""
+    )
+    arguments = ["--profile", str(project.folder / "profiles" / "local")]
+    done = forks.snakemake(arguments, folder, {**project.environment, "PYTHONPATH": ""}, 240)
+    assert done.returncode == 0, done.stdout
+    assert (folder / "results" / "figures" / "tiny" / "curve.pdf").exists()
+    assert (folder / "mine.txt").exists()
 
 
 def test_the_workflow_is_clean_for_snakemakes_linter() -> None:

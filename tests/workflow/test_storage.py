@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from nmepkg.study.expand import expand
-from nmepkg.study.identity import to_json
+from nmepkg.runs.expand import expand
+from nmepkg.runs.spec import Run
 from nmepkg.study.load import load
-from nmepkg.study.spec import Run
+from tests.jobs import job_file
 from tests.workflow.project import STUDY, Project
 
 
@@ -40,9 +40,9 @@ def runs(project: Project) -> list[Run]:
 
 
 def train(project: Project, run: Run, *before_command: str) -> subprocess.CompletedProcess[str]:
-    arguments = ["--id", run.id, "--spec", to_json(run.spec), "--code", run.code, "--store", "results"]
+    job = job_file(project.folder, "results", run.id, run.spec, run.code)
     return subprocess.run(
-        [*before_command, sys.executable, "workflow/scripts/train.py", *arguments],
+        [*before_command, sys.executable, "workflow/scripts/train.py", "--job", str(job)],
         cwd=project.folder,
         env=project.environment,
         capture_output=True,
@@ -217,7 +217,7 @@ def test_bytecode_of_another_source_is_refused(project: Project) -> None:
 
 def planned(project: Project) -> list[Run]:
     """The runs by the code of the project, which is not that of this process."""
-    script = "import json, sys; from pathlib import Path; from nmepkg.study.expand import expand; "
+    script = "import json, sys; from pathlib import Path; from nmepkg.runs.expand import expand; "
     script += "from nmepkg.study.load import load; "
     script += "print(json.dumps([vars(run) for run in expand(load(Path('study.yaml'))).runs.values()]))"
     done = subprocess.run(

@@ -1,45 +1,45 @@
+from nmepkg.planning.texts import escaped, label, verbatim
+
 # Two rules a figure: one that draws it, and one that is its target, `snakemake figure_1`.
-for name in STUDY.figures:
-    digest = figure_digest(STUDY, EXPANSION, STUDY.figures[name])
+for place, (name, figure) in enumerate(plan.study.figures.items(), start=1):
+    title = label(f"{place:02}. {figure.title or name}")  # the report sorts by it
 
     rule:
         name:
             f"draw_{name}"
         input:
-            ancient(figure_inputs(name)),
+            ancient(plan.behind(name)),
         output:
-            multiext(f"{FIGURES}/{name}", ".pdf", ".png", ".runs.csv"),
+            multiext(f"{plan.figures}/{name}", ".pdf", ".png", ".runs.csv"),
             svg=report(
-                f"{FIGURES}/{name}.svg",
+                f"{plan.figures}/{name}.svg",
                 caption="../report/figure.rst",
                 category="Figures",
-                labels={"figure": figure_label(name), "as": "plot"},
+                labels={"figure": title, "as": "plot"},
             ),
             csv=report(
-                f"{FIGURES}/{name}.csv",
+                f"{plan.figures}/{name}.csv",
                 caption="../report/table.rst",
                 category="Figures",
-                labels={"figure": figure_label(name), "as": "table"},
+                labels={"figure": title, "as": "table"},
             ),
-            # Named by what the figure shows and the code that draws it: whatever else there is, this is missing if either changed.
-            record=figure_record(Path(FIGURES), name, digest),
+            record=plan.record(name),
         log:
-            f"{LOGS}/figure/{STUDY.name}/{name}.log",
+            f"{plan.logs}/figure/{plan.study.name}/{name}.log",
         localrule: True
         params:
-            study=verbatim(STUDY_ARGUMENT),
-            overrides=arguments(OVERRIDES),
+            study=verbatim(plan.study_arguments),
             name=name,
             folder=subpath(output.svg, parent=True),
-            digest=digest,
+            digest=subpath(output.record, basename=True, strip_suffix=".json"),
             # For the report.
-            caption=verbatim(as_text(STUDY.figures[name].caption)),
-            file=verbatim(as_text(str(STUDY_FILE))),
+            caption=verbatim(escaped(figure.caption)),
+            file=verbatim(escaped(str(plan.study.path))),
         message:
             f"Drawing {name}"
         shell:
-            'python "$NMEPKG_SCRIPTS"/figure.py --study {params.study} {params.overrides} --figure {params.name} '
-            "--out {params.folder} --digest {params.digest} >{log} 2>&1"
+            'python "$NMEPKG_SCRIPTS"/figure.py {params.study} --figure {params.name} --out {params.folder} '
+            "--digest {params.digest} >{log} 2>&1"
 
     # The files behind it too: one that is gone is computed again, though the figure is still there.
     rule:
@@ -50,4 +50,4 @@ for name in STUDY.figures:
             getattr(rules, f"draw_{name}").input,
         localrule: True
         message:
-            f"The figure is {FIGURES}/{name}.pdf"
+            f"The figure is {plan.figures}/{name}.pdf"

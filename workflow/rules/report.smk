@@ -1,33 +1,35 @@
+from nmepkg.planning.plan import distinct
+from nmepkg.planning.texts import verbatim
+
+
 rule origin:
     input:
-        runs=ancient([f"{FIGURES}/{name}.runs.csv" for name in STUDY.figures]),
+        runs=ancient([f"{plan.figures}/{name}.runs.csv" for name in plan.study.figures]),
         # With all that a figure is drawn from: where one is drawn, this is collected.
         figures=ancient(distinct([rules.figures.input])),
     output:
         study=report(
-            f"{FIGURES}/study.yaml",
+            f"{plan.figures}/study.yaml",
             caption="../report/study.rst",
             category="Origin",
             labels={"file": "Study (YAML)"},
         ),
         versions=report(
-            f"{FIGURES}/versions.csv",
+            f"{plan.figures}/versions.csv",
             caption="../report/versions.rst",
             category="Origin",
             labels={"file": "Software and devices (table)"},
         ),
         # As a figure's record.
-        record=ORIGIN,
+        record=plan.origin,
     log:
-        f"{LOGS}/origin/{STUDY.name}.log",
+        f"{plan.logs}/origin/{plan.study.name}.log",
     localrule: True
     params:
-        study=verbatim(STUDY_ARGUMENT),
-        overrides=arguments(OVERRIDES),
+        study=verbatim(plan.study_arguments),
         folder=subpath(output.study, parent=True),
-        digest=ORIGIN.stem,
+        digest=subpath(output.record, basename=True, strip_suffix=".json"),
     message:
         "Collecting what the figures come from"
     shell:
-        'python "$NMEPKG_SCRIPTS"/origin.py --study {params.study} {params.overrides} --out {params.folder} '
-        "--digest {params.digest} {input.runs} >{log} 2>&1"
+        'python "$NMEPKG_SCRIPTS"/origin.py {params.study} --out {params.folder} --digest {params.digest} {input.runs} >{log} 2>&1'

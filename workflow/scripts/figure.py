@@ -10,9 +10,10 @@ import job
 
 from nmepkg.analysis.render import render
 from nmepkg.errors import UserError
+from nmepkg.runs.expand import expand
+from nmepkg.runs.figures import figure_identity
 from nmepkg.storage import figure_record
 from nmepkg.study import overrides
-from nmepkg.study.expand import expand, figure_identity
 from nmepkg.study.load import load
 
 

@@ -1,9 +1,8 @@
-"""What the scripts of jobs share: their surroundings, their arguments, and errors as one line. Each imports it first."""
+"""What the scripts of jobs share: their surroundings, their work, and errors as one line. Each imports it first."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from pathlib import Path
 
 from nmepkg import surroundings
 from nmepkg.errors import FAILED, UserError
-from nmepkg.storage import Store
 
 # Before any library reads them.
 if _left_out := surroundings.settle():
@@ -20,13 +18,9 @@ if _left_out := surroundings.settle():
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Arguments of a job: what it is to compute, as planned, and the store that it reads from and writes to."""
+    """Arguments of a job that computes results."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--id", required=True, help="id of what is computed, which names its file or folder")
-    parser.add_argument("--spec", required=True, type=json.loads, help="its canonical spec, as JSON")
-    parser.add_argument("--code", required=True, help="hash of the code that the id was made with")
-    parser.add_argument("--gpus", type=int, default=0, help="number of GPUs that it is computed on; 0: on the CPU")
-    parser.add_argument("--store", required=True, type=lambda path: Store(Path(path)), help="folder of all results")
+    parser.add_argument("--job", type=Path, required=True, help="file that names the work, which snakemake has written")
     return parser
 
 

@@ -8,31 +8,34 @@ import job
 
 from nmepkg import gpus
 from nmepkg.files import present
-from nmepkg.study.verify import planned_landscape
+from nmepkg.runs import jobs
+from nmepkg.runs.verify import planned_landscape
 
 
 def main() -> None:
-    arguments = job.parser(__doc__).parse_args()
-    with job.one_line_errors(arguments.id):
-        out = arguments.store.landscape(arguments.id)
+    file = job.parser(__doc__).parse_args().job
+    with job.one_line_errors(file.stem):
+        given = jobs.read(file)
+        landscape = given.job
+        out = given.store.landscape(landscape.id)
         if present(out):
             from nmepkg.analysis.landscapes import read_landscape  # no part of what computes one
 
-            read_landscape(out, arguments.spec)
+            read_landscape(out, landscape.spec)
             return print("computed already: nothing to do", file=sys.stderr)
-        planned = planned_landscape(arguments.id, arguments.spec, arguments.code)
-        gpus.claim(arguments.gpus)
+        planned = planned_landscape(landscape.id, landscape.spec, landscape.code)
+        gpus.claim(given.gpus)
 
         from nmepkg.landscape.run import run  # after the arguments: it takes a second
 
-        gpus.check(arguments.gpus)
+        gpus.check(given.gpus)
         planned.load()
-        planned.describe(arguments.store)
+        planned.describe(given.store)
         run(
-            arguments.spec,
+            landscape.spec,
             out,
-            code=arguments.code,
-            cache=arguments.store.compiled,
+            code=landscape.code,
+            cache=given.store.compiled,
             verify=planned.check_imports,
         )
 

@@ -3,46 +3,45 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import job
 
 from nmepkg import gpus, records
 from nmepkg.files import present
+from nmepkg.runs import jobs
+from nmepkg.runs.identity import data_id
+from nmepkg.runs.verify import planned_measurement
 from nmepkg.storage import MEASUREMENT, RESULT
-from nmepkg.study.identity import data_id
-from nmepkg.study.verify import planned_measurement
 
 
 def main() -> None:
-    parser = job.parser(__doc__)
-    parser.add_argument("--run", required=True, help="id of the run")
-    parser.add_argument("--source", type=Path, help="folder of data that are streamed")
-    arguments = parser.parse_args()
-    with job.one_line_errors(arguments.id):
-        store = arguments.store
-        out = store.measurement(arguments.run, arguments.id)
+    file = job.parser(__doc__).parse_args().job
+    with job.one_line_errors(file.stem):
+        given = jobs.read(file)
+        measurement, store = given.job, given.store
+        name, measured = measurement.id, str(measurement.run)
+        out = store.measurement(measured, name)
         if present(out):
-            records.read(out, MEASUREMENT, {"measurement": arguments.id, "run": arguments.run})
+            records.read(out, MEASUREMENT, {"measurement": name, "run": measured})
             return print("measured already: nothing to do", file=sys.stderr)
-        result = records.read(store.result(arguments.run), RESULT, {"run": arguments.run})
-        planned = planned_measurement(arguments.id, arguments.spec, arguments.code, arguments.run, result["spec"])
-        gpus.claim(arguments.gpus)
+        result = records.read(store.result(measured), RESULT, {"run": measured})
+        planned = planned_measurement(name, measurement.spec, measurement.code, measured, result["spec"])
+        gpus.claim(given.gpus)
 
         from nmepkg.measurement.run import run  # after the arguments: it takes a second
 
-        gpus.check(arguments.gpus)
+        gpus.check(given.gpus)
         planned.load()
         planned.describe(store)
         run(
-            arguments.spec,
+            measurement.spec,
             result,
-            store.run(arguments.run),
+            store.run(measured),
             store.data(data_id(result["spec"]["data"])),
             out,
-            name=arguments.id,
-            code=arguments.code,
-            source=arguments.source,
+            name=name,
+            code=measurement.code,
+            source=given.source,
             cache=store.compiled,
             verify=planned.check_imports,
         )

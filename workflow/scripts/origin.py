@@ -11,11 +11,11 @@ from nmepkg import records
 from nmepkg.analysis.origin import versions
 from nmepkg.errors import UserError
 from nmepkg.files import file_sha256, written_whole
+from nmepkg.runs.expand import expand
+from nmepkg.runs.figures import origin_identity
 from nmepkg.storage import ORIGIN, figure_record
 from nmepkg.study import overrides
-from nmepkg.study.expand import expand
 from nmepkg.study.load import load
-from nmepkg.study.origin import origin_identity
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ exit with code 75, upon which Snakemake, with ``retries``, starts it again.
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 from collections.abc import Callable
@@ -15,17 +14,17 @@ from pathlib import Path
 import job
 
 from nmepkg import gpus
-from nmepkg.storage import Store
-from nmepkg.study.identity import data_id
-from nmepkg.study.spec import Spec
-from nmepkg.study.verify import planned_run
+from nmepkg.runs import jobs
+from nmepkg.runs.identity import data_id
+from nmepkg.runs.jobs import Assignment
+from nmepkg.runs.spec import Job
+from nmepkg.runs.verify import planned_run
 
 STOPPED = 75  # EX_TEMPFAIL
 
 
 def main() -> None:
     parser = job.parser(__doc__)
-    add_options(parser)
     parser.add_argument(
         "--together",
         action="store_true",
@@ -33,32 +32,18 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     received = stop_signals()
-    with job.one_line_errors(arguments.id):
-        if not gpus.claim(arguments.gpus, together=arguments.together, stopping=lambda: bool(received)):
-            print(f"{arguments.id}: stopped while it waited for a GPU", file=sys.stderr)
+    with job.one_line_errors(arguments.job.stem):
+        given = jobs.read(arguments.job)
+        run, together = given.job, arguments.together
+        if not gpus.claim(given.gpus, together=together, stopping=lambda: bool(received)):
+            print(f"{run.id}: stopped while it waited for a GPU", file=sys.stderr)
             sys.exit(STOPPED)
-        whole = train(
-            arguments.store,
-            arguments.id,
-            arguments.spec,
-            arguments.code,
-            arguments,
-            stopping=lambda: bool(received),
-            cache=arguments.store.compiled,
-            together=arguments.together,
-        )
+        whole = train(run, given, stopping=lambda: bool(received), cache=given.store.compiled, together=together)
     if not whole:
-        print(f"{arguments.id}: stopped by {signal.Signals(received[0]).name}, to go on later", file=sys.stderr)
+        print(f"{run.id}: stopped by {signal.Signals(received[0]).name}, to go on later", file=sys.stderr)
         from nmepkg.training import devices
 
         devices.leave(STOPPED)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what a training may be told, besides what it is."""
-    parser.add_argument("--checkpoint-seconds", type=float, help="seconds between checkpoints")
-    parser.add_argument("--checkpoint-epochs", type=int, help="epochs between checkpoints")
-    parser.add_argument("--source", type=Path, help="folder of data that are streamed")
 
 
 def stop_signals() -> list[int]:
@@ -70,11 +55,8 @@ def stop_signals() -> list[int]:
 
 
 def train(
-    store: Store,
-    id: str,
-    spec: Spec,
-    code: str,
-    options: argparse.Namespace,
+    run: Job,
+    given: Assignment,
     *,
     stopping: Callable[[], bool],
     cache: Path | None,
@@ -83,7 +65,7 @@ def train(
     """Trains a run as it was planned.
 
     Args:
-      options: of :func:`add_options`, and ``gpus``.
+      given: to this job, of which the run is one.
       cache: of compiled programs; None: it is open already.
       together: whether other processes train it too, which are joined.
 
@@ -93,27 +75,27 @@ def train(
     Raises:
       UserError: study or code changed since, or what :func:`nmepkg.training.run.run` refuses.
     """
-    planned = planned_run(id, spec, code)
+    planned = planned_run(run.id, run.spec, run.code)
 
     from nmepkg.training import devices
     from nmepkg.training.checkpoint import Interval, StoppedError  # after the arguments: they take a second
-    from nmepkg.training.run import run
+    from nmepkg.training.run import run as compute
 
     if together:
         devices.join()
-    gpus.check(options.gpus)
+    gpus.check(given.gpus)
     planned.load()
-    planned.describe(store)
+    planned.describe(given.store)
     try:
-        run(
-            spec,
-            store.data(data_id(spec["data"])),
-            store.run(id),
-            name=id,
-            code=code,
-            source=options.source,
+        compute(
+            run.spec,
+            given.store.data(data_id(run.spec["data"])),
+            given.store.run(run.id),
+            name=run.id,
+            code=run.code,
+            source=given.source,
             cache=cache,
-            interval=Interval(options.checkpoint_seconds, options.checkpoint_epochs),
+            interval=Interval(given.checkpoints.get("seconds"), given.checkpoints.get("epochs")),
             stopping=stopping,
             verify=planned.check_imports,
         )

@@ -7,7 +7,6 @@ code 75, as ``train.py`` does.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import multiprocessing
 import os
@@ -19,36 +18,31 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import job
-from train import STOPPED, add_options, stop_signals, train
+from train import STOPPED, stop_signals, train
 
 from nmepkg import gpus
-from nmepkg.storage import Store
-from nmepkg.study.packs import read_plan
-from nmepkg.study.spec import Run
+from nmepkg.runs import jobs
+from nmepkg.runs.jobs import Assignment
+from nmepkg.runs.spec import Job
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--plan", type=Path, required=True, help="what nmepkg.study.packs wrote of the runs")
-    parser.add_argument("--store", type=Path, required=True, help="folder of all results")
-    parser.add_argument("--logs", type=Path, required=True, help="folder of the runs' logs")
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs that the runs use, one after another")
-    add_options(parser)
-    options = parser.parse_args()
+    file = job.parser(__doc__).parse_args().job
     received = stop_signals()
-    with job.one_line_errors(options.plan.stem):
-        if not gpus.claim(options.gpus, stopping=lambda: bool(received)):
+    with job.one_line_errors(file.stem):
+        given = jobs.read(file)
+        if not gpus.claim(given.gpus, stopping=lambda: bool(received)):
             print("stopped while it waited for a GPU", file=sys.stderr)
             sys.exit(STOPPED)
-        failed, whole = _train(list(read_plan(options.plan).runs), options, received)
+        failed, whole = _train(list(given.jobs), given, received)
         if failed and whole:  # once more, as a job of one run has `retries`
-            failed, whole = _train(failed, options, received)
+            failed, whole = _train(failed, given, received)
     print(f"{len(failed)} failed{': ' if failed else ''}{', '.join(run.id for run in failed)}", flush=True)
     if not whole:
         sys.exit(STOPPED)
 
 
-def _train(runs: list[Run], options: argparse.Namespace, received: list[int]) -> tuple[list[Run], bool]:
+def _train(runs: list[Job], given: Assignment, received: list[int]) -> tuple[list[Job], bool]:
     """Trains runs in worker processes: those of the same code share one, until it dies.
 
     Of other code it could not be told any more whether a run imports what its hash does not know.
@@ -57,12 +51,12 @@ def _train(runs: list[Run], options: argparse.Namespace, received: list[int]) ->
       Those that failed, and whether all came to an end.
     """
     spawn = multiprocessing.get_context("spawn")
-    failed: list[Run] = []
+    failed: list[Job] = []
     while runs and not received:
         reader, writer = spawn.Pipe(duplex=False)
         alike = list(itertools.takewhile(lambda run: run.code == runs[0].code, runs))
         left = len(runs) - len(alike)
-        worker = spawn.Process(target=_work, args=(alike, options, writer))
+        worker = spawn.Process(target=_work, args=(alike, given, writer))
         worker.start()
         writer.close()
         told = False
@@ -90,20 +84,19 @@ def _train(runs: list[Run], options: argparse.Namespace, received: list[int]) ->
     return failed, not runs
 
 
-def _work(runs: list[Run], options: argparse.Namespace, writer: Connection) -> None:
+def _work(runs: list[Job], given: Assignment, writer: Connection) -> None:
     """In a process of its own: trains runs in order and tells of each how it ended and after how many seconds."""
-    received, store = stop_signals(), Store(options.store)
+    assert given.logs
+    received = stop_signals()
     from nmepkg.training import compilation
 
-    with compilation.cache(store.compiled):
+    with compilation.cache(given.store.compiled):
         for run in runs:
-            _log_to(options.logs / f"{run.id}.log")
+            _log_to(given.logs / f"{run.id}.log")
             began = time.monotonic()
             try:
                 with job.one_line_errors(run.id):
-                    whole = train(
-                        store, run.id, run.spec, run.code, options, stopping=lambda: bool(received), cache=None
-                    )
+                    whole = train(run, given, stopping=lambda: bool(received), cache=None)
                 outcome = "finished" if whole else "stopped"
             except SystemExit:  # it has said why
                 outcome = "failed"

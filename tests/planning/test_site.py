@@ -11,8 +11,8 @@ import pytest
 from snakemake.profiles import ProfileConfigFileParser
 
 from nmepkg.errors import UserError
-from nmepkg.study import interruption, site
-from nmepkg.study.site import largest_memory, read_site, refuse_too_few_tries, refuse_too_long
+from nmepkg.planning import interruption, site
+from nmepkg.planning.site import largest_memory, read_site, refuse_too_few_tries, refuse_too_long
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from nmepkg.files import written_whole
-from nmepkg.study.identity import digest, to_json
-from nmepkg.study.spec import Expansion, Run, Spec, Study
+from nmepkg.records import digest, to_json
+from nmepkg.runs.spec import Expansion, Run
+from nmepkg.study.spec import Spec, Study
 
 
 @dataclass(frozen=True)
@@ -50,23 +47,6 @@ def packs(study: Study, expansion: Expansion, finished: Callable[[str], bool]) -
             id = f"{setup}-{len(members)}-{digest([run.id for run in members])}"
             found[id] = Pack(id, setup, members)
     return found
-
-
-def write_plan(pack: Pack, needed: Container[str], path: Path) -> None:
-    """Leaves word for a job of the runs of a pack that are needed, as the study may have changed when it starts."""
-    runs = [vars(run) for run in pack.runs if run.id in needed]
-    with written_whole(path) as file:
-        file.write(json.dumps({"setup": pack.setup, "runs": runs}, indent=1).encode())
-
-
-def read_plan(path: Path) -> Pack:
-    """What :func:`write_plan` wrote.
-
-    Raises:
-      FileNotFoundError: there is none.
-    """
-    content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return Pack(path.stem, content["setup"], tuple(Run(**run) for run in content["runs"]))
 
 
 def _shape(spec: Spec) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 
 from nmepkg import records
 from nmepkg.errors import UserError
+from nmepkg.records import to_json
+from nmepkg.runs.spec import Expansion
 from nmepkg.storage import Store
-from nmepkg.study.identity import to_json
 from nmepkg.study.overrides import arguments
-from nmepkg.study.spec import Expansion, Study
+from nmepkg.study.spec import Study
 
 KIND = records.Kind("registration of a study", 1, "delete it, and run that study's snakemake again")
 

@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 
 from nmepkg.errors import UserError
 from nmepkg.files import locked
-from nmepkg.study import environment
-from nmepkg.study.environment import check_folder, check_start, check_versions, check_writable, working_alone
+from nmepkg.planning import environment
+from nmepkg.planning.environment import check_folder, check_start, check_versions, check_writable, working_alone
 
 LOCK = Path(".snakemake/study.lock")
 
@@ -138,7 +138,7 @@ def test_one_workflow_at_a_time() -> None:
 
 
 def test_the_lock_of_a_process_that_died_is_free(tmp_path: Path) -> None:
-    code = "import os, sys; from pathlib import Path; from nmepkg.study.environment import working_alone\n"
+    code = "import os, sys; from pathlib import Path; from nmepkg.planning.environment import working_alone\n"
     code += "alone = working_alone(Path(sys.argv[1])); alone.__enter__(); os.kill(os.getpid(), 9)"
     done = subprocess.run([sys.executable, "-c", code, LOCK], timeout=60)
     assert done.returncode == -9

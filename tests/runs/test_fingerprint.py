@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from nmepkg.registry import METHODS
-from nmepkg.study import fingerprint as module
-from nmepkg.study.fingerprint import closure, fingerprint
+from nmepkg.runs import fingerprint as module
+from nmepkg.runs.fingerprint import closure, fingerprint
 
 FILES = {
     "__init__.py": '"""A package."""\n',

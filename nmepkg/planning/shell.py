@@ -4,15 +4,35 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from nmepkg import surroundings
 from nmepkg.errors import UserError
 
 _START = "import jax; jax.block_until_ready(jax.numpy.ones(()) + 1)"
 _PATIENCE = 120.0  # seconds
+
+
+def job_prefix(folder: Path) -> str:
+    """Shell commands before that of every job, as ``shell.prefix`` takes them.
+
+    Jobs find the Python that runs Snakemake, activated or not. In the container, whose recipe is in containers/, its own
+    serves, though that folder may be there too.
+
+    Args:
+      folder: of the Snakefile.
+    """
+    scripts, python = folder / "workflow" / "scripts", Path(sys.executable).parent
+    prefix = (
+        f"export NMEPKG_SCRIPTS={shlex.quote(str(scripts))}; "
+        '[ -n "${APPTAINER_CONTAINER:-}${SINGULARITY_CONTAINER:-}" ] || '
+        f"export PATH={shlex.quote(str(python))}:$PATH; {surroundings.shell_prefix(folder)}"
+    )
+    return prefix.replace("{", "{{").replace("}", "}}")
 
 
 def check_shell(environment: Mapping[str, str] = os.environ) -> None:

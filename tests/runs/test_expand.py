@@ -4,9 +4,12 @@ import json
 import re
 from pathlib import Path
 
-from nmepkg.study.expand import expand, figure_digest, figure_identity
-from nmepkg.study.identity import code_hash, data_targets, digest, figure_targets
-from nmepkg.study.spec import Cell, Expansion
+from nmepkg.records import digest
+from nmepkg.runs.expand import expand
+from nmepkg.runs.figures import figure_digest, figure_identity
+from nmepkg.runs.identity import code_hash, data_targets, figure_targets
+from nmepkg.runs.spec import Expansion
+from nmepkg.study.spec import Cell
 from tests.study.samples import study
 
 SECOND = ("[gelu, relu]", "[gelu, {name: gelu, second_derivative: zero}]")

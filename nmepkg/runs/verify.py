@@ -13,9 +13,9 @@ from typing import Any
 
 from nmepkg import records
 from nmepkg.errors import UserError
+from nmepkg.runs import identity
+from nmepkg.runs.fingerprint import EXCLUDED, PACKAGE, closure, is_as_hashed, module_hashes, source_path
 from nmepkg.storage import CODE, Store
-from nmepkg.study import identity
-from nmepkg.study.fingerprint import EXCLUDED, PACKAGE, closure, is_as_hashed, module_hashes, source_path
 from nmepkg.study.spec import Spec
 
 # Modules that jobs import and that decide no number: they call, record and report. Nothing else may be outside the hash.
@@ -23,8 +23,10 @@ _OUTSIDE = {f"nmepkg.{name}" for name in EXCLUDED} | {
     "nmepkg.storage",
     "nmepkg.surroundings",
     "nmepkg.study",
+    "nmepkg.study.spec",
+    "nmepkg.runs",
+    *(f"nmepkg.runs.{name}" for name in ("verify", "identity", "fingerprint", "spec", "jobs")),
     "nmepkg.training",
-    *(f"nmepkg.study.{name}" for name in ("verify", "identity", "fingerprint", "spec", "packs")),
     *(
         f"nmepkg.training.{name}"
         for name in ("run", "hosts", "result", "checkpoint", "journal", "progress", "provenance", "compilation")

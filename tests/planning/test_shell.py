@@ -7,7 +7,7 @@ import os
 import pytest
 
 from nmepkg.errors import UserError
-from nmepkg.study.shell import check_jax_starts, check_shell
+from nmepkg.planning.shell import check_jax_starts, check_shell
 
 
 @pytest.mark.parametrize(

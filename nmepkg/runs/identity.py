@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
+from nmepkg.records import digest, to_json
 from nmepkg.registry import (
     ACTIVATIONS,
     AUGMENTATIONS,
@@ -19,51 +18,10 @@ from nmepkg.registry import (
     MODELS,
     SECOND_DERIVATIVES,
 )
-from nmepkg.study.fingerprint import fingerprint
+from nmepkg.runs.fingerprint import fingerprint
 from nmepkg.study.spec import Spec
 
 _TRAINING = "nmepkg.training.loop"  # what decides a number; not what reports it
-
-
-def canonical(spec: Spec) -> Spec:
-    """The same for runs that are equal.
-
-    Any method at strength 0 is SGD, and of its groups of m examples what remains is that BatchNorm normalises each by itself;
-    where a method takes no second derivative of the activation, it does not matter what replaces that derivative.
-    """
-    if spec["method"]["strength"] == 0:
-        spec = {**spec, "method": {"name": "sgd", "strength": 0.0}, "training": _without_groups(spec)}
-    if not METHODS[spec["method"]["name"]].second_order:
-        spec = {**spec, "activation": {**spec["activation"], "second_derivative": None}}
-    return spec
-
-
-def _without_groups(spec: Spec) -> Spec:
-    """The ``training`` of a spec by SGD that normalises what a method at strength 0 normalises."""
-    training, m = spec["training"], spec["method"].get("m")
-    if m is None or training["batch_norm_group"] or m == training["batch_size"] // training["accumulate"]:
-        return training
-    return (
-        {**training, "batch_norm_group": m} if MODELS[spec["model"]["name"]].mixes_examples(spec["model"]) else training
-    )
-
-
-def canonical_measurement(spec: Spec, activation: Spec) -> Spec:
-    """The spec of a measurement of a cell with this activation, from what the study says of the measurement.
-
-    What is measured depends on what replaces φ'' even where the training does not: cells that share a run are measured apart.
-    """
-    return {**spec, "second_derivative": activation["second_derivative"]}
-
-
-def to_json(value: Any) -> str:
-    """The one text of a JSON-able value."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def digest(value: Any) -> str:
-    """Twelve hex digits of a JSON-able value."""
-    return hashlib.sha256(to_json(value).encode()).hexdigest()[:12]
 
 
 def run_targets(spec: Spec) -> list[str]:

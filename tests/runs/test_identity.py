@@ -13,19 +13,11 @@ from typing import Any
 
 import pytest
 
+from nmepkg.records import digest, to_json
 from nmepkg.registry import AUGMENTATIONS, DATASETS
-from nmepkg.study.expand import expand
-from nmepkg.study.identity import (
-    canonical,
-    code_hash,
-    data_id,
-    digest,
-    figure_targets,
-    label,
-    run_id,
-    run_targets,
-    to_json,
-)
+from nmepkg.runs.expand import expand
+from nmepkg.runs.identity import code_hash, data_id, figure_targets, label, run_id, run_targets
+from nmepkg.study.canonical import canonical
 from tests.study.samples import study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -212,7 +204,7 @@ def test_a_figures_code_needs_a_kind_there_is() -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from nmepkg.study.expand import expand
+from nmepkg.runs.expand import expand
 from nmepkg.study.load import load
 print(*sorted(expand(load(Path(sys.argv[1]))).runs), sep="\\n")
 """

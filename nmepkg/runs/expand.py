@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import Any
-
-from nmepkg.registry import METHODS
-from nmepkg.study.checks import check_entry
-from nmepkg.study.fingerprint import module_hashes
-from nmepkg.study.identity import (
-    canonical,
-    canonical_measurement,
+from nmepkg.records import to_json
+from nmepkg.runs.identity import (
     code_hash,
     data_id,
     data_targets,
-    digest,
-    figure_targets,
     landscape_id,
     landscape_targets,
     measurement_id,
     measurement_targets,
-    modules,
     run_id,
     run_targets,
-    to_json,
 )
-from nmepkg.study.spec import Cell, Expansion, Experiment, Figure, Job, Run, Spec, Study
+from nmepkg.runs.spec import Expansion, Job, Run
+from nmepkg.study.canonical import canonical, canonical_measurement
+from nmepkg.study.checks import check_entry
+from nmepkg.study.grid import grid
+from nmepkg.study.spec import Cell, Spec, Study
 
 
 def expand(study: Study) -> Expansion:
@@ -68,32 +61,6 @@ def expand(study: Study) -> Expansion:
     return Expansion(runs, datasets, tuple(cells), measurements, landscapes)
 
 
-def figure_digest(study: Study, expansion: Expansion, figure: Figure) -> str:
-    """A digest of all that a figure shows besides its runs' results."""
-    return digest(figure_parts(study, expansion, figure))
-
-
-def figure_identity(study: Study, expansion: Expansion, figure: Figure) -> dict[str, Any]:
-    """The digest of a figure, the parts that it is of, and the hashes of the modules that draw it."""
-    parts = figure_parts(study, expansion, figure)
-    return {"digest": digest(parts), "parts": parts, "modules": module_hashes(modules(figure_targets(figure.kind)))}
-
-
-def figure_parts(study: Study, expansion: Expansion, figure: Figure) -> dict[str, Any]:
-    """What makes a figure what it is: the code that draws it, its own spec, titles, and what it is drawn from."""
-    cells = expansion.cells_of(figure)
-    return {
-        "code": code_hash(figure_targets(figure.kind)),
-        "figure": {**vars(figure), "experiments": list(figure.experiments), "y": list(figure.y)},
-        "titles": {cell.setup: study.setups[cell.setup].title for cell in cells},
-        # Of what is measured of a run, only what this figure shows.
-        "cells": digest(
-            [{**vars(cell), "measurements": cell.measurements.get(figure.measurement or "")} for cell in cells]
-        ),
-        "landscapes": [[entry, job.id] for entry, job in expansion.landscapes.get(figure.landscape or "", ())],
-    }
-
-
 def _measurement(spec: Spec, run: Run) -> Job:
     code = code_hash(measurement_targets(spec))
     return Job(measurement_id(spec, code, run.id), spec, code, run.id)
@@ -102,20 +69,6 @@ def _measurement(spec: Spec, run: Run) -> Job:
 def _landscape(spec: Spec) -> Job:
     code = code_hash(landscape_targets(spec))
     return Job(landscape_id(spec, code), spec, code)
-
-
-def grid(experiment: Experiment) -> itertools.chain[tuple[str, Spec, Spec, float, int]]:
-    """Setup, method, activation, strength and seed of every point of an experiment, in the study's order."""
-
-    def strengths(method: Spec) -> tuple[float, ...]:
-        kind = METHODS[method["name"]].strength
-        return experiment.strengths[kind] if kind else (0.0,)
-
-    return itertools.chain.from_iterable(
-        itertools.product([setup], [method], experiment.activations, strengths(method), experiment.seeds)
-        for setup in experiment.setups
-        for method in experiment.methods
-    )
 
 
 def _complete(kind: str, entry: Spec) -> Spec:

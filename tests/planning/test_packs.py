@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nmepkg.study.expand import expand
-from nmepkg.study.packs import Pack, packs, read_plan, write_plan
-from nmepkg.study.spec import Expansion, Study
+from nmepkg.planning.packs import packs
+from nmepkg.runs.expand import expand
+from nmepkg.runs.spec import Expansion
+from nmepkg.study.spec import Study
 from tests.study.samples import study
 
 PACKED = (
@@ -76,12 +77,3 @@ def test_setups_are_not_mixed(tmp_path: Path) -> None:
         ("other", 8),
     }
     assert [len(pack.runs) for pack in found] == [5, 5, 2, 12]
-
-
-def test_a_plan_has_the_runs_that_are_needed(packed: tuple[Study, Expansion], tmp_path: Path) -> None:
-    pack = next(iter(packs(*packed, none).values()))
-    path = tmp_path / f"{pack.id}.json"
-    write_plan(pack, [pack.runs[3].id, pack.runs[1].id, "another"], path)
-    assert read_plan(path) == Pack(pack.id, "mlp", (pack.runs[1], pack.runs[3]))
-    with pytest.raises(FileNotFoundError):
-        read_plan(tmp_path / "none.json")

@@ -1,0 +1,164 @@
+"""One call of Snakemake: all that is asked of its inner objects, which have no other interface, is asked here."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nmepkg.errors import UserError
+from nmepkg.files import present
+from nmepkg.planning.environment import one_line
+
+# Rules by which results and marks are made; those that draw figures are called ``draw_<figure>``.
+_RULES = ("data", "train", "train_again", "train_together", "trained", "measure", "landscape", "origin")
+
+
+@dataclass(frozen=True)
+class Needed:
+    """A job that this call of Snakemake is going to run, or would.
+
+    Attributes:
+      rule: as the rules here call it, whatever a workflow that uses them as a module does.
+      minutes: that it asks a cluster for; None where it runs here.
+      files: that it writes, its log among them.
+    """
+
+    rule: str
+    wildcards: Mapping[str, str]
+    minutes: int | None
+    files: tuple[Path, ...]
+
+
+class Call:
+    """A call, while its Snakefile is read and after.
+
+    Args:
+      workflow: Snakemake's own object of that name.
+      config: of the Snakefile; that of the command line, or what a workflow gives that uses this one as a module.
+
+    Attributes:
+      folder: of this Snakefile.
+      options: of ``--config``, or of the module's ``config:``.
+      files: studies named by ``--configfile``.
+      is_module: whether another Snakefile has the word, and this one's rules are among its own.
+      is_main: whether this process plans; if not, it is that of a job, which Snakemake has called once more.
+      is_dry: whether nothing will be run.
+    """
+
+    def __init__(self, workflow: Any, config: Mapping[str, Any]) -> None:
+        self._workflow = workflow
+        self._modifier = workflow.modifier
+        self._rules: dict[str, str | None] = {}
+        self.folder = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+        self.is_module = not workflow.modifier.is_main_snakefile()
+        settings = workflow.config_settings
+        self.options = dict(config if self.is_module else settings.config)
+        self.files: list[Any] = [] if self.is_module else list(settings.configfiles)
+        self.is_main: bool = workflow.is_main_process
+        self.is_dry: bool = workflow.output_settings.dryrun
+
+    @property
+    def tries(self) -> int:
+        """How many jobs, one after another, Snakemake gives what fails."""
+        return 1 + int(self._workflow.execution_settings.retries)
+
+    @property
+    def executor(self) -> str:
+        """What runs jobs: ``local``, ``slurm`` …"""
+        return str(self._workflow.executor_plugin.name)
+
+    def needed(self) -> list[Needed]:
+        """The jobs of these rules that are going to be run. Known once Snakemake has looked at all files."""
+        found = []
+        for job in self._workflow.dag.needrun_jobs():
+            if rule := self._rule(job):
+                submitted = self.executor == "slurm" and not (job.is_local or job.is_norun)
+                minutes = job.resources.get("runtime") if submitted else None
+                files = tuple(Path(file) for file in [*job.output, *job.log])
+                found.append(Needed(rule, dict(job.wildcards.items()), minutes, files))
+        return found
+
+    def _rule(self, job: Any) -> str | None:
+        """How the rules here call that of a job, those that draw figures ``draw``; None for another Snakefile's."""
+        if job.rule.name not in self._rules:
+            renamed = {self._modifier.modify_rulename(name): name for name in _RULES}
+            before, _, after = self._modifier.modify_rulename("draw_\0").partition("\0")
+            draws = job.rule.name.startswith(before) and job.rule.name.endswith(after)
+            self._rules[job.rule.name] = renamed.get(job.rule.name, "draw" if draws else None)
+        return self._rules[job.rule.name]
+
+    def say(self, line: str) -> None:
+        """A line among Snakemake's own."""
+        from snakemake.logging import logger
+
+        logger.info(line)
+
+    def warn(self, line: str) -> None:
+        """A line that is to be seen however quiet Snakemake is."""
+        print(line, file=sys.stderr)
+
+    def refuse(self, problem: str) -> NoReturn:
+        """Ends Snakemake with a line."""
+        print(problem, file=sys.stderr)
+        sys.exit(2)
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Ends Snakemake with a line where the user, or what is there, is the cause."""
+        try:
+            yield
+        except (UserError, OSError, UnicodeEncodeError) as error:
+            self.refuse(one_line(error))
+
+    def guard(self, store: Path, figures: Path, study: Path, targets: Sequence[str]) -> None:
+        """Says no to what Snakemake can do besides running jobs, where that would take others' results or tell what is no
+        longer so. Of these calls a workflow is told nothing, so that their methods are replaced.
+
+        Args:
+          targets: names of all targets there are.
+        """
+        workflow = self._workflow
+        delete, create, build = workflow.delete_output, workflow.create_report, workflow._build_dag
+
+        def delete_output(only_temp: bool = False, dryrun: bool = False) -> None:
+            if not only_temp:
+                self.refuse(
+                    f"--delete-all-output: others may use what is in {store}; delete what no study uses by "
+                    f"'python -m nmepkg gc --yes', and figures by removing {figures}"
+                )
+            delete(only_temp=only_temp, dryrun=dryrun)
+
+        def create_report(*arguments: Any, **options: Any) -> None:
+            """Titles and captions of a report are those of now: what they are put round has to be so too."""
+            before = workflow._build_dag
+
+            def build_and_check() -> None:
+                before()
+                shown = [job for job in workflow.dag.jobs if self._rule(job) in ("origin", "draw")]
+                lacking = [file for job in shown for file in job.output if not present(Path(file))]
+                if lacking:
+                    self.refuse(
+                        f"--report: {len(lacking)} files that it would show are not there, or not of the study as it is now, "
+                        f"the first is {lacking[0]}; call the same without --report first"
+                    )
+
+            workflow._build_dag = build_and_check
+            create(*arguments, **options)
+
+        def build_dag() -> None:
+            """What Snakemake would look for among files and miss, in words of its own."""
+            for target in workflow.dag_settings.targets:
+                if re.fullmatch(r"[\w-]+", target) and not (workflow.is_rule(target) or Path(target).exists()):
+                    self.refuse(
+                        f"{target}: neither a figure of {study} nor another target; choose from {', '.join(targets)}"
+                    )
+            build()
+
+        workflow.delete_output, workflow.create_report = delete_output, create_report
+        if not self.is_module:  # whose targets are its own
+            workflow._build_dag = build_dag

@@ -1,0 +1,185 @@
+"""A study as one call of Snakemake plans it: what there is to make, of what, where it goes, and what jobs are told."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from nmepkg.errors import UserError
+from nmepkg.files import present
+from nmepkg.planning.packs import Pack, packs
+from nmepkg.registry import DATASETS
+from nmepkg.runs import jobs
+from nmepkg.runs.expand import expand
+from nmepkg.runs.figures import figure_digest, origin_identity
+from nmepkg.runs.jobs import Assignment
+from nmepkg.runs.spec import Job, Run
+from nmepkg.storage import Store, figure_record
+from nmepkg.study.overrides import arguments
+from nmepkg.study.sources import source_of
+from nmepkg.study.spec import Resources, Study
+
+_OWN = Path(".snakemake")
+
+
+class Plan:
+    """The plan of a study.
+
+    Args:
+      overrides: what the call changed of the study in its file, for scripts that read that once more.
+
+    Attributes:
+      study_arguments: words of a shell by which such a script reads the same study.
+      landscapes: id -> landscape.
+      logs, figures: folders.
+      marks: folder of the marks of runs that are trained together, or again, which live as long as one call of Snakemake.
+      lock: of the study's workflow.
+      packs: id -> runs that one job trains.
+      unasked: ids of packs of which no run was asked for by itself, so that all of their runs are trained.
+      again: runs whose result is there and whose parameters or snapshots are not.
+    """
+
+    def __init__(self, study: Study, overrides: Mapping[str, Any], *, dry: bool = False) -> None:
+        self.study_arguments = f"--study {shlex.quote(str(study.path))} {arguments(overrides)}".strip()
+        self.study, self.expansion, self.store = study, expand(study), Store(Path(study.store))
+        self.landscapes = {job.id: job for panels in self.expansion.landscapes.values() for _, job in panels}
+        self.logs, self.figures = f"{study.output}/logs", f"{study.output}/figures/{study.name}"
+        self.marks = _OWN / "packs" / (f"{study.name}-n" if dry else study.name)
+        self.lock = _OWN / f"{study.name}.lock"
+        self.packs: dict[str, Pack] = {}
+        self.again: set[str] = set()
+        self.unasked: set[str] = set()
+        self._setup_of = self.expansion.setup_of()
+        self._pack_of: dict[str, Pack] = {}
+
+    def look(self) -> None:
+        """Finds out which runs are not finished. Jobs need not know of any run but theirs."""
+        runs, store = self.expansion.runs, self.store
+        unfinished = {id for id, run in runs.items() if not store.finished(id, run.spec)}
+        self.packs = packs(self.study, self.expansion, lambda run: run not in unfinished)
+        self.again = {run for run in unfinished if present(store.result(run))}
+        self._pack_of = {run.id: pack for pack in self.packs.values() for run in pack.runs}
+
+    # What files are.
+
+    def result(self, run: str) -> str:
+        """What says that a run is finished: its result, or a mark of this call's that it was trained with others, or again."""
+        if run in self._pack_of:
+            return f"{self.marks}/{run}.trained"
+        return f"{self.marks}/{run}.again" if run in self.again else str(self.store.result(run))
+
+    def pack_mark(self, run: str) -> str:
+        """What says that the job has ended that trains a run with others."""
+        return f"{self.marks}/{self._pack_of[run].id}.done"
+
+    def data(self, run: str) -> list[str]:
+        """The files of a run's data."""
+        return list(map(str, self.store.data_files(self.run(run).data_id)))
+
+    def data_of_pack(self, pack: str) -> list[str]:
+        """The files of the data of runs that are trained together."""
+        return list(map(str, self.store.data_files(self.expansion.runs[self.runs_of_pack(pack)[0]].data_id)))
+
+    def results(self) -> list[Path]:
+        """All results of the study but its measurements."""
+        return [*map(self.store.result, self.expansion.runs), *map(self.store.landscape, self.landscapes)]
+
+    def measurements(self) -> list[str]:
+        """All measurements of the study."""
+        return [str(self.store.measurement(str(job.run), id)) for id, job in self.expansion.measurements.items()]
+
+    def behind(self, figure: str) -> list[str]:
+        """What a figure is drawn from."""
+        drawn, store = self.study.figures[figure], self.store
+        if drawn.landscape is not None:
+            return [str(store.landscape(job.id)) for _, job in self.expansion.landscapes[drawn.landscape]]
+        measured = [self.expansion.measurements[id] for id in self.expansion.measurements_of(drawn)]
+        files = [self.result(run) for run in self.expansion.runs_of(drawn)]
+        return files + [str(store.measurement(str(job.run), job.id)) for job in measured]
+
+    def record(self, figure: str) -> str:
+        """Named by what a figure shows and the code that draws it: whatever else is there, it is missing if either changed."""
+        digest = figure_digest(self.study, self.expansion, self.study.figures[figure])
+        return str(figure_record(Path(self.figures), figure, digest))
+
+    @cached_property
+    def origin(self) -> str:
+        """The same of where the figures come from."""
+        digest = origin_identity(self.study, self.expansion)["digest"]
+        return str(figure_record(Path(self.figures), "origin", digest))
+
+    # What jobs need and are told.
+
+    def run(self, id: str) -> Run:
+        """A run of the study. Jobs of a cluster read the study again, when it may have changed.
+
+        Raises:
+          UserError: the study has it no more.
+        """
+        if id not in self.expansion.runs:
+            raise UserError(f"{id}: study or code changed since this job was planned; run snakemake again")
+        return self.expansion.runs[id]
+
+    def needs(self, run: str) -> Resources:
+        """What a job on a run needs of a machine."""
+        self.run(run)
+        return self.study.setups[self._setup_of[run]].resources
+
+    def needs_of_pack(self, pack: str) -> Resources:
+        """What a job needs that trains several runs."""
+        return self.needs(self.runs_of_pack(pack)[0])
+
+    def runs_of_pack(self, pack: str) -> list[str]:
+        """Ids of the runs that a job trains. The job itself has them from its file."""
+        if pack in self.packs:
+            return [run.id for run in self.packs[pack].runs]
+        return [job.id for job in jobs.read(Path(self.file("train_together", pack))).jobs]
+
+    def file(self, rule: str, job: str) -> str:
+        """The file that tells a job what to do."""
+        return f"{_OWN}/jobs/{self.study.name}/{rule}/{job}.json"
+
+    def assignment(self, rule: str, name: str, asked: Iterable[str] = ()) -> Assignment:
+        """What a job is to do.
+
+        Args:
+          rule: ``data``, ``train``, ``train_together``, ``measure`` or ``landscape``.
+          name: id of what it makes, or of a pack.
+          asked: ids of runs. Of a pack, those of them are trained; where there are none, all.
+        """
+        expansion, setups = self.expansion, self.study.setups
+        if rule == "data":
+            data = expansion.datasets[name]
+            return Assignment((data,), self.store, source=source_of(self.study, data.spec["name"]))
+        if rule == "landscape":
+            return Assignment((self.landscapes[name],), self.store)
+        if rule == "measure":
+            job = expansion.measurements[name]
+            run = str(job.run)
+            return Assignment((job,), self.store, min(1, self.needs(run).gpus), self._streamed(run))
+        runs = [self.run(name)] if rule == "train" else self._asked(self.packs[name], set(asked))
+        setup = setups[self._setup_of[runs[0].id]]
+        return Assignment(
+            tuple(Job(run.id, run.spec, run.code) for run in runs),
+            self.store,
+            setup.resources.gpus,
+            self._streamed(runs[0].id),
+            self.study.checkpoints,
+            Path(self.logs, "train"),
+        )
+
+    def _asked(self, pack: Pack, asked: set[str]) -> list[Run]:
+        return [run for run in pack.runs if run.id in asked] or list(pack.runs)
+
+    def _streamed(self, run: str) -> Path | None:
+        """Where what reads a run's data while it works finds them; prepared arrays need no source any more."""
+        name = self.run(run).spec["data"]["name"]
+        return source_of(self.study, name) if DATASETS[name].streamed else None
+
+
+def distinct(lists: Iterable[Iterable[object]]) -> list[str]:
+    """Files, each once: every mention of one takes Snakemake's time."""
+    return list(dict.fromkeys(str(file) for files in lists for file in files))

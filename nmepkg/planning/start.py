@@ -1,0 +1,190 @@
+"""What is refused, said and written down: when the Snakefile is read, before the first job, and at the end."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+from nmepkg.errors import UserError
+from nmepkg.files import present
+from nmepkg.planning.call import Call, Needed
+from nmepkg.planning.data import missing, wanted
+from nmepkg.planning.environment import (
+    check_folder,
+    check_name,
+    check_start,
+    check_store,
+    check_versions,
+    check_writable,
+    working_alone,
+)
+from nmepkg.planning.plan import Plan
+from nmepkg.planning.resources import estimates
+from nmepkg.planning.shell import check_jax_starts, check_shell
+from nmepkg.planning.site import refuse_too_few_tries, refuse_too_long
+from nmepkg.runs import jobs
+from nmepkg.study.lists import read_lists
+from nmepkg.study.load import load
+from nmepkg.study.overrides import from_config
+from nmepkg.upkeep.progress import Progress, what_failed
+from nmepkg.upkeep.registration import register
+from nmepkg.upkeep.status import status
+from nmepkg.upkeep.survey import damage
+
+_COMPUTING = ("train", "train_again", "train_together", "measure", "landscape")
+
+
+def plan(call: Call) -> Plan:
+    """The plan of the study that a call names, or the end of the call, in a line that says why.
+
+    What is certain already is said before Snakemake writes a line; what depends on the jobs, by :func:`before_jobs`.
+    """
+    # Snakemake makes a great many objects for a great many jobs, and Python would look again and again for garbage among them.
+    gc.set_threshold(100_000, 50, 50)
+    with call.refusing():
+        file, overrides = _study(call)
+        check_versions()
+        if call.is_main:
+            check_shell()
+        found = Plan(load(file, overrides), overrides, dry=call.is_dry)
+        if call.is_main:
+            _check(call, found)
+        return found
+
+
+def _study(call: Call) -> tuple[Path, dict[str, object]]:
+    """The file of the study, and what the call changes of it.
+
+    This package reads it: Snakemake's ``configfile:`` would merge the default study into the one asked for. A profile may name
+    one by ``configfile``, and the command line another by either way.
+    """
+    options = dict(call.options)
+    files = [options.pop("study")] if "study" in options else call.files
+    overrides = from_config(options)
+    if len(files) > 1 or options or not all(isinstance(file, str | Path) for file in files):
+        raise UserError(
+            "a workflow has one study (--config study=FILE, or --configfile FILE), and besides no options but smoke=true, "
+            "select='[a, b]' and store=FOLDER"
+        )
+    # The default one is this workflow's own, wherever that is called; another is where the caller says.
+    file = Path(files[0]) if files else call.folder / "config" / "config.yaml"
+    return (file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file), overrides
+
+
+def _check(call: Call, plan: Plan) -> None:
+    study, store, expansion = plan.study, plan.store, plan.expansion
+    check_folder(f"{study.path}: output", Path(study.output))
+    check_start(plan.lock, dry=call.is_dry)
+    check_name(study)
+    check_store(study, expansion)
+    # Never used, and never replaced unseen: to Snakemake they are there.
+    damaged = damage(store, expansion)
+    if damaged and not call.is_dry:
+        raise UserError(*damaged)
+    # With no result yet, every target has jobs, and each writes a log.
+    fresh = not any(map(present, plan.results()))
+    if fresh and not call.is_dry:
+        check_writable(f"{study.path}: store", plan.results())
+        check_writable(f"{study.path}: output", [Path(plan.logs, "train", f"{run}.log") for run in expansion.runs])
+    shutil.rmtree(plan.marks, ignore_errors=True)
+    plan.look()
+    # What is asked for is not known yet; where no target can do without, it does not matter. Else it is said before the jobs.
+    lacking = list(missing(study, expansion, store, wanted(expansion, store)))
+    needed = {job.spec["name"] for job in expansion.datasets.values()}
+    if len(lacking) == len(needed) and fresh and not plan.landscapes and not call.is_dry:
+        raise UserError(*lacking)
+    for line in [*damaged, *(lacking if call.is_dry else ()), *read_lists(study, doubtful=not call.is_dry)]:
+        call.warn(line)
+    call.guard(
+        store.root,
+        Path(plan.figures),
+        study.path,
+        targets=["figures", "measurements", "report", "all", *study.figures],
+    )
+
+
+def before_jobs(call: Call, plan: Plan) -> None:
+    """Checks what the jobs of this call need, and leaves word for each of what it is to do.
+
+    A dry run, or one with nothing to do, never comes here: it asks for nothing and leaves nothing.
+    """
+    study, store = plan.study, plan.store
+    with call.refusing():
+        _work_alone(plan)
+        needed = call.needed()
+        data = dict.fromkeys(id for job in needed for id in _data(plan, job))
+        lacking = list(missing(study, plan.expansion, store, data))
+        if lacking:
+            raise UserError(*lacking)
+        written = [file for job in needed for file in job.files]
+        check_writable(f"{study.path}: store", [path for path in written if path.is_relative_to(store.root)])
+        check_writable(f"{study.path}: output", [path for path in written if not path.is_relative_to(store.root)])
+        if call.executor == "slurm":
+            asked = [(job.minutes, job.rule) for job in needed if job.minutes is not None]
+            refuse_too_long({rule: most for most, rule in sorted(asked)})
+            runs = {run for job in needed if job.rule.startswith("train") for run in _runs(plan, job)}
+            refuse_too_few_tries(estimates(plan, runs), call.tries)
+        if any(job.rule in _COMPUTING for job in needed):
+            check_jax_starts(here=call.executor == "local")
+        _write_files(plan, needed)
+        Progress(study, plan.expansion, store, call.say).start()
+    try:
+        register(study, plan.expansion)
+    except OSError as error:
+        call.warn(f"{study.path}: the store does not know that it is used here, nor will who tidies up there ({error})")
+
+
+def _work_alone(plan: Plan) -> None:
+    """Holds the lock of the study's workflow for as long as this process lives."""
+    held = ExitStack()
+    held.enter_context(working_alone(plan.lock))
+    atexit.register(held.close)
+
+
+def _write_files(plan: Plan, needed: list[Needed]) -> None:
+    """Writes the files of jobs. Of runs that are trained together, those that were asked for; where none was, all are."""
+    asked = {job.wildcards["run"] for job in needed if job.rule == "trained"}
+    for job in needed:
+        rule = {"train_again": "train"}.get(job.rule, job.rule)
+        if rule in ("trained", "origin", "draw"):
+            continue
+        name = job.wildcards[{"train": "run", "train_together": "pack", "measure": "measurement"}.get(rule, rule)]
+        jobs.write(Path(plan.file(rule, name)), plan.assignment(rule, name, asked))
+        if rule == "train_together" and asked.isdisjoint(plan.runs_of_pack(name)):
+            plan.unasked.add(name)
+
+
+def _data(plan: Plan, job: Needed) -> list[str]:
+    """Ids of the data sets that a job makes or reads."""
+    if job.rule == "data":
+        return [job.wildcards["data"]]
+    return [plan.run(run).data_id for run in _runs(plan, job)]
+
+
+def _runs(plan: Plan, job: Needed) -> list[str]:
+    """The runs that a job trains or measures."""
+    if "pack" in job.wildcards:
+        return plan.runs_of_pack(job.wildcards["pack"])
+    return [job.wildcards["run"]] if "run" in job.wildcards and job.rule != "trained" else []
+
+
+def after_success(call: Call, plan: Plan) -> None:
+    """Fails the call if runs failed that were trained together.
+
+    Each has a rule that says so, which ``--until`` may leave out.
+    """
+    runs = [run for pack in plan.unasked for run in plan.packs[pack].runs]
+    lost = [run.id for run in runs if not plan.store.finished(run.id, run.spec)]
+    if lost:
+        log = f"{plan.logs}/train/{lost[0]}.log"
+        call.warn(f"{len(lost)} runs failed, the first is {lost[0]}: see {log}")
+        raise SystemExit(1)
+
+
+def after_failure(call: Call, plan: Plan) -> None:
+    """Says what failed, with its log."""
+    for line in what_failed(status(plan.study, plan.expansion, plan.store)):
+        call.warn(line)

@@ -1,0 +1,55 @@
+"""What makes a figure the same figure, and what a study's figures come from the same: the digests that name their records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nmepkg.records import digest
+from nmepkg.runs.fingerprint import module_hashes
+from nmepkg.runs.identity import code_hash, figure_targets, modules
+from nmepkg.runs.spec import Expansion
+from nmepkg.study.spec import Figure, Study
+
+
+def figure_digest(study: Study, expansion: Expansion, figure: Figure) -> str:
+    """A digest of all that a figure shows besides its runs' results."""
+    return digest(figure_parts(study, expansion, figure))
+
+
+def figure_identity(study: Study, expansion: Expansion, figure: Figure) -> dict[str, Any]:
+    """The digest of a figure, the parts that it is of, and the hashes of the modules that draw it."""
+    parts = figure_parts(study, expansion, figure)
+    return {"digest": digest(parts), "parts": parts, "modules": module_hashes(modules(figure_targets(figure.kind)))}
+
+
+def figure_parts(study: Study, expansion: Expansion, figure: Figure) -> dict[str, Any]:
+    """What makes a figure what it is: the code that draws it, its own spec, titles, and what it is drawn from."""
+    cells = expansion.cells_of(figure)
+    return {
+        "code": code_hash(figure_targets(figure.kind)),
+        "figure": {**vars(figure), "experiments": list(figure.experiments), "y": list(figure.y)},
+        "titles": {cell.setup: study.setups[cell.setup].title for cell in cells},
+        # Of what is measured of a run, only what this figure shows.
+        "cells": digest(
+            [{**vars(cell), "measurements": cell.measurements.get(figure.measurement or "")} for cell in cells]
+        ),
+        "landscapes": [[entry, job.id] for entry, job in expansion.landscapes.get(figure.landscape or "", ())],
+    }
+
+
+def origin_identity(study: Study, expansion: Expansion) -> dict[str, Any]:
+    """The digest of all that the collected files speak of, and the parts that it is of.
+
+    Of the study that is everything but how and where it is computed (``store``, ``resources``, ``checkpoints`` …), as read: its
+    comments and its order are no part.
+    """
+    parts = {
+        "code": code_hash(["nmepkg.analysis.origin"]),
+        "study": {
+            **{key: getattr(study, key) for key in ("name", "select", "smoke", "measurements", "landscapes")},
+            "setups": {name: [setup.title, setup.spec] for name, setup in study.setups.items()},
+            "experiments": {name: vars(experiment) for name, experiment in study.experiments.items()},
+        },
+        "figures": {name: figure_digest(study, expansion, figure) for name, figure in study.figures.items()},
+    }
+    return {"digest": digest(parts), "parts": parts}

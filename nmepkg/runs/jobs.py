@@ -1,0 +1,72 @@
+"""What a job is told: a file that names its work, written when the workflow starts and read when the job does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nmepkg import records
+from nmepkg.records import Kind
+from nmepkg.runs.spec import Job
+from nmepkg.storage import Store
+
+KIND = Kind("file of a job", 1, "run snakemake again, which writes it")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What one job of Snakemake does.
+
+    Attributes:
+      jobs: what it computes, in order; several only of trainings.
+      store: of all results.
+      gpus: that it was promised; 0: it computes on the CPU.
+      source: folder of data that are streamed, or that a data set is made from.
+      checkpoints: ``seconds`` and ``epochs`` between two of them, or None.
+      logs: folder of the logs of several trainings, one a run.
+    """
+
+    jobs: tuple[Job, ...]
+    store: Store
+    gpus: int = 0
+    source: Path | None = None
+    checkpoints: Mapping[str, Any] = field(default_factory=dict)
+    logs: Path | None = None
+
+    @property
+    def job(self) -> Job:
+        """What is computed by one that computes one thing."""
+        (job,) = self.jobs
+        return job
+
+
+def write(path: Path, assignment: Assignment) -> None:
+    """Writes the file of a job."""
+    content = {
+        "jobs": [vars(job) for job in assignment.jobs],
+        "store": str(assignment.store.root),
+        "gpus": assignment.gpus,
+        "source": assignment.source and str(assignment.source),
+        "checkpoints": dict(assignment.checkpoints),
+        "logs": assignment.logs and str(assignment.logs),
+    }
+    records.write(path, KIND, content)
+
+
+def read(path: Path) -> Assignment:
+    """What :func:`write` wrote.
+
+    Raises:
+      DamagedError: the file is not there, or is not what was written.
+    """
+    content = records.read(path, KIND, {})
+    return Assignment(
+        jobs=tuple(Job(**job) for job in content["jobs"]),
+        store=Store(Path(content["store"])),
+        gpus=content["gpus"],
+        source=Path(content["source"]) if content["source"] else None,
+        checkpoints=content["checkpoints"],
+        logs=Path(content["logs"]) if content["logs"] else None,
+    )

@@ -1,0 +1,71 @@
+"""What a study is expanded to: runs, other jobs, and the cells of its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from nmepkg.study.spec import Cell, Figure, Spec
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: its canonical spec, the hash of its code, the data it needs."""
+
+    id: str
+    spec: Spec
+    code: str
+    data_id: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is computed besides trainings (data, a measurement of a run, a landscape): canonical spec, hash of its code.
+
+    Attributes:
+      run: the run that is measured.
+    """
+
+    id: str
+    spec: Spec
+    code: str
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """All that a study asks for, and the cells in the study's order.
+
+    Attributes:
+      runs: id -> run.
+      datasets: data id -> preparation of the data.
+      measurements: id -> measurement of a run.
+      landscapes: name in the study -> its panels, one an activation: (activation as written, job).
+    """
+
+    runs: Mapping[str, Run]
+    datasets: Mapping[str, Job]
+    cells: tuple[Cell, ...]
+    measurements: Mapping[str, Job] = field(default_factory=dict)
+    landscapes: Mapping[str, tuple[tuple[Spec, Job], ...]] = field(default_factory=dict)
+
+    def setup_of(self) -> dict[str, str]:
+        """Run id -> the setup that a run is of; the first in the study, where several have it."""
+        setups: dict[str, str] = {}
+        for cell in self.cells:
+            setups.setdefault(cell.run_id, cell.setup)
+        return setups
+
+    def cells_of(self, figure: Figure) -> tuple[Cell, ...]:
+        """The cells behind a figure, in the order in which it names their experiments."""
+        return tuple(cell for name in figure.experiments for cell in self.cells if cell.experiment == name)
+
+    def runs_of(self, figure: Figure) -> tuple[str, ...]:
+        """Ids of the runs behind a figure, each once."""
+        return tuple(dict.fromkeys(cell.run_id for cell in self.cells_of(figure)))
+
+    def measurements_of(self, figure: Figure) -> tuple[str, ...]:
+        """Ids of the measurements behind a figure, each once; none where it draws evaluations."""
+        if figure.measurement is None:
+            return ()
+        return tuple(dict.fromkeys(cell.measurements[figure.measurement] for cell in self.cells_of(figure)))

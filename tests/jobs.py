@@ -1,0 +1,18 @@
+"""Files of jobs, as the workflow writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nmepkg.runs import jobs
+from nmepkg.runs.jobs import Assignment
+from nmepkg.runs.spec import Job
+from nmepkg.storage import Store
+
+
+def job_file(folder: Path, store: Path | str, id: str, spec: dict[str, Any], code: str, run: str | None = None) -> Path:
+    """Writes the file of a job that computes one thing on the CPU; a folder for it is made."""
+    path = folder / "jobs" / f"{id}.json"
+    jobs.write(path, Assignment((Job(id, spec, code, run),), Store(Path(store))))
+    return path

@@ -1,0 +1,36 @@
+from nmepkg.planning.plan import distinct
+
+
+# Messages of targets are what Snakemake says of them in place of all their inputs.
+rule figures:
+    default_target: True
+    input:
+        distinct(getattr(rules, name).input for name in plan.study.figures),
+    localrule: True
+    message:
+        f"The figures are in {plan.figures}"
+
+
+rule measurements:
+    input:
+        plan.measurements(),
+    localrule: True
+    message:
+        f"The measurements are in {plan.store.root}/measurements"
+
+
+rule report:
+    input:
+        rules.figures.input,
+        [f"{plan.figures}/study.yaml", f"{plan.figures}/versions.csv", plan.origin],
+    localrule: True
+    message:
+        f"The figures, and where they come from, are in {plan.figures}; one file of HTML: make report"
+
+
+rule all:
+    input:
+        distinct([rules.report.input, plan.measurements(), map(plan.result, plan.expansion.runs)]),
+    localrule: True
+    message:
+        f"The figures are in {plan.figures}, all results in {plan.store.root}"
