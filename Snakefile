@@ -2,6 +2,7 @@
 
 from nmepkg.planning import start
 from nmepkg.planning.call import Call
+from nmepkg.planning.plan import distinct
 from nmepkg.planning.shell import job_prefix
 
 call = Call(workflow, config)
@@ -20,6 +21,18 @@ wildcard_constraints:
 
 
 include: "workflow/rules/figures.smk"
+
+
+# Messages of targets are what Snakemake says of them in place of all their inputs.
+rule figures:
+    default_target: True
+    input:
+        distinct(getattr(rules, name).input for name in plan.study.figures),
+    localrule: True
+    message:
+        f"The figures are in {plan.figures}"
+
+
 include: "workflow/rules/targets.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"

@@ -82,7 +82,7 @@ def test_what_is_not_declared_is_found(text: str, found: set[str]) -> None:
 
 
 def test_what_is_declared_is_imported() -> None:
-    """But for Snakemake, which is what imports the project."""
+
     own = {PROJECT["name"]}
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in [*scripts("nmepkg"), *scripts("workflow")]]
     used = {name for tree in trees for name, _ in imported(tree, own)}

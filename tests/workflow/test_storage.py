@@ -101,7 +101,7 @@ def test_a_full_disk_is_one_line_and_spoils_nothing(project: Project) -> None:
     before = {path: path.read_bytes() for path in project.folder.glob("results/runs/**/*") if path.is_file()}
     done = train(project, lost, "sh", "-c", 'ulimit -f 2 && exec "$0" "$@"')  # blocks of 512 bytes, or 1024
     assert done.returncode == 2
-    message = f"{lost.id}: results/runs/{lost.id}/params.npz: File too large; mend that and run snakemake again"
+    message = f"failed: {lost.id}: results/runs/{lost.id}/params.npz: File too large; mend that and run snakemake again"
     assert done.stderr.splitlines()[-1].startswith(message)
     assert "Traceback" not in done.stderr
     assert before == {path: path.read_bytes() for path in before}
@@ -174,7 +174,7 @@ def test_a_job_whose_code_changed_in_the_queue_is_refused(project: Project) -> N
     done = train(project, run)
     assert done.returncode == 2
     assert re.fullmatch(
-        rf"{run.id}: the code changed since this job was planned: its hash was {run.code} and is \w+; run snakemake again\n",
+        rf"failed: {run.id}: the code changed since this job was planned: its hash was {run.code} and is \w+; run snakemake again\n",
         done.stderr,
     )
 

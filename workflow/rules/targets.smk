@@ -1,16 +1,6 @@
 from nmepkg.planning.plan import distinct
 
 
-# Messages of targets are what Snakemake says of them in place of all their inputs.
-rule figures:
-    default_target: True
-    input:
-        distinct(getattr(rules, name).input for name in plan.study.figures),
-    localrule: True
-    message:
-        f"The figures are in {plan.figures}"
-
-
 rule measurements:
     input:
         plan.measurements(),
