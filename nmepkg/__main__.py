@@ -15,6 +15,7 @@ from rich.console import Console
 
 from nmepkg.errors import UserError
 from nmepkg.files import present
+from nmepkg.planning import doctor
 from nmepkg.planning.environment import check_store, one_line
 from nmepkg.runs.expand import expand
 from nmepkg.runs.spec import Expansion
@@ -22,7 +23,7 @@ from nmepkg.storage import Store
 from nmepkg.study import overrides
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study
-from nmepkg.upkeep import adopt, doctor, explain, gc, registration, status, terminal
+from nmepkg.upkeep import adopt, explain, gc, registration, status, terminal
 
 _DEFAULT = Path("config/config.yaml")
 

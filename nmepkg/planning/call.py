@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +115,21 @@ class Call:
         except (UserError, OSError, UnicodeEncodeError) as error:
             self.refuse(one_line(error))
 
+    def attach(self, **handlers: Callable[[], None]) -> None:
+        """Has handlers called, ``start``, ``success`` and ``error``, where Snakemake would not: it has those of the main
+        Snakefile alone, and a module's are left to its user. These come first, then the user's.
+        """
+        workflow, build = self._workflow, self._workflow._build_dag
+        waiting = dict(handlers) if self.is_module else {}
+
+        def build_dag() -> None:
+            while waiting:  # now that all is read; once
+                event, handler = waiting.popitem()
+                setattr(workflow, f"_on{event}", _both(handler, getattr(workflow, f"_on{event}")))
+            build()
+
+        workflow._build_dag = build_dag
+
     def guard(self, store: Path, figures: Path, study: Path, targets: Sequence[str]) -> None:
         """Says no to what Snakemake can do besides running jobs, where that would take others' results or tell what is no
         longer so. Of these calls a workflow is told nothing, so that their methods are replaced.
@@ -162,3 +177,11 @@ class Call:
         workflow.delete_output, workflow.create_report = delete_output, create_report
         if not self.is_module:  # whose targets are its own
             workflow._build_dag = build_dag
+
+
+def _both(first: Callable[[], None], second: Callable[[Any], None]) -> Callable[[Any], None]:
+    def handler(log: Any) -> None:
+        first()
+        second(log)
+
+    return handler

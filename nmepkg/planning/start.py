@@ -21,6 +21,7 @@ from nmepkg.planning.environment import (
     check_writable,
     working_alone,
 )
+from nmepkg.planning.models import refuse_too_large
 from nmepkg.planning.plan import Plan
 from nmepkg.planning.resources import estimates
 from nmepkg.planning.shell import check_jax_starts, check_shell
@@ -52,6 +53,11 @@ def plan(call: Call) -> Plan:
         found = Plan(load(file, overrides), overrides, dry=call.is_dry)
         if call.is_main:
             _check(call, found)
+            call.attach(
+                start=lambda: before_jobs(call, found),
+                success=lambda: after_success(call, found),
+                error=lambda: after_failure(call, found),
+            )
         return found
 
 
@@ -112,6 +118,9 @@ def before_jobs(call: Call, plan: Plan) -> None:
     A dry run, or one with nothing to do, never comes here: it asks for nothing and leaves nothing.
     """
     study, store = plan.study, plan.store
+    if plan.started:  # the user of a module may call its handlers too
+        return
+    plan.started = True
     with call.refusing():
         _work_alone(plan)
         needed = call.needed()
@@ -129,6 +138,7 @@ def before_jobs(call: Call, plan: Plan) -> None:
             refuse_too_few_tries(estimates(plan, runs), call.tries)
         if any(job.rule in _COMPUTING for job in needed):
             check_jax_starts(here=call.executor == "local")
+        refuse_too_large(plan, [job.wildcards["measurement"] for job in needed if job.rule == "measure"])
         _write_files(plan, needed)
         Progress(study, plan.expansion, store, call.say).start()
     try:

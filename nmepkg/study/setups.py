@@ -125,7 +125,8 @@ def data_shape(data: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(data.get("shape", known))
 
 
-def _classes(data: Mapping[str, Any]) -> int:
+def classes(data: Mapping[str, Any]) -> int:
+    """Of a data set: as many as its model has outputs."""
     return int(data.get("classes", DATASETS[data["name"]].classes))
 
 
@@ -270,7 +271,7 @@ def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, wh
         raise StudyError(
             where, f"{name!r} needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it"
         )
-    held = parameters(spec["model"], data_shape(spec["data"]), _classes(spec["data"]))
+    held = parameters(spec["model"], data_shape(spec["data"]), classes(spec["data"]))
     if held is not None and held > measurement.get("max_parameters", held):
         raise StudyError(
             where,

@@ -306,7 +306,7 @@ def test_a_run_of_other_code_than_the_models_now_is_not_measured(finished: Path,
     done = script(where, name, spec, code, run)
     assert done.returncode == 2
     assert done.stderr == (
-        f"{name}: code or data of the run {run} changed since this job was planned; run snakemake again\n"
+        f"failed: {name}: code or data of the run {run} changed since this job was planned; run snakemake again\n"
     )
     assert not where.measurement(run, name).exists()
 
@@ -316,6 +316,6 @@ def test_script_in_one_line(tmp_path: Path) -> None:
     done = script(where, "some-measurement", measurement(), "d", "some-run")
     assert done.returncode == 2
     assert done.stderr == (
-        f"some-measurement: {where.result('some-run')}: the result is not readable (No such file or directory); "
+        f"failed: some-measurement: {where.result('some-run')}: the result is not readable (No such file or directory); "
         f"delete the folder {where.run('some-run')} and train the run again\n"
     )

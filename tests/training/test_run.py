@@ -425,18 +425,20 @@ def test_script_refuses_damaged_data_in_one_line(prepared: Store, tmp_path: Path
     damaged.write_bytes(damaged.read_bytes()[:-50])
     process = script(job, where)
     assert process.returncode == 2
-    assert re.fullmatch(rf"{job[0]}: {re.escape(str(damaged))}: .*not readable \(.*\); delete .*\n", process.stderr)
+    assert re.fullmatch(
+        rf"failed: {job[0]}: {re.escape(str(damaged))}: .*not readable \(.*\); delete .*\n", process.stderr
+    )
     assert not where.result(job[0]).exists()
     state = strict(where.run(job[0]) / "state.json")
     assert state["status"] == "failed"
-    assert process.stderr == f"{job[0]}: {state['error']}\n"
+    assert process.stderr == f"failed: {job[0]}: {state['error']}\n"
 
 
 def test_script_refuses_a_batch_larger_than_the_data_in_one_line(prepared: Store, tmp_path: Path) -> None:
     where, job = copied(prepared, tmp_path / "store"), planned(training={"batch_size": 129})
     process = script(job, where)
     assert process.returncode == 2
-    assert process.stderr == f"{job[0]}: training.batch_size: 129 is more than the 128 examples to train on\n"
+    assert process.stderr == f"failed: {job[0]}: training.batch_size: 129 is more than the 128 examples to train on\n"
     assert not where.result(job[0]).exists()
 
 

@@ -115,7 +115,7 @@ def test_it_may_be_called_in_any_folder(project: Project, tmp_path: Path) -> Non
 
 
 def test_another_workflow_uses_it_as_a_module(project: Project, tmp_path: Path) -> None:
-    """With a study of its own, under other names, beside rules of its own; handlers are called as Snakemake has it."""
+    """With a study of its own, under other names, beside rules and handlers of its own."""
     folder = tmp_path / "theirs"
     folder.mkdir()
     shutil.copy(project.folder / "study.yaml", folder)
@@ -134,7 +134,7 @@ rule mine:
     shell: "echo done > {{output}}"
 
 onstart:
-    sharpness.onstart()
+    print("theirs starts")
 """
     )
     arguments = ["--profile", str(project.folder / "profiles" / "local")]
@@ -142,6 +142,8 @@ onstart:
     assert done.returncode == 0, done.stdout
     assert (folder / "results" / "figures" / "tiny" / "curve.pdf").exists()
     assert (folder / "mine.txt").exists()
+    assert "theirs starts" in done.stdout
+    assert list((folder / "results" / "studies").glob("tiny-*.json")), "the store knows that it is used"
 
 
 def test_the_workflow_is_clean_for_snakemakes_linter() -> None:

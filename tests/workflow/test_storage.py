@@ -174,7 +174,8 @@ def test_a_job_whose_code_changed_in_the_queue_is_refused(project: Project) -> N
     done = train(project, run)
     assert done.returncode == 2
     assert re.fullmatch(
-        rf"failed: {run.id}: the code changed since this job was planned: its hash was {run.code} and is \w+; run snakemake again\n",
+        rf"failed: {run.id}: the code changed since this job was planned: its hash was {run.code} and is \w+; "
+        r"run snakemake again\n",
         done.stderr,
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nmepkg.upkeep import doctor
+from nmepkg.planning import doctor
 
 ROOT = Path(__file__).parents[2]
 
