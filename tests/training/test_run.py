@@ -457,6 +457,6 @@ def test_script_refuses_what_it_was_not_planned_as_in_one_line(
     job = change(*planned())
     process = script(job, Store(tmp_path / "store"))
     assert process.returncode == 2
-    assert process.stderr.startswith(f"{job[0]}: {message}")
+    assert process.stderr.startswith(f"failed: {job[0]}: {message}")
     assert process.stderr.count("\n") == 1
     assert not (tmp_path / "store").exists()
