@@ -363,7 +363,7 @@ def planned(**changes: Any) -> tuple[str, dict[str, Any], str]:
 def script(job: tuple[str, dict[str, Any], str], where: Store) -> subprocess.CompletedProcess[str]:
     name, spec, code = job
     return subprocess.run(
-        [sys.executable, SCRIPT, "--job", job_file(where.root, where.root, name, spec, code)],
+        [sys.executable, SCRIPT, "--job", job_file(where.root.parent, where.root, name, spec, code)],
         cwd=ROOT,
         capture_output=True,
         text=True,
