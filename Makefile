@@ -64,6 +64,7 @@ lint: $(VENV)/dev.stamp
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python -m nmepkg.study.reference
 	$(BIN)/snakefmt Snakefile workflow/rules
 
 benchmark: $(VENV)/dev.stamp

@@ -12,18 +12,34 @@ from typing import Any
 from nmepkg.entries import COUNTED, SEED, Augmentation, Data, Entry, Measurement, Method, Model
 
 
-def _integer(minimum: int, **extra: Any) -> dict[str, Any]:
-    return {"type": "integer", "minimum": minimum, "maximum": COUNTED, **extra}
+def _integer(meaning: str, minimum: int, **extra: Any) -> dict[str, Any]:
+    return {"description": meaning, "type": "integer", "minimum": minimum, "maximum": COUNTED, **extra}
 
 
-def _positive(**extra: Any) -> dict[str, Any]:
-    return {"type": "number", "exclusiveMinimum": 0, **extra}
+def _positive(meaning: str, **extra: Any) -> dict[str, Any]:
+    return {"description": meaning, "type": "number", "exclusiveMinimum": 0, **extra}
 
 
-# The examples of one batch are split into groups of m, each with its own perturbation; null is the whole batch.
-_GROUP = {"m": {"type": ["integer", "null"], "minimum": 1, "maximum": COUNTED, "default": None}}
-_PROBE = {"probe": {"enum": ["gaussian", "rademacher"], "default": "gaussian"}}
-_PROBES = {"samples": _integer(1, default=1), **_PROBE}
+def _flag(meaning: str, **extra: Any) -> dict[str, Any]:
+    return {"description": meaning, "type": "boolean", **extra}
+
+
+def _integers(meaning: str, **extra: Any) -> dict[str, Any]:
+    return {"description": meaning, "type": "array", "items": _integer("", 1), "minItems": 1, **extra}
+
+
+_GROUP = {
+    "m": _integer(
+        "the perturbation or penalty is taken for each group of m examples of a batch, which m must divide; null: the "
+        "whole batch",
+        1,
+        type=["integer", "null"],
+        default=None,
+        assumed=True,
+    )
+}
+_PROBE = {"description": "entries of a probe", "enum": ["gaussian", "rademacher"]}
+_PROBES = {"samples": _integer("random probes a step", 1, default=1), "probe": {**_PROBE, "default": "gaussian"}}
 
 METHODS: dict[str, Method] = {
     "sgd": Method("nmepkg.methods.sgd:sgd"),
@@ -33,7 +49,7 @@ METHODS: dict[str, Method] = {
     "pusam": Method("nmepkg.methods.gradient_penalty:pusam", _GROUP, strength="rho", second_order=True, cost=3),
     "gradient_penalty": Method(
         "nmepkg.methods.gradient_penalty:gradient_penalty",
-        {"p": {"type": "number", "minimum": 1}, **_GROUP},
+        {"p": {"description": "exponent of the gradient norm", "type": "number", "minimum": 1}, **_GROUP},
         strength="rho",
         second_order=True,
         cost=3,
@@ -42,15 +58,27 @@ METHODS: dict[str, Method] = {
     "psam_nme": Method("nmepkg.methods.gradient_penalty:psam_nme", _GROUP, strength="rho", second_order=True, cost=3),
     "psam_fd": Method(
         "nmepkg.methods.gradient_penalty:psam_fd",
-        {"step": _positive(default=1e-2), **_GROUP},
+        {
+            "step": _positive(
+                "length of the finite difference along the normalised gradient, whatever ρ is",
+                default=1e-2,
+                assumed=True,
+            ),
+            **_GROUP,
+        },
         strength="rho",
         cost=2,
     ),
     "weight_noise": Method(
         "nmepkg.methods.weight_noise:weight_noise",
         {
-            "antithetic": {"type": "boolean", "default": False},
-            "normalization": {"type": "boolean", "default": True},
+            "antithetic": _flag("mean of the gradients at θ + σε and θ − σε", default=False, assumed=True),
+            "normalization": _flag(
+                "whether scales and biases of normalisation layers (modules with `norm` in their name, in any case) "
+                "get noise too",
+                default=True,
+                assumed=True,
+            ),
             **_GROUP,
         },
         strength="sigma2",
@@ -80,9 +108,13 @@ METHODS: dict[str, Method] = {
     "gn_trace": Method(
         "nmepkg.methods.sampled_labels:gn_trace",
         {
-            "samples": _integer(1, default=1),
-            "scale_by_batch": {"type": "boolean", "default": True},
-            "straight_through": {"type": "boolean", "default": False},
+            "samples": _integer("draws of labels a step", 1, default=1),
+            "scale_by_batch": _flag(
+                "B·‖gradient‖², the unbiased estimate of tr G; false leaves B out and estimates tr(G)/B",
+                default=True,
+                assumed=True,
+            ),
+            "straight_through": _flag("whether a gradient goes through the sampled labels", default=False),
             **_GROUP,
         },
         strength="sigma2",
@@ -103,39 +135,50 @@ ACTIVATIONS: dict[str, Entry] = {
     "relu": Entry("nmepkg.activations:relu"),
     "leaky_relu": Entry(
         "nmepkg.activations:leaky_relu",
-        {"negative_slope": {"type": "number", "minimum": -1000, "maximum": 1000, "default": 0.01}},
+        {
+            "negative_slope": {
+                "description": "slope below 0",
+                "type": "number",
+                "minimum": -1000,
+                "maximum": 1000,
+                "default": 0.01,
+            }
+        },
     ),
     "silu": Entry("nmepkg.activations:silu"),
     "softplus": Entry("nmepkg.activations:softplus"),
     "tanh": Entry("nmepkg.activations:tanh"),
     "gelu": Entry("nmepkg.activations:gelu"),
     "gelu_tanh": Entry("nmepkg.activations:gelu_tanh"),
-    "beta_gelu": Entry("nmepkg.activations:beta_gelu", {"beta": _positive()}),
+    "beta_gelu": Entry("nmepkg.activations:beta_gelu", {"beta": _positive("sharpness: φ → ReLU as β → ∞")}),
 }
 
 # What an activation's `second_derivative` may be replaced by.
 SECOND_DERIVATIVES: dict[str, Entry] = {
     "zero": Entry("nmepkg.activations:zero"),
-    "gaussian": Entry("nmepkg.activations:gaussian", {"beta": _positive(default=100.0)}),
-    "gaussian_listing": Entry("nmepkg.activations:gaussian_listing", {"beta": _positive(default=100.0)}),
+    "gaussian": Entry("nmepkg.activations:gaussian", {"beta": _positive("sharpness, as in eq. 19", default=100.0)}),
+    "gaussian_listing": Entry(
+        "nmepkg.activations:gaussian_listing",
+        {"beta": _positive("sharpness, as in the appendix, which omits a ½", default=100.0)},
+    ),
 }
 
 MODELS: dict[str, Model] = {
     "mlp": Model(
         "nmepkg.models.mlp:MLP",
         {
-            "width": _integer(1),
-            "depth": _integer(0),
-            "batch_norm": {"type": "boolean", "default": False},
+            "width": _integer("features of each hidden layer", 1),
+            "depth": _integer("hidden layers", 0),
+            "batch_norm": _flag("whether BatchNorm comes before each activation", default=False),
         },
         small={"width": 8, "depth": 1},
     ),
     "resnet1d": Model(
         "nmepkg.models.resnet1d:ResNet1D",
         {
-            "width": _integer(1),
-            "blocks": {"type": "array", "items": _integer(1), "minItems": 1},
-            "kernel_size": _integer(1, default=3),
+            "width": _integer("channels of the first stage, doubled from stage to stage", 1),
+            "blocks": _integers("residual blocks of each stage"),
+            "kernel_size": _integer("positions that a convolution sees", 1, default=3),
         },
         batch_norm=True,
         halvings=lambda spec: len(spec["blocks"]) - 1,
@@ -144,7 +187,7 @@ MODELS: dict[str, Model] = {
     ),
     "wide_resnet": Model(
         "nmepkg.models.wide_resnet:WideResNet",
-        {"depth": _integer(10), "width": _integer(1)},  # of 6n + 4
+        {"depth": _integer("layers, 6n + 4", 10), "width": _integer("k times the channels of a plain ResNet", 1)},
         batch_norm=True,
         halvings=lambda spec: 2,
         axes=3,
@@ -153,8 +196,8 @@ MODELS: dict[str, Model] = {
     "resnet": Model(
         "nmepkg.models.resnet:ResNet",
         {
-            "blocks": {"type": "array", "items": _integer(1), "minItems": 1, "default": [3, 4, 6, 3]},
-            "width": _integer(1, default=64),
+            "blocks": _integers("bottlenecks of each stage; the default is ResNet-50", default=[3, 4, 6, 3]),
+            "width": _integer("channels of the first convolution", 1, default=64),
         },
         batch_norm=True,
         halvings=lambda spec: 1 + len(spec["blocks"]),
@@ -164,11 +207,11 @@ MODELS: dict[str, Model] = {
     "vit": Model(
         "nmepkg.models.vit:ViT",
         {
-            "patch": _integer(1),
-            "depth": _integer(1),
-            "width": _integer(1),
-            "heads": _integer(1),
-            "mlp_ratio": _integer(1, default=4),
+            "patch": _integer("side of a patch in pixels", 1),
+            "depth": _integer("blocks", 1),
+            "width": _integer("features of a token", 1),
+            "heads": _integer("heads of attention", 1),
+            "mlp_ratio": _integer("hidden features of a block's MLP, in widths", 1, default=4),
         },
         batch_norm=False,
         axes=3,
@@ -176,7 +219,10 @@ MODELS: dict[str, Model] = {
     ),
     "cnn": Model(
         "nmepkg.models.cnn:CNN",
-        {"channels": {"type": "array", "items": _integer(1), "minItems": 1}, "width": _integer(1)},
+        {
+            "channels": _integers("channels of each convolution"),
+            "width": _integer("features of the dense layer", 1),
+        },
         batch_norm=False,
         axes=3,
         small={"channels": [4], "width": 8},
@@ -194,8 +240,8 @@ DATASETS: dict[str, Data] = {
     "mnist1d": Data(
         "nmepkg.data.mnist1d:prepare",
         {
-            "seed": _integer(**SEED, default=42),
-            "samples": _integer(10, multipleOf=10, default=5000),
+            "seed": _integer("draws the set itself", **SEED, default=42),
+            "samples": _integer("sequences in all, of which a fifth is the test set", 10, multipleOf=10, default=5000),
         },
         (40,),
         10,
@@ -207,7 +253,10 @@ DATASETS: dict[str, Data] = {
     "cifar100": _images("cifar100", (32, 32, 3), 100, 50_000, 10_000),
     "imagenet2012": Data(
         "nmepkg.data.imagenet:prepare",
-        {"size": _integer(1, default=224), "resize": _integer(1, default=256)},
+        {
+            "size": _integer("side of what a model sees, in pixels", 1, default=224),
+            "resize": _integer("shorter side of a test image before it is cropped", 1, default=256),
+        },
         (224, 224, 3),
         1000,
         lambda spec: (1_281_167, 50_000),
@@ -219,11 +268,11 @@ DATASETS: dict[str, Data] = {
     "generated": Data(
         "nmepkg.data.generated:prepare",
         {
-            "shape": {"type": "array", "items": _integer(1), "minItems": 3, "maxItems": 3},
-            "classes": _integer(2, default=10),
-            "train": _integer(1),
-            "test": _integer(1),
-            "seed": _integer(**SEED, default=0),
+            "shape": {**_integers("height, width and channels of an image"), "minItems": 3, "maxItems": 3},
+            "classes": _integer("labels", 2, default=10),
+            "train": _integer("images to train on", 1),
+            "test": _integer("images of the test set", 1),
+            "seed": _integer("draws the set", **SEED, default=0),
         },
         examples=lambda spec: (spec["train"], spec["test"]),
     ),
@@ -233,11 +282,17 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "none": Augmentation("nmepkg.data.augmentation:none", streamed=None),
     "pad_crop_flip": Augmentation(
         "nmepkg.data.augmentation:pad_crop_flip",
-        {"padding": _integer(0, default=4), "flip": {"type": "boolean", "default": True}},
+        {
+            "padding": _integer("pixels on each side, by reflection", 0, default=4),
+            "flip": _flag("whether half of the images are mirrored", default=True),
+        },
     ),
     "resized_crop_flip": Augmentation(
         "nmepkg.data.jpeg:resized_crop_flip",
-        {"smallest_area": _positive(maximum=1, default=0.08), "largest_aspect": _positive(minimum=1, default=4 / 3)},
+        {
+            "smallest_area": _positive("share of the image that a crop has at least", maximum=1, default=0.08),
+            "largest_aspect": _positive("of a crop's longer side to its shorter", minimum=1, default=4 / 3),
+        },
         streamed=True,
     ),
 }
@@ -245,7 +300,15 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 LOSSES: dict[str, Entry] = {
     "cross_entropy": Entry(
         "nmepkg.losses:cross_entropy",
-        {"label_smoothing": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.0}},
+        {
+            "label_smoothing": {
+                "description": "share of the label that is spread over all classes",
+                "type": "number",
+                "minimum": 0,
+                "exclusiveMaximum": 1,
+                "default": 0.0,
+            }
+        },
     ),
     "mse": Entry("nmepkg.losses:mse"),
 }
@@ -253,12 +316,19 @@ LOSSES: dict[str, Entry] = {
 MEASUREMENTS: dict[str, Measurement] = {
     "traces": Measurement(
         "nmepkg.measurement.traces:traces",
-        {"samples": _integer(2, default=100), "probe": {**_PROBE["probe"], "default": "rademacher"}},
+        {
+            "samples": _integer("random probes", 2, default=100),
+            "probe": {**_PROBE, "default": "rademacher"},
+        },
         ("tr_H", "tr_G", "tr_N"),
     ),
     "spectrum": Measurement(
         "nmepkg.measurement.spectrum:spectrum",
-        {"steps": _integer(1, default=64), "samples": _integer(1, default=4), "top": _integer(1, default=5)},
+        {
+            "steps": _integer("of Lanczos", 1, default=64),
+            "samples": _integer("starting vectors", 1, default=4),
+            "top": _integer("eigenvalues that are listed at either end", 1, default=5),
+        },
         tuple(f"{end}_eigenvalue_{part}" for part in "HGN" for end in ("largest", "smallest")),
     ),
     "alignment": Measurement(
@@ -268,12 +338,20 @@ MEASUREMENTS: dict[str, Measurement] = {
     ),
     "second_derivative": Measurement(
         "nmepkg.measurement.second_derivative:second_derivative",
-        {"threshold": _positive(default=0.01), "relative": {"type": "boolean", "default": True}},
+        {
+            "threshold": _positive("|φ''| from which it counts", default=0.01, assumed=True),
+            "relative": _flag("whether the threshold is a share of the largest |φ''|", default=True),
+        },
         ("fraction_above", "fraction_zero"),
     ),
     "nme_blocks": Measurement(
         "nmepkg.measurement.nme_blocks:nme_blocks",
-        {"max_parameters": _integer(1, default=20_000), "chunk": _integer(1, default=64)},
+        {
+            "max_parameters": _integer(
+                "of a model; one that has more is refused, as time grows with P²", 1, default=20_000
+            ),
+            "chunk": _integer("columns of N at a time", 1, default=64),
+        },
         ("norm_N", "share_diagonal", "share_within_layers", "share_between_layers"),
     ),
 }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from nmepkg.entries import COUNTED, SEED, Entry, Schema
+from nmepkg.entries import Entry, Schema
 from nmepkg.registry import (
     ACTIVATIONS,
     AUGMENTATIONS,
@@ -18,9 +18,24 @@ from nmepkg.registry import (
     MODELS,
     SECOND_DERIVATIVES,
 )
+from nmepkg.study.keys import (
+    COUNT,
+    ENTRY,
+    EXPERIMENT,
+    MEASUREMENT,
+    REPORTS,
+    SEED_KEY,
+    SETUP,
+    STRENGTHS,
+    TITLE,
+    key,
+    listed,
+    mapping,
+)
+
+__all__ = ["ENTRIES", "FIGURE", "MEASUREMENT", "METRICS", "STRENGTHS", "STUDY", "TAKEN", "entry_schema"]
 
 VERSION = 1
-STRENGTHS = tuple(dict.fromkeys(method.strength for method in METHODS.values() if method.strength))
 # Rules of the workflow, and its files beside the figures; a figure's name is a target too, and its files'.
 TARGETS = (
     "figures", "measurements", "report", "all", "data", "train", "train_again", "train_together", "trained", "measure",
@@ -29,204 +44,193 @@ TARGETS = (
 FILES = ("study", "versions", "records")
 TAKEN = frozenset((*TARGETS, *FILES))
 LABEL = 100  # characters of a label in figures
-REPORTS = ("final", "best_validation", "median_last")
 METRICS = tuple(f"{part}_{what}" for part in ("train", "validation", "test") for what in ("accuracy", "loss"))
 
-_COUNT = {"type": "integer", "minimum": 1, "maximum": COUNTED}
-_COUNT_OR_NULL = {"type": ["integer", "null"], "minimum": 1, "maximum": COUNTED, "default": None}
-_SEED = {"type": "integer", **SEED}
-_NOT_NEGATIVE = {"type": "number", "minimum": 0}
-_YEARS = 100_000  # hours
-_ENTRY = {"type": ["string", "object"]}  # a name, or a mapping with `name` and options
-_AXIS = {"type": ["string", "null"], "default": None}
-_TITLE = {"type": "string", "maxLength": 300}
-
-
-def _mapping(properties: Mapping[str, Schema], required: Iterable[str] = ()) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-def _list(items: Schema, **extra: Any) -> dict[str, Any]:
-    return {"type": "array", "items": items, "minItems": 1, "uniqueItems": True, **extra}
-
-
 _NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", "maxLength": 100}  # part of file names
-
-
+_AXIS = {"type": ["string", "null"], "default": None}
 _PATH = {"type": "string", "pattern": r"^[\w./][\w./+@=:,-]*\Z", "default": "results"}
 
 
-def _named(items: Schema, **extra: Any) -> dict[str, Any]:
-    return {"type": "object", "propertyNames": _NAME, "additionalProperties": items, **extra}
+def _named(meaning: str, items: Schema, **extra: Any) -> dict[str, Any]:
+    return {"description": meaning, "type": "object", "propertyNames": _NAME, "additionalProperties": items, **extra}
 
 
-_SETUP = _mapping(
+LANDSCAPE = mapping(
     {
-        "title": _TITLE,
-        "device_hours": {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": _YEARS, "default": None},
-        "device": {"type": ["string", "null"], "maxLength": 300, "default": None},
-        "resources": {
-            **_mapping(
-                {
-                    "gpus": {"type": "integer", "minimum": 0, "maximum": 1024, "default": 0},
-                    "cpus": {**_COUNT, "maximum": 4096, "default": 1},
-                    "memory_gb": {"type": "number", "minimum": 0.1, "maximum": 100_000, "default": 4.0},
-                    "hours": {"type": "number", "exclusiveMinimum": 0, "maximum": _YEARS, "default": 1.0},
-                }
+        "model": key("an MLP", ENTRY, example={"name": "mlp", "width": 4, "depth": 2}),
+        "inputs": key("features of the datapoint", COUNT, example=3),
+        "outputs": key("logits", COUNT, default=1, example=2),
+        "activations": key("one panel each", listed(ENTRY), example=["relu", {"name": "beta_gelu", "beta": 3}]),
+        "seed": key("of initialisation, datapoint and target", SEED_KEY, default=0, example=1),
+        "layer": key("the hidden layer whose weights vary, counted from 1", COUNT, default=1, example=2),
+        "weights": key(
+            "the two weights, [input, unit] each, counted from 0",
+            listed(
+                {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2},
+                minItems=2,
+                maxItems=2,
             ),
-            "default": {},
-        },
-        "runs_per_job": {**_COUNT, "maximum": 10_000, "default": 1},
-        "data": _ENTRY,
-        "validation": {
-            **_mapping(
-                {
-                    "fraction": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.1},
-                    "seed": {**_SEED, "default": 0},
-                }
-            ),
-            "default": {},
-        },
-        "subset": {**_mapping({"train": _COUNT_OR_NULL, "test": _COUNT_OR_NULL}), "default": {}},
-        "augmentation": {**_ENTRY, "default": "none"},
-        "model": _ENTRY,
-        "loss": {**_ENTRY, "default": "cross_entropy"},
-        "optimizer": _mapping(
-            {
-                "learning_rate": {"type": "number", "exclusiveMinimum": 0},
-                "momentum": {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.9},
-                "nesterov": {"type": "boolean", "default": True},
-                "weight_decay": {**_NOT_NEGATIVE, "default": 0.0},
-                "decayed": {"enum": ["all", "kernels", "not_normalization"], "default": "all"},
-                "reference_batch_size": _COUNT_OR_NULL,
-                "warmup_epochs": {**_NOT_NEGATIVE, "default": 0.0},
-                "warmup_from": {**_NOT_NEGATIVE, "maximum": 1, "default": 0.0},
-                "clip_norm": {"type": ["number", "null"], "exclusiveMinimum": 0, "default": None},
-            },
-            ["learning_rate"],
+            example=[[0, 0], [1, 0]],
         ),
-        "training": _mapping(
-            {
-                "epochs": _COUNT,
-                "batch_size": _COUNT,
-                "accumulate": {**_COUNT, "default": 1},
-                "batch_norm_group": _COUNT_OR_NULL,
-                "precision": {"enum": ["float32", "bfloat16"], "default": "float32"},
-                "evaluate_every": {**_COUNT, "default": 10},
-                "evaluate_last": {"type": "integer", "minimum": 0, "maximum": COUNTED, "default": 5},
-                "evaluate_train": _COUNT_OR_NULL,
-                "snapshots": {"type": "array", "items": _COUNT, "uniqueItems": True, "default": []},
-            },
-            ["epochs", "batch_size"],
+        "range": key(
+            "both weights go from the one to the other; 1e-6 to 1e6 in size, and a thousandth of that apart",
+            {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+            example=[-3, 3],
         ),
-    },
-    ["data", "model", "optimizer", "training"],
-)
-
-_EXPERIMENT = _mapping(
-    {
-        "setups": _list({"type": "string"}),
-        "methods": _list(_ENTRY),
-        "activations": _list(_ENTRY),
-        **{strength: _list(_NOT_NEGATIVE) for strength in STRENGTHS},
-        "seeds": _list(_SEED),
-        "measurements": {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "default": []},
-    },
-    ["setups", "methods", "activations", "seeds"],
-)
-
-# What every measurement has, besides the options of its kind.
-MEASUREMENT: dict[str, Schema] = {
-    "at": _list({"anyOf": [{"enum": ["initial", "final"]}, _COUNT]}, default=["final"]),
-    "split": {"enum": ["train", "validation", "test"], "default": "train"},
-    "examples": {**_COUNT_OR_NULL, "default": 1024},
-    "batch_size": _COUNT_OR_NULL,
-    "batch_norm": {"enum": ["train", "evaluate"], "default": "train"},
-    "seed": {**_SEED, "default": 0},
-}
-
-_LANDSCAPE = _mapping(
-    {
-        "model": _ENTRY,
-        "inputs": _COUNT,
-        "outputs": {**_COUNT, "default": 1},
-        "activations": _list(_ENTRY),
-        "seed": {**_SEED, "default": 0},
-        "layer": {**_COUNT, "default": 1},
-        "weights": _list(
-            {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2},
-            minItems=2,
-            maxItems=2,
+        "points": key(
+            "along each axis", {"type": "integer", "minimum": 2, "maximum": 1001, "default": 101}, example=51
         ),
-        "range": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
-        "points": {"type": "integer", "minimum": 2, "maximum": 1001, "default": 101},
     },
     ["model", "inputs", "activations", "weights", "range"],
 )
 
 _ANY_FIGURE: dict[str, Schema] = {
-    "kind": {"enum": list(FIGURES), "default": "curve"},
-    "title": {**_TITLE, "default": ""},
-    "caption": {"type": "string", "maxLength": 10_000, "default": ""},
+    "kind": key(
+        "`landscape` has `landscape`, `title` and `caption` alone",
+        {"enum": list(FIGURES), "default": "curve"},
+        example="landscape",
+    ),
+    "title": key("above the figure", TITLE, default="", example="SAM and PSAM"),
+    "caption": key(
+        "what is drawn and how to read it, for the report",
+        {"type": "string", "maxLength": 10_000, "default": ""},
+        example="PSAM follows SAM where …",
+    ),
 }
 FIGURE = {
-    "curve": _mapping(
+    "curve": mapping(
         {
             **_ANY_FIGURE,
-            "experiments": _list({"type": "string"}),
-            "measurement": {"type": ["string", "null"], "default": None},
-            "x": {"type": "string"},
-            "y": {
-                "type": ["string", "array"],
-                "items": {"type": "string"},
-                "minItems": 1,
-                "uniqueItems": True,
-                "default": "test_accuracy",
-            },
-            "rows": _AXIS,
-            "columns": _AXIS,
-            "lines": _AXIS,
-            "x_scale": {"enum": ["log", "linear"], "default": "log"},
-            "y_scale": {"enum": ["linear", "log", "symlog"], "default": "linear"},
-            "report": {"enum": list(REPORTS), "default": "final"},
+            "experiments": key("whose runs are drawn", listed({"type": "string"}), example=["sam_and_psam"]),
+            "measurement": key(
+                "y is of this measurement, which each of these experiments must ask for, and not of the evaluations",
+                {"type": ["string", "null"], "default": None},
+                example="traces",
+            ),
+            "x": key(
+                "the horizontal axis: a strength (`rho`), an option whose values are all numbers (`beta`), or of a measurement "
+                "`step`",
+                {"type": "string"},
+                example="rho",
+            ),
+            "y": key(
+                "`test_accuracy`, `test_loss`, or the same of `train` and `validation`; of a measurement, its "
+                "quantities. Several make the axis `quantity`",
+                {
+                    "type": ["string", "array"],
+                    "items": {"type": "string"},
+                    "minItems": 1,
+                    "uniqueItems": True,
+                    "default": "test_accuracy",
+                },
+                example=["tr_H", "tr_G"],
+            ),
+            "rows": key("an axis: what tells panels apart, 40 rows at most", _AXIS, example="setup"),
+            "columns": key("an axis: what tells panels apart, 12 columns at most", _AXIS, example="activation"),
+            "lines": key("an axis: what tells curves apart, 24 at most", _AXIS, example="method"),
+            "x_scale": key(
+                "on `log`, a strength of 0 is a horizontal line; nothing else from 0 down has a place, `step` with `initial` "
+                "neither",
+                {"enum": ["log", "linear"], "default": "log"},
+                example="linear",
+            ),
+            "y_scale": key(
+                "`symlog` is linear around 0 and logarithmic beyond. Where a number is 0 or below, `log` becomes "
+                "`symlog`, and the label says so",
+                {"enum": ["linear", "log", "symlog"], "default": "linear"},
+                example="symlog",
+            ),
+            "report": key(
+                "which evaluation counts: `final`; `best_validation`: the one of highest validation accuracy, the earliest of "
+                "equals; `median_last`: the median of those after the last `evaluate_last` epochs",
+                {"enum": list(REPORTS), "default": "final"},
+                example="best_validation",
+                assumed=True,
+            ),
         },
         ["experiments", "x"],
     ),
-    "landscape": _mapping({**_ANY_FIGURE, "landscape": {"type": "string"}}, ["landscape"]),
+    "landscape": mapping(
+        {
+            **_ANY_FIGURE,
+            "landscape": key(
+                "the landscape that is drawn; required of that kind", {"type": "string"}, example="two_weights"
+            ),
+        },
+        ["landscape"],
+    ),
 }
 
-STUDY = _mapping(
+STUDY = mapping(
     {
-        "version": {"type": "integer"},
-        "name": _NAME,
-        "store": _PATH,
-        "output": _PATH,
+        "version": key("of this format", {"type": "integer"}, example=VERSION),
+        "name": key("folder of the figures: `<output>/figures/<name>/`", _NAME, example="mnist1d"),
+        "store": key(
+            "folder of all results, relative to the working directory; `~` and `$VARIABLES` are expanded. Studies and "
+            "people may share one, and then share runs; where nothing is missing it may be read-only",
+            _PATH,
+            example="/scratch/group/nme",
+        ),
+        "output": key("folder of figures and logs, relative to the working directory", _PATH, example="/home/me/nme"),
         "checkpoints": {
-            **_mapping(
+            **mapping(
                 {
-                    "seconds": {"type": ["number", "null"], "minimum": 0, "default": 60.0},
-                    "epochs": _COUNT_OR_NULL,
+                    "seconds": key(
+                        "seconds after which an unfinished training writes a checkpoint; null: not by time. Fewer are "
+                        "written where writing would take more than a hundredth of the time",
+                        {"type": ["number", "null"], "minimum": 0, "default": 60.0},
+                        example=600,
+                    ),
+                    "epochs": key(
+                        "the same by epochs", {**COUNT, "type": ["integer", "null"], "default": None}, example=10
+                    ),
                 }
             ),
             "default": {},
         },
-        "limit_runs": {**_COUNT, "maximum": 1_000_000, "default": 10000},
-        "sources": {"type": "object", "additionalProperties": {"type": "string", "pattern": r"\S"}, "default": {}},
-        "select": {**_list({"type": "string"}), "type": ["array", "null"], "default": None},
-        "smoke": {"type": "boolean", "default": False},
-        "setups": _named(_SETUP, minProperties=1),
-        "experiments": _named(_EXPERIMENT, minProperties=1),
-        "measurements": _named({"type": "object"}, default={}),
-        "landscapes": _named(_LANDSCAPE, default={}),
-        "figures": _named({"type": "object"}, default={}),
+        "limit_runs": key(
+            "largest number of grid points, or of panels of landscapes, before the study is refused as a likely mistake",
+            COUNT,
+            maximum=1_000_000,
+            default=10000,
+            example=50000,
+        ),
+        "sources": key(
+            "data set → folder that it is made from ([below](#data-sets)), relative to the working directory. No part "
+            "of what a run is",
+            {"type": "object", "additionalProperties": {"type": "string", "pattern": r"\S"}, "default": {}},
+            example={"fashion_mnist": "/usr/share/datasets/fashion-mnist"},
+        ),
+        "select": key(
+            "the setups that are left of the study, and with them what they are needed for. What is left without "
+            "setups goes, and so does a figure that no longer makes sense; null: all",
+            {**listed({"type": "string"}), "type": ["array", "null"], "default": None},
+            example=["cifar10", "fashion_mnist"],
+        ),
+        "smoke": key(
+            "the same study in small, under the name `<name>-smoke`, to try it out",
+            {"type": "boolean", "default": False},
+            example=True,
+        ),
+        "setups": _named("what is trained ([below](#setupsname))", SETUP, minProperties=1),
+        "experiments": _named("grids of runs ([below](#experimentsname))", EXPERIMENT, minProperties=1),
+        "measurements": _named(
+            "what experiments may measure of their runs ([below](#measurementsname))", {"type": "object"}, default={}
+        ),
+        "landscapes": _named("losses over two weights ([below](#landscapesname))", LANDSCAPE, default={}),
+        "figures": _named(
+            "what is drawn ([below](#figuresname)); each name is a target of Snakemake", {"type": "object"}, default={}
+        ),
     },
     ["version", "name", "setups", "experiments"],
 )
+
+# Of an activation.
+SECOND_DERIVATIVE = {
+    "description": "what φ'' is replaced by where a method takes it, φ and φ' untouched: `zero`, `gaussian` (eq. 19) or "
+    "`gaussian_listing` (the appendix); null: by nothing",
+    "default": None,
+}
 
 # What an entry of each kind may name.
 ENTRIES: dict[str, Mapping[str, Entry]] = {
@@ -247,8 +251,8 @@ def entry_schema(kind: str, name: str, key: str) -> dict[str, Any]:
     entry = ENTRIES[kind][name]
     extra: Mapping[str, Schema] = {}
     if kind == "activation":
-        extra = {"second_derivative": {"default": None}}
+        extra = {"second_derivative": SECOND_DERIVATIVE}
     elif kind == "measurement":
         extra = MEASUREMENT
     required = [option for option, schema in entry.options.items() if "default" not in schema]
-    return _mapping({key: {"const": name}, **extra, **entry.options}, [key, *required])
+    return mapping({key: {"const": name}, **extra, **entry.options}, [key, *required])

@@ -148,6 +148,7 @@ def test_numbers_are_read_as_it_says(tmp_path: Path) -> None:
 
 
 def test_the_room_in_a_figure_is_as_it_says() -> None:
-    assert f"{MOST['rows']} rows and {MOST['columns']} columns at most" in TEXT
+    assert f"tells panels apart, {MOST['rows']} rows at most" in TEXT
+    assert f"tells panels apart, {MOST['columns']} columns at most" in TEXT
     assert f"tells curves apart, {MOST['lines']} at most" in TEXT
     assert f"room for {MOST_LANDSCAPES} activations" in TEXT
