@@ -34,16 +34,22 @@ def json_schema() -> dict[str, Any]:
     parts = study["properties"]
     setup = parts["setups"]["additionalProperties"]["properties"]
     for kind in ("data", "augmentation", "model", "loss"):
-        setup[kind] |= _entry(kind)
+        setup[kind] = _reference(kind, setup[kind])
     experiment = parts["experiments"]["additionalProperties"]["properties"]
-    experiment["methods"]["items"], experiment["activations"]["items"] = _entry("method"), _entry("activation")
+    experiment["methods"]["items"], experiment["activations"]["items"] = _reference("method"), _reference("activation")
     landscape = parts["landscapes"]["additionalProperties"]["properties"]
-    landscape["model"] |= _entry("model")
-    landscape["activations"]["items"] = _entry("activation")
+    landscape["model"] = _reference("model", landscape["model"])
+    landscape["activations"]["items"] = _reference("activation")
     measurements = [entry_schema("measurement", name, "kind") for name in ENTRIES["measurement"]]
     parts["measurements"]["additionalProperties"] = {"anyOf": measurements}
     parts["figures"]["additionalProperties"] = {"anyOf": list(FIGURE.values())}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A study of nmepkg", **study}
+    definitions = {kind: _entry(kind) for kind in ENTRIES if kind != "measurement"}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A study of nmepkg"}
+    return {**head, **study, "$defs": definitions}
+
+
+def _reference(kind: str, besides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return {**(besides or {}), "$ref": f"#/$defs/{kind}"}
 
 
 def _entry(kind: str) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def _named(kind: str, name: str) -> dict[str, Any]:
     schema = json.loads(json.dumps(entry_schema(kind, name, "name")))
     options = schema["properties"]
     if kind == "activation":
-        options["second_derivative"] |= {"anyOf": [{"type": "null"}, *_entry("second_derivative")["anyOf"]]}
+        options["second_derivative"] |= {"anyOf": [{"type": "null"}, _reference("second_derivative")]}
     if kind in _GRIDS:
         for option, one in options.items():
             if option != "name":
