@@ -7,11 +7,12 @@ CORES ?= all
 REPORT ?= results/report.html
 KILLS ?= 50
 COMMANDS ?= make test
+SNAKEMAKE ?= 9.16.0
 
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME
 
-.PHONY: figures report test test-slurm test-debian soak smoke test-peers benchmark-peers lint format benchmark lock clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
@@ -37,6 +38,20 @@ test-slurm: $(VENV)/dev.stamp
 # make test-debian COMMANDS='make figures && make test'; tests/debian.sh has the rest.
 test-debian:
 	sh tests/debian.sh '$(COMMANDS)'
+
+# The workflow with another Snakemake than the locked one: the oldest that pyproject.toml allows, or SNAKEMAKE=9.27.1.
+test-snakemake: $(VENV)/dev.stamp
+	grep -v '^snakemake==' requirements.lock >$(VENV)/others.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --constraint $(VENV)/others.lock \
+		--target $(VENV)/snakemake-$(SNAKEMAKE) snakemake==$(SNAKEMAKE)
+	PYTHONPATH=$(CURDIR)/$(VENV)/snakemake-$(SNAKEMAKE) $(BIN)/pytest -n 2 --dist loadfile \
+		$(addprefix tests/workflow/test_,plan.py run.py packed.py report.py uncommon.py)
+
+# With the newest release of everything, in an environment of its own.
+test-latest:
+	$(PYTHON) -m venv --clear $(VENV)-latest
+	$(VENV)-latest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --editable '.[dev]'
+	$(VENV)-latest/bin/pytest -n auto --maxprocesses 8 --dist loadfile
 
 # Kills a small study fifty times at random moments, and one at each rule, and compares its results with those of one left alone.
 soak: $(VENV)/dev.stamp

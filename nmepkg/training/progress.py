@@ -28,8 +28,8 @@ class Progress:
             return
         self._written = now
         elapsed = now - self._start
-        left = f"ETA {_duration(elapsed / epoch * (self._epochs - epoch))}" if epoch else "starting"
-        line = f"epoch {epoch}/{self._epochs}, {_duration(elapsed)} elapsed, {left}"
+        left = f"ETA {duration(elapsed / epoch * (self._epochs - epoch))}" if epoch else "starting"
+        line = f"epoch {epoch}/{self._epochs}, {duration(elapsed)} elapsed, {left}"
         if row is not None:
             self._accuracies = ", ".join(
                 f"{name} {100 * row[f'{name}_accuracy']:.1f} %"
@@ -43,7 +43,14 @@ class Progress:
         self._stream.flush()
 
 
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+def duration(seconds: float) -> str:
+    """``40 s``, ``1 min 40 s``, ``12 min``, ``1 h 05 min`` or ``1,250 h``: as exact as anybody wants to know."""
+    if round(seconds) < 60:
+        return f"{round(seconds)} s"
+    if round(seconds) < 600:
+        minutes, seconds = divmod(round(seconds), 60)
+        return f"{minutes} min {seconds:02} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    if hours >= 10:
+        return f"{round(seconds / 3600):,} h"
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"

@@ -11,8 +11,9 @@ from nmepkg.errors import UserError
 from nmepkg.runs.spec import Expansion
 from nmepkg.storage import Store
 from nmepkg.study.spec import Study
+from nmepkg.training.progress import duration
 from nmepkg.upkeep.status import status
-from nmepkg.upkeep.terminal import duration, job_name
+from nmepkg.upkeep.terminal import job_name
 
 _EVERY = 30.0  # seconds
 _SHARE = 20  # of the time between two lines at most a twentieth is spent on finding out

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from nmepkg.training.progress import duration
 from nmepkg.upkeep.adopt import Adoption
 from nmepkg.upkeep.explain import Reason
 from nmepkg.upkeep.gc import Leftover
@@ -66,8 +67,8 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
             console.print(f"… and {len(found[kind]) - _SHOWN} more {kind}")
     hours = found["device_hours"]
     unknown = f", and {hours['unknown_runs']} runs like none that is finished" if hours["unknown_runs"] else ""
-    to_go = f", about {_hours(hours['to_go'])} to go" if hours["to_go"] else ""
-    console.print(f"device time: {_hours(hours['spent'])} spent{to_go}{unknown}")
+    to_go = f", about {duration(3600 * hours['to_go'])} to go" if hours["to_go"] else ""
+    console.print(f"device time: {duration(3600 * hours['spent'])} spent{to_go}{unknown}")
     estimates = found["estimates"]
     for name, estimate in estimates.items():
         console.print(escape(_estimated(estimate, f" of setup {name}")))
@@ -90,8 +91,8 @@ def _jobs(figure: Mapping[str, Any]) -> tuple[int, int]:
 
 def _estimated(estimate: Mapping[str, Any], of: str) -> str:
     device = f" on {estimate['device']}" if estimate["device"] else ""
-    hours = f"{estimate['device_hours']:,.0f} h" if estimate["device_hours"] >= 10 else _hours(estimate["device_hours"])
-    return f"estimate, until runs alike are finished: {estimate['runs']} runs{of}, {hours} of device time{device}"
+    time = duration(3600 * estimate["device_hours"])
+    return f"estimate, until runs alike are finished: {estimate['runs']} runs{of}, {time} of device time{device}"
 
 
 def show_reasons(console: Console, reasons: Sequence[Reason]) -> None:
@@ -187,17 +188,6 @@ def show_adoptions(console: Console, found: Sequence[Adoption], done: bool) -> N
         if len(group) > _SHOWN:
             console.print(f"    … and {len(group) - _SHOWN} more", style="dim")
     console.print("Adopted." if done else "Nothing was adopted: call adopt --yes if this code gives the same results.")
-
-
-def duration(seconds: float) -> str:
-    """``1 h 05 min``, ``12 min`` or ``40 s``."""
-    minutes, _ = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min" if minutes else f"{round(seconds)} s"
-
-
-def _hours(hours: float) -> str:
-    return f"{hours:.1f} h" if hours >= 0.995 else f"{60 * hours:.1f} min"
 
 
 def _bytes(size: int) -> str:

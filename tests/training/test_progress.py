@@ -35,8 +35,8 @@ def write(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, seconds: float =
 
 def test_log_has_a_line_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     assert write(io.StringIO(), monkeypatch, seconds=4).splitlines() == [
-        "epoch 0/3, 0:00 elapsed, starting, accuracy: train 50.0 %, test 25.5 %",
-        "epoch 3/3, 0:12 elapsed, ETA 0:00, accuracy: train 100.0 %, validation 25.0 %, test 75.0 %",
+        "epoch 0/3, 0 s elapsed, starting, accuracy: train 50.0 %, test 25.5 %",
+        "epoch 3/3, 12 s elapsed, ETA 0 s, accuracy: train 100.0 %, validation 25.0 %, test 75.0 %",
     ]
 
 
@@ -52,15 +52,27 @@ def test_terminal_has_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPatch
     assert written.count("\n") == 1
     assert written[:-1].split("\r\x1b[K") == [
         "",
-        "epoch 0/3, 0:00 elapsed, starting, accuracy: train 50.0 %, test 25.5 %",
-        "epoch 1/3, 0:50 elapsed, ETA 1:40, accuracy: train 50.0 %, test 25.5 %",
-        "epoch 2/3, 1:40 elapsed, ETA 0:50, accuracy: train 50.0 %, test 25.5 %",
-        "epoch 3/3, 2:30 elapsed, ETA 0:00, accuracy: train 100.0 %, validation 25.0 %, test 75.0 %",
+        "epoch 0/3, 0 s elapsed, starting, accuracy: train 50.0 %, test 25.5 %",
+        "epoch 1/3, 50 s elapsed, ETA 1 min 40 s, accuracy: train 50.0 %, test 25.5 %",
+        "epoch 2/3, 1 min 40 s elapsed, ETA 50 s, accuracy: train 50.0 %, test 25.5 %",
+        "epoch 3/3, 2 min 30 s elapsed, ETA 0 s, accuracy: train 100.0 %, validation 25.0 %, test 75.0 %",
     ]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (61, "1:01"), (3599, "59:59"), (3661, "1:01:01")]
+    ("seconds", "text"),
+    [
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (61, "1 min 01 s"),
+        (599, "9 min 59 s"),
+        (3569, "59 min"),
+        (3590, "1 h 00 min"),
+        (3900, "1 h 05 min"),
+        (36_000, "10 h"),
+        (4_500_000, "1,250 h"),
+    ],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert progress._duration(seconds) == text
+    assert progress.duration(seconds) == text

@@ -27,7 +27,7 @@ def test_a_line_counts_runs_not_steps(made: Made) -> None:
     line = progress.progress_line(now, first, elapsed=66.0)
     counts = "4 of 11 finished (1 diverged), 1 running, 1 failed"
     # 144 s of jobs in 66 s, and 240 to go: 110 s.
-    assert line == f"runs: {counts}; measurements: 1 of 10; figures: 0 of 2; trainings: about 1 min to go"
+    assert line == f"runs: {counts}; measurements: 1 of 10; figures: 0 of 2; trainings: about 1 min 50 s to go"
 
 
 def test_it_says_each_line_once_and_survives_a_store_that_cannot_be_read(

@@ -171,7 +171,7 @@ def test_the_command_tells_running_and_failed_runs_with_their_logs(made: Made, a
         assert found["device_hours"] == {"spent": 24 / 3600, "to_go": 18 / 3600, "unknown_runs": len(made.runs) - 1}
     else:
         assert f"running {running.id}: epoch 4 of 10, 18 s left" in text
-        assert f"device time: 0.4 min spent, about 0.3 min to go, and {len(made.runs) - 1} runs like none" in text
+        assert f"device time: 24 s spent, about 18 s to go, and {len(made.runs) - 1} runs like none" in text
 
 
 def test_in_80_columns_no_header_is_cut(made: Made) -> None:
