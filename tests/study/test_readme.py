@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -130,10 +131,53 @@ def test_every_rule_and_every_reserved_name_is_told() -> None:
     assert set(re.findall(r"`(\w+)`", told)) == schema.TAKEN
 
 
-def test_the_snippet_of_the_library_runs() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+def run_snippet(file: str) -> dict[str, Any]:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / file).read_text(encoding="utf-8"), flags=re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)
+    return names
+
+
+def test_the_snippet_of_the_first_page_runs() -> None:
+    names = run_snippet("README.md")
+    hessian = jax.hessian(lambda params: names["loss_fn"](names["logits_fn"](params)))(names["params"])
+    product = jnp.tensordot(hessian["w"]["w"], names["v"]["w"], 2)
+    np.testing.assert_allclose(names["hv"]["w"], product, rtol=1e-5, atol=1e-6)
+
+
+def test_the_experiment_of_the_first_page_is_one_of_the_default_study(tmp_path: Path) -> None:
+    """Of each seed SGD once, SAM at two strengths whatever φ'' is, and PSAM with and without φ''."""
+    (example,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    study = (ROOT / "config/config.yaml").read_text(encoding="utf-8")
+    for key in ("experiments", "figures"):
+        lines = re.findall(rf"^{key}:\n((?:  .*\n)+)", example, flags=re.MULTILINE)[0]
+        study = study.replace(f"\n{key}:\n", f"\n{key}:\n{lines}")
+    expansion = expand(load(write(tmp_path, study)))
+    new = {cell.run_id for cell in expansion.cells if cell.experiment == "silu"}
+    others = {cell.run_id for cell in expansion.cells if cell.experiment != "silu"}
+    assert len(new) == 3 * (1 + 2 + 2 * 2)
+    assert new.isdisjoint(others)
+
+
+@pytest.mark.parametrize(
+    "page", sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("config/*.md")}), ids=lambda page: page.name
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    """To a file, and where they name one, to a heading of it."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"https?:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (page.parent / file).resolve() if file else page
+        assert there.exists(), f"{page}: {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", there.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            names = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert anchor in names, f"{page}: {target}"
+
+
+def test_the_snippet_of_the_library_runs() -> None:
+    names = run_snippet("docs/library.md")
     for h, g, n in zip(*(jax.tree.leaves(names[name]) for name in ("hv", "gv", "nv")), strict=True):
         np.testing.assert_allclose(h, g + n, rtol=1e-4, atol=1e-6)
     assert len(names["many"]) == 2
