@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.workflow.project import STUDY
 
 FIGURE = "curve: {experiments: [main], x: rho}"
@@ -24,6 +26,13 @@ def edited(*edits: tuple[str, str]) -> str:
 def measured(measurement: str, *edits: tuple[str, str]) -> str:
     section = f"measurements:\n  step: {{{measurement}}}\nexperiments:\n"
     return edited(("seeds: [0]", "seeds: [0], measurements: [step]"), ("experiments:\n", section), *edits)
+
+
+def put(content: str | bytes | None, file: Path) -> None:
+    """Has a file hold a study, or not be there."""
+    file.unlink(missing_ok=True)
+    if content is not None:
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 IMAGENET = edited(("{name: mnist1d, samples: 200}", "imagenet2012"), ("{name: mlp, width: 4, depth: 1}", "resnet"))
@@ -281,3 +290,10 @@ STUDIES: dict[str, tuple[str | bytes | None, str, str]] = {
         "raise it if you mean it",
     ),
 }
+
+# One of each kind, for what is slow.
+EACH_KIND = (
+    "no file", "binary", "a billion laughs", "a key twice", "not a number", "unknown nested key", "no strengths",
+    "ImageNet without its folder", "setup beyond ASCII", "wildcard in the store", "figure without its axis",
+    "of a newer version", "huge grid",
+)  # fmt: skip
