@@ -81,10 +81,6 @@ class Plan:
         """The files of a run's data."""
         return list(map(str, self.store.data_files(self.run(run).data_id)))
 
-    def data_of_pack(self, pack: str) -> list[str]:
-        """The files of the data of runs that are trained together."""
-        return list(map(str, self.store.data_files(self.expansion.runs[self.runs_of_pack(pack)[0]].data_id)))
-
     def results(self) -> list[Path]:
         """All results of the study but its measurements."""
         return [*map(self.store.result, self.expansion.runs), *map(self.store.landscape, self.landscapes)]
