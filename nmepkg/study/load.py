@@ -51,12 +51,18 @@ def load(path: Path, overrides: Mapping[str, Any] | None = None) -> Study:
 
 def _expanded(content: Mapping[str, Any]) -> dict[str, Any]:
     """A study whose folders are written with ``~`` or variables of the shell, with what these stand for."""
-    found = {}
-    for key in ("store", "output"):
-        if isinstance(path := content.get(key), str):
-            found[key] = os.path.expanduser(os.path.expandvars(path))
-            if unset := re.search(r"\$(\w+|\{\w+\})", found[key]):
-                raise StudyError(key, f"the variable {unset[0]} is not set; set it, or write the folder's path")
+
+    def expanded(path: Any, place: str) -> Any:
+        if not isinstance(path, str):
+            return path
+        found = os.path.expanduser(os.path.expandvars(path))
+        if unset := re.search(r"\$(\w+|\{\w+\})", found):
+            raise StudyError(place, f"the variable {unset[0]} is not set; set it, or write the folder's path")
+        return found
+
+    found = {key: expanded(content[key], key) for key in ("store", "output") if key in content}
+    if isinstance(sources := content.get("sources"), Mapping):
+        found["sources"] = {name: expanded(path, join("sources", name)) for name, path in sources.items()}
     return {**content, **found}
 
 

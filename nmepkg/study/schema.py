@@ -196,7 +196,7 @@ STUDY = mapping(
             example=50000,
         ),
         "sources": key(
-            "data set → folder that it is made from ([below](#data-sets)), relative to the working directory. No part "
+            "data set → folder that it is made from ([below](#data-sets)), written as `store` is. No part "
             "of what a run is",
             {"type": "object", "additionalProperties": {"type": "string", "pattern": r"\S"}, "default": {}},
             example={"fashion_mnist": "/usr/share/datasets/fashion-mnist"},

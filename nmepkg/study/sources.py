@@ -29,4 +29,4 @@ def check_sources(sources: Mapping[str, str]) -> None:
 def source_of(study: Study, data: str) -> Path | None:
     """The folder that a study names for a data set."""
     folder = study.sources.get(data)
-    return None if folder is None else Path(folder).expanduser()
+    return None if folder is None else Path(folder)

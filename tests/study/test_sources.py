@@ -29,6 +29,21 @@ def test_what_is_no_source(tmp_path: Path, written: str, message: str) -> None:
     assert str(caught.value) == f"{tmp_path / 'study.yaml'}: {message}"
 
 
+def test_a_source_is_written_as_the_store_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``~`` and variables of the shell; one that is not set is refused by its name."""
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("DATA", "/some/data")
+
+    def written(text: str) -> Path | None:
+        named = study(tmp_path, CIFAR, ("name: tiny", f"name: tiny\nsources: {{cifar10: '{text}'}}"))
+        return source_of(named, "cifar10")
+
+    assert written("~/data") == Path("/home/me/data")
+    assert written("${DATA}/cifar") == Path("/some/data/cifar")
+    with pytest.raises(UserError, match=r"sources\.cifar10: the variable \$NO_SUCH is not set; set it"):
+        written("$NO_SUCH/cifar")
+
+
 def test_a_source_is_no_part_of_a_run(tmp_path: Path) -> None:
     named = study(tmp_path, CIFAR, ("name: tiny", "name: tiny\nsources: {cifar10: here}"))
     assert set(expand(named).runs) == set(expand(study(tmp_path, CIFAR)).runs)
