@@ -12,7 +12,7 @@ SNAKEMAKE ?= 9.16.0
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers lint format benchmark lock clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers picture lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
@@ -67,6 +67,11 @@ test-peers: $(VENV)/peers.stamp
 
 benchmark-peers: $(VENV)/peers.stamp
 	$(BIN)/python benchmarks/peers.py
+
+# The picture of README.md, from the default study's figures, small.
+picture: $(VENV)/figures.stamp
+	$(BIN)/python -c "from PIL import Image; image = Image.open('results/figures/mnist1d/figure_8.png'); image.thumbnail((1000, 1000)); \
+		image.convert('RGB').quantize(64).save('docs/images/figure_8.png', optimize=True)"
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -176,6 +176,15 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in names, f"{page}: {target}"
 
 
+def test_the_picture_of_the_first_page_is_small_and_can_be_made_again() -> None:
+    (picture,) = re.findall(r"!\[.*?\]\((.*?)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert (ROOT / picture).stat().st_size < 100_000
+    assert f"save('{picture}'" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    figure = Path(picture).stem
+    assert f"results/figures/mnist1d/{figure}.png" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"\n  {figure}:" in (ROOT / "config/config.yaml").read_text(encoding="utf-8")
+
+
 def test_the_snippet_of_the_library_runs() -> None:
     names = run_snippet("docs/library.md")
     for h, g, n in zip(*(jax.tree.leaves(names[name]) for name in ("hv", "gv", "nv")), strict=True):
