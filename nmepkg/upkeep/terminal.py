@@ -69,13 +69,17 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
     unknown = f", and {hours['unknown_runs']} runs like none that is finished" if hours["unknown_runs"] else ""
     to_go = f", about {duration(3600 * hours['to_go'])} to go" if hours["to_go"] else ""
     console.print(f"device time: {duration(3600 * hours['spent'])} spent{to_go}{unknown}")
-    estimates = found["estimates"]
-    for name, estimate in estimates.items():
-        console.print(escape(_estimated(estimate, f" of setup {name}")))
+    estimates = dict(found["estimates"])
+    if not estimates:
+        return
     if len(estimates) > 1:
         total = {key: sum(estimate[key] for estimate in estimates.values()) for key in ("runs", "device_hours")}
         devices = {estimate["device"] for estimate in estimates.values()}
-        console.print(escape(_estimated({**total, "device": devices.pop() if len(devices) == 1 else None}, " in all")))
+        estimates["in all"] = {**total, "device": devices.pop() if len(devices) == 1 else None}
+    console.print("estimates of device time, until runs alike are finished:")
+    for name, estimate in estimates.items():
+        on = f" on {estimate['device']}" if estimate["device"] else ""
+        console.print(escape(f"  {name}: {estimate['runs']} runs, {duration(3600 * estimate['device_hours'])}{on}"))
 
 
 def job_name(described: Mapping[str, Any]) -> str:
@@ -87,12 +91,6 @@ def _jobs(figure: Mapping[str, Any]) -> tuple[int, int]:
     """How many of a figure's measurements and landscapes there are, and of how many."""
     kinds = figure["measurements"], figure["landscapes"]
     return sum(kind["done"] for kind in kinds), sum(kind["of"] for kind in kinds)
-
-
-def _estimated(estimate: Mapping[str, Any], of: str) -> str:
-    device = f" on {estimate['device']}" if estimate["device"] else ""
-    time = duration(3600 * estimate["device_hours"])
-    return f"estimate, until runs alike are finished: {estimate['runs']} runs{of}, {time} of device time{device}"
 
 
 def show_reasons(console: Console, reasons: Sequence[Reason]) -> None:

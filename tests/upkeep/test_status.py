@@ -139,7 +139,7 @@ def test_a_setups_own_estimate_serves_until_runs_are_finished(made: Made) -> Non
     assert found["device_hours"]["unknown_runs"] == 0
     text = made.call("status")
     assert (
-        f"estimate, until runs alike are finished: {len(left)} runs of setup mlp, {hours} h of device time on A100"
+        f"estimates of device time, until runs alike are finished:\n  mlp: {len(left)} runs, {hours} h on A100\n"
         in text
     )
     made.finish(made.runs[1], seconds=36)
