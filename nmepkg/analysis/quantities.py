@@ -87,6 +87,7 @@ def quantity_label(name: str, measured: Mapping[str, Any] | None = None) -> str:
 
 
 def is_accuracy(name: str) -> bool:
+    """Whether a metric is a share of right answers, which is shown in per cent."""
     return name.endswith("accuracy")
 
 

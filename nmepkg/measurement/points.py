@@ -123,8 +123,10 @@ def make_problem(
 def _batches(
     run_spec: Mapping[str, Any], spec: Mapping[str, Any], dataset: Dataset
 ) -> tuple[tuple[Batch, ...], int, dict[str, Any]]:
-    """The first examples of a permutation of the split drawn from the measurement's seed, in batches that are each normalised
-    by themselves; how many of these belong together; and what is recorded of them.
+    """What is measured on: the first examples of a permutation of the split, drawn from the measurement's seed.
+
+    Returns:
+      Batches that are each normalised by themselves; how many of these belong together; and what is recorded of them.
     """
     examples = dataset.sizes[SETS.index(spec["split"])]
     group, size = sizes(run_spec, spec)

@@ -76,7 +76,7 @@ def gn_trace(
 def gn_trace_exact(
     logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any
 ) -> Update:
-    """direction = ∇(L + σ² tr G), with strength σ² and the expectation over labels as a sum over all C classes:
+    """direction = ∇(L + σ² tr G), with strength σ² and the expectation over labels as a sum over all C classes.
 
     tr G = 1/B Σ_b Σ_c ‖J_bᵀ a_bc‖²,  a_bc = √p_bc (p_b − e_c), and its gradient 2/B Σ_b Σ_c ∇⟨J_b w_bc, a_bc⟩ with
     w_bc = J_bᵀ a_bc held constant. It takes some 3 B C gradients of single examples, one example after another.

@@ -43,7 +43,7 @@ class Call:
 
     Attributes:
       folder: of this Snakefile.
-      options: of ``--config``, or of the module's ``config:``.
+      options: of ``--config``, or of the module's ``config``.
       files: studies named by ``--configfile``.
       is_module: whether another Snakefile has the word, and this one's rules are among its own.
       is_main: whether this process plans; if not, it is that of a job, which Snakemake has called once more.
@@ -69,7 +69,7 @@ class Call:
 
     @property
     def executor(self) -> str:
-        """What runs jobs: ``local``, ``slurm`` …"""
+        """What runs jobs: ``local``, ``slurm`` and others."""
         return str(self._workflow.executor_plugin.name)
 
     def needed(self) -> list[Needed]:
@@ -116,8 +116,9 @@ class Call:
             self.refuse(one_line(error))
 
     def attach(self, **handlers: Callable[[], None]) -> None:
-        """Has handlers called, ``start``, ``success`` and ``error``, where Snakemake would not: it has those of the main
-        Snakefile alone, and a module's are left to its user. These come first, then the user's.
+        """Has handlers called, ``start``, ``success`` and ``error``, where Snakemake would not.
+
+        It has those of the main Snakefile alone, and a module's are left to its user. These come first, then the user's.
         """
         workflow, build = self._workflow, self._workflow._build_dag
         waiting = dict(handlers) if self.is_module else {}
@@ -131,8 +132,9 @@ class Call:
         workflow._build_dag = build_dag
 
     def guard(self, store: Path, figures: Path, study: Path, targets: Sequence[str]) -> None:
-        """Says no to what Snakemake can do besides running jobs, where that would take others' results or tell what is no
-        longer so. Of these calls a workflow is told nothing, so that their methods are replaced.
+        """Says no to what Snakemake can do besides running jobs, where that takes others' results or tells what is past.
+
+        Of these calls a workflow is told nothing, so that their methods are replaced.
 
         Args:
           targets: names of all targets there are.

@@ -64,7 +64,7 @@ def options(kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def axis_value(figure: Figure, cell: Cell, seen: Observation, axis: str | None) -> Any:
-    """Where one number of a cell lies on an axis of the figure: the name of its setup, a method, a quantity, a step …
+    """Where one number of a cell lies on an axis of the figure: the name of its setup, a method, a quantity, a step.
 
     A method or activation is told apart by its label and by the options that have not their default value; an option that
     has an axis of its own (β) tells none apart. A method has its strength with it only where no axis shows one.

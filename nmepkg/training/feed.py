@@ -82,8 +82,10 @@ def evaluation_batch(spec: Mapping[str, Any], examples: int, layout: Layout) -> 
 
 
 def chunks(places: np.ndarray, sizes: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(places (size,), members (size, 3)) of the examples of three sets, one set after another; the last ones repeat the first
-    place, as members of none."""
+    """(places (size,), members (size, 3)) of the examples of three sets, one set after another.
+
+    The last ones repeat the first place, as members of none.
+    """
     members = np.repeat(np.eye(len(sizes), dtype=bool), sizes, axis=0)
     padding = -len(places) % size
     padded = np.concatenate([places, np.full(padding, places[0])]).reshape(-1, size)

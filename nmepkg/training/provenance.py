@@ -61,8 +61,10 @@ class Account:
 
 
 def environment() -> dict[str, Any]:
-    """Versions of Python and the libraries that a training uses, its device, what of its surroundings decides numbers, and the
-    commit of the source."""
+    """Versions of Python and the libraries that a training uses, its device, and the commit of the source.
+
+    With what of its surroundings decides numbers.
+    """
     device = jax.devices()[0]
     return {
         "python": ".".join(map(str, sys.version_info[:3])),

@@ -27,8 +27,10 @@ class Baseline:
 
 
 def find_baselines(curves: Curves, styles: list[LineStyle]) -> list[Baseline]:
-    """The distinct baselines of a figure. Curves share one where they show the same number of the same runs at strength 0,
-    measured alike: a replaced second derivative does not change what SGD trains, but what is measured of it.
+    """The distinct baselines of a figure.
+
+    Curves share one where they show the same number of the same runs at strength 0, measured alike: a replaced second
+    derivative does not change what SGD trains, but what is measured of it.
 
     A figure's only baseline is neutral grey; one of several has the colour of a curve that starts from it.
     """
