@@ -12,7 +12,7 @@ SNAKEMAKE ?= 9.16.0
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers picture lint format benchmark lock clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers package picture lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
@@ -67,6 +67,17 @@ test-peers: $(VENV)/peers.stamp
 
 benchmark-peers: $(VENV)/peers.stamp
 	$(BIN)/python benchmarks/peers.py
+
+# An sdist with all of the project, a wheel made from it, and both tried in an environment of their own.
+package: $(VENV)/dev.stamp
+	rm -rf dist build
+	$(BIN)/python -c "from setuptools import build_meta; build_meta.build_sdist('dist')" >/dev/null
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist dist/*.tar.gz
+	$(PYTHON) -m venv --clear $(VENV)-package
+	$(VENV)-package/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock dist/*.whl
+	cd $(VENV)-package && bin/python -c "import importlib, pkgutil, nmepkg; \
+		[importlib.import_module(module.name) for module in pkgutil.walk_packages(nmepkg.__path__, 'nmepkg.')]"
+	@ls -l dist
 
 # The picture of README.md, from the default study's figures, small.
 picture: $(VENV)/figures.stamp
