@@ -55,7 +55,7 @@ class Call:
         self._modifier = workflow.modifier
         self._rules: dict[str, str | None] = {}
         self.folder = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
-        self.is_module = not workflow.modifier.is_main_snakefile()
+        self.is_module = workflow.modifier.base_snakefile is not None
         settings = workflow.config_settings
         self.options = dict(config if self.is_module else settings.config)
         self.files: list[Any] = [] if self.is_module else list(settings.configfiles)

@@ -27,7 +27,7 @@ def job(rule: str, *, local: bool = False, minutes: int = 7, **wildcards: str) -
 def workflow(*jobs: SimpleNamespace, prefix: str | None = None, executor: str = "slurm") -> Any:
     """Of a call whose rules have another name where it is a module's."""
     modifier = SimpleNamespace(
-        is_main_snakefile=lambda: prefix is None, modify_rulename=lambda name: f"{prefix or ''}{name}"
+        base_snakefile=prefix and "/their/Snakefile", modify_rulename=lambda name: f"{prefix or ''}{name}"
     )
     return SimpleNamespace(
         modifier=modifier,
