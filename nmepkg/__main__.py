@@ -159,8 +159,7 @@ def _named(names: Sequence[str], study: Study, expansion: Expansion) -> set[str]
     Raises:
       UserError: a name stands for nothing.
     """
-    panels = [job.id for jobs in expansion.landscapes.values() for _, job in jobs]
-    known = [*expansion.runs, *expansion.measurements, *panels, *expansion.datasets]
+    known = [*expansion.runs, *expansion.measurements, *expansion.panels(), *expansion.datasets]
     found: set[str] = set()
     for name in names:
         if name in study.figures:

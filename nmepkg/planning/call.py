@@ -120,8 +120,9 @@ class Call:
 
         It has those of the main Snakefile alone, and a module's are left to its user. These come first, then the user's.
         """
-        workflow, build = self._workflow, self._workflow._build_dag
-        waiting = dict(handlers) if self.is_module else {}
+        if not self.is_module:
+            return
+        workflow, build, waiting = self._workflow, self._workflow._build_dag, dict(handlers)
 
         def build_dag() -> None:
             while waiting:  # now that all is read; once

@@ -70,8 +70,8 @@ def check_store(study: Study, expansion: Expansion) -> None:
         _check_readable(key, store.data(id))
     for job in expansion.measurements.values():
         _check_readable(key, store.measurement(str(job.run), job.id))
-    for job in (job for panels in expansion.landscapes.values() for _, job in panels):
-        _check_readable(key, store.landscape(job.id))
+    for id in expansion.panels():
+        _check_readable(key, store.landscape(id))
 
 
 def _check_readable(key: str, path: Path) -> None:

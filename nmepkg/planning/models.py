@@ -35,12 +35,13 @@ def refuse_too_large(plan: Plan, measurements: Iterable[str]) -> None:
     """
     jobs = [plan.expansion.measurements[id] for id in measurements]
     limited = [job for job in jobs if "max_parameters" in job.spec]
-    specs = {to_json(model): model for job in limited if (model := _uncounted(plan.run(str(job.run)).spec))}
-    if not specs:
+    models = {job.id: model for job in limited if (model := _uncounted(plan.run(str(job.run)).spec))}
+    distinct = {to_json(model): model for model in models.values()}
+    if not distinct:
         return
-    counts = dict(zip(specs, _count(list(specs.values())), strict=True))
+    counts = dict(zip(distinct, _count(list(distinct.values())), strict=True))
     for job in limited:
-        most, held = job.spec["max_parameters"], counts.get(to_json(_uncounted(plan.run(str(job.run)).spec)), 0)
+        most, held = job.spec["max_parameters"], counts[to_json(models[job.id])] if job.id in models else 0
         if held > most:
             raise UserError(
                 f"{plan.study.path}: measurements: the model of {job.run} has {held} parameters, more than max_parameters of "

@@ -46,7 +46,7 @@ class Plan:
     def __init__(self, study: Study, overrides: Mapping[str, Any], *, dry: bool = False) -> None:
         self.study_arguments = f"--study {shlex.quote(str(study.path))} {arguments(overrides)}".strip()
         self.study, self.expansion, self.store = study, expand(study), Store(Path(study.store))
-        self.landscapes = {job.id: job for panels in self.expansion.landscapes.values() for _, job in panels}
+        self.landscapes = self.expansion.panels()
         self.logs, self.figures = f"{study.output}/logs", f"{study.output}/figures/{study.name}"
         self.marks = _OWN / "packs" / (f"{study.name}-n" if dry else study.name)
         self.lock = _OWN / f"{study.name}.lock"

@@ -49,6 +49,10 @@ class Expansion:
     measurements: Mapping[str, Job] = field(default_factory=dict)
     landscapes: Mapping[str, tuple[tuple[Spec, Job], ...]] = field(default_factory=dict)
 
+    def panels(self) -> dict[str, Job]:
+        """Id -> panel of a landscape, each once."""
+        return {job.id: job for panels in self.landscapes.values() for _, job in panels}
+
     def setup_of(self) -> dict[str, str]:
         """Run id -> the setup that a run is of; the first in the study, where several have it."""
         setups: dict[str, str] = {}

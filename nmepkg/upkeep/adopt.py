@@ -71,7 +71,7 @@ def adoptions(expansion: Expansion, store: Store, only: Collection[str] = ()) ->
     for job in expansion.measurements.values():
         if not only or job.id in only or job.run in served:
             found += _adopt_measurement(store, job, served.get(str(job.run), str(job.run)))
-    for job in (job for panels in expansion.landscapes.values() for _, job in panels):
+    for job in expansion.panels().values():
         if not only or job.id in only:
             found += _adopt_landscape(store, job)
     return found

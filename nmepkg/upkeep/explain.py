@@ -80,7 +80,7 @@ def explain(study: Study, expansion: Expansion, store: Store) -> list[Reason]:
         elif f"{job.id}.json" not in names(store.root / "measurements" / str(job.run)):
             reasons.append(_measurement(store, job))
     there = names(store.root / "landscapes")
-    for job in (job for panels in expansion.landscapes.values() for _, job in panels):
+    for job in expansion.panels().values():
         if job.id in damaged:
             reasons.append(Reason("landscape", job.id, "damaged", detail=damaged[job.id]))
         elif f"{job.id}.npz" not in there:

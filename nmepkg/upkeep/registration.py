@@ -27,7 +27,7 @@ def uses(expansion: Expansion) -> dict[str, list[str]]:
         "runs": list(expansion.runs),
         "data": list(expansion.datasets),
         "measurements": list(expansion.measurements),
-        "landscapes": [job.id for panels in expansion.landscapes.values() for _, job in panels],
+        "landscapes": list(expansion.panels()),
     }
 
 

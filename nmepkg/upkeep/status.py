@@ -60,7 +60,7 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
         "figures": figures,
         "runs": {status: counts[status] for status in STATUSES},
         "measurements": _counted(expansion.measurements, there),
-        "landscapes": _counted({job.id for panels in expansion.landscapes.values() for _, job in panels}, there),
+        "landscapes": _counted(expansion.panels(), there),
         **described,
         "device_hours": {"spent": spent / 3600, "to_go": to_go / 3600, "unknown_runs": without},
         "estimates": estimates,

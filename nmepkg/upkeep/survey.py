@@ -109,7 +109,7 @@ def damaged_jobs(store: Store, expansion: Expansion) -> dict[str, str]:
                 records.read(path, MEASUREMENT, {"measurement": job.id, "run": job.run})
             except DamagedError as problem:
                 found[job.id] = str(problem)
-    for job in (job for panels in expansion.landscapes.values() for _, job in panels):
+    for job in expansion.panels().values():
         if present(store.landscape(job.id)):
             from nmepkg.analysis.landscapes import read_landscape  # NumPy, which planning does without otherwise
 
@@ -126,18 +126,17 @@ def failed_jobs(study: Study, expansion: Expansion, store: Store) -> dict[str, t
     Returns:
       Id, or name of a figure -> what the job said, and its log.
     """
-    panels = {job.id for panels in expansion.landscapes.values() for _, job in panels}
-    jobs = [(job.id, log(study, "measure", f"{job.run}/{job.id}")) for job in expansion.measurements.values()]
-    jobs += [(id, log(study, "landscape", id)) for id in panels]
-    jobs += [(name, log(study, "figure", f"{study.name}/{name}")) for name in study.figures]
-    paths = {id: store.measurement(str(job.run), id) for id, job in expansion.measurements.items()}
-    paths |= {id: store.landscape(id) for id in panels}
-    found = {}
-    for id, path in jobs:
-        problem = _last_failure(path)
-        if problem and not (present(paths[id]) if id in paths else drawn(study, expansion, id)):
-            found[id] = problem.removeprefix(f"{id}: "), path
-    return found
+    results = {id: store.measurement(str(job.run), id) for id, job in expansion.measurements.items()}
+    results |= {id: store.landscape(id) for id in expansion.panels()}
+    logs = {id: log(study, "measure", f"{job.run}/{id}") for id, job in expansion.measurements.items()}
+    logs |= {id: log(study, "landscape", id) for id in expansion.panels()}
+    logs |= {name: log(study, "figure", f"{study.name}/{name}") for name in study.figures}
+    failures = {id: problem for id, path in logs.items() if (problem := _last_failure(path))}
+    return {
+        id: (problem.removeprefix(f"{id}: "), logs[id])
+        for id, problem in failures.items()
+        if not (present(results[id]) if id in results else drawn(study, expansion, id))
+    }
 
 
 def _last_failure(path: Path) -> str:

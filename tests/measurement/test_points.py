@@ -31,7 +31,7 @@ from nmepkg.study.checks import check_entry
 from nmepkg.training import run as training
 from nmepkg.training.result import read_state
 from tests.jobs import job_file
-from tests.training.runs import CLASSES, dataset, make_spec, start
+from tests.training.runs import CLASSES, dataset, make_spec, prepared, start
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,11 +47,7 @@ def silent(line: str) -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "toy.npz"
-    toy = dataset()
-    arrays = {"train_x": toy.train[0], "train_y": toy.train[1], "test_x": toy.test[0], "test_y": toy.test[1]}
-    store.write(path, arrays, {"name": "toy"}, code="da7a")
-    return path
+    return prepared(tmp_path_factory.mktemp("data"))
 
 
 SPEC = make_spec(training={"snapshots": [1, 4]}, validation={"fraction": 0.0})

@@ -28,9 +28,8 @@ figures:
 """
 
 
-def edited(*edits: tuple[str, str]) -> str:
-    """The small study with texts replaced; each must be there exactly once."""
-    text = STUDY
+def edited(*edits: tuple[str, str], text: str = STUDY) -> str:
+    """A study, the small one, with texts replaced; each must be there exactly once."""
     for old, new in edits:
         assert text.count(old) == 1, old
         text = text.replace(old, new)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from nmepkg.data import store
 from nmepkg.data.store import Dataset
 from nmepkg.registry import METHODS
 from nmepkg.training.optimizer import hyperparameters
@@ -87,3 +89,11 @@ def start(spec: Mapping[str, Any], data: Dataset) -> tuple[Any, Any, Any]:
     # Not compiled: single operations are compiled once for all specs.
     state = program.init(np.uint32(spec["seed"]), hyper, data.example)
     return program, program.begin_epoch(state), hyper
+
+
+def prepared(folder: Path) -> Path:
+    """The toy data, as a file of prepared data."""
+    path, toy = folder / "toy.npz", dataset()
+    arrays = {"train_x": toy.train[0], "train_y": toy.train[1], "test_x": toy.test[0], "test_y": toy.test[1]}
+    store.write(path, arrays, {"name": "toy"}, code="da7a")
+    return path

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
+from tests.study import samples
 from tests.workflow.project import STUDY
 
 FIGURE = "curve: {experiments: [main], x: rho}"
@@ -15,12 +17,7 @@ landscapes:
 LAUGHS = "a: &a0 [ha]\n" + "".join(f"b{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 10))
 
 
-def edited(*edits: tuple[str, str]) -> str:
-    text = STUDY
-    for old, new in edits:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
+edited = partial(samples.edited, text=STUDY)
 
 
 def measured(measurement: str, *edits: tuple[str, str]) -> str:
