@@ -19,7 +19,7 @@ import numpy as np
 
 from nmepkg import activations, losses
 from nmepkg.data.augmentation import none, pad_crop_flip
-from nmepkg.methods.sgd import sgd
+from nmepkg.methods import sgd
 from nmepkg.models.wide_resnet import WideResNet
 
 EXAMPLES, CLASSES = 50_000, 10
@@ -41,7 +41,7 @@ def main() -> None:
 
     programs = {
         "step": (
-            jax.jit(lambda p: sgd(logits_fn, losses.cross_entropy, p, (inputs, labels), key)),
+            jax.jit(lambda p: sgd()(logits_fn, losses.cross_entropy, p, (inputs, labels), key, 0.0)),
             variables["params"],
         ),
         "plain gather": (jax.jit(lambda x: none(x, indices, key)), images),

@@ -68,7 +68,7 @@ def compile_steps(model: nn.Module, shape: tuple[int, ...]) -> dict[str, tuple[A
     arguments = (variables["params"], (inputs, labels), jnp.asarray(0.1))
     steps = {}
     for name, (entry, options) in STEPS.items():
-        method = partial(METHODS[entry].load(), **options)
+        method = METHODS[entry].load()(**options)
 
         def direction(params: Any, batch: Any, strength: Any, method: Any = method) -> Any:
             return method(logits_fn, losses.cross_entropy, params, batch, key, strength)

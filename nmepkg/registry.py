@@ -42,22 +42,22 @@ _PROBE = {"description": "entries of a probe", "enum": ["gaussian", "rademacher"
 _PROBES = {"samples": _integer("random probes a step", 1, default=1), "probe": {**_PROBE, "default": "gaussian"}}
 
 METHODS: dict[str, Method] = {
-    "sgd": Method("nmepkg.methods.sgd:sgd"),
-    "sam": Method("nmepkg.methods.sam:sam", _GROUP, strength="rho", cost=2),
-    "usam": Method("nmepkg.methods.sam:usam", _GROUP, strength="rho", cost=2),
-    "psam": Method("nmepkg.methods.gradient_penalty:psam", _GROUP, strength="rho", second_order=True, cost=3),
-    "pusam": Method("nmepkg.methods.gradient_penalty:pusam", _GROUP, strength="rho", second_order=True, cost=3),
+    "sgd": Method("nmepkg.methods.gradient_descent:sgd"),
+    "sam": Method("nmepkg.methods.sharpness_aware:sam", _GROUP, strength="rho", cost=2),
+    "usam": Method("nmepkg.methods.sharpness_aware:usam", _GROUP, strength="rho", cost=2),
+    "psam": Method("nmepkg.methods.gradient_penalties:psam", _GROUP, strength="rho", second_order=True, cost=3),
+    "pusam": Method("nmepkg.methods.gradient_penalties:pusam", _GROUP, strength="rho", second_order=True, cost=3),
     "gradient_penalty": Method(
-        "nmepkg.methods.gradient_penalty:gradient_penalty",
+        "nmepkg.methods.gradient_penalties:gradient_penalty",
         {"p": {"description": "exponent of the gradient norm", "type": "number", "minimum": 1}, **_GROUP},
         strength="rho",
         second_order=True,
         cost=3,
     ),
-    "psam_gn": Method("nmepkg.methods.gradient_penalty:psam_gn", _GROUP, strength="rho", cost=2.3),
-    "psam_nme": Method("nmepkg.methods.gradient_penalty:psam_nme", _GROUP, strength="rho", second_order=True, cost=3),
+    "psam_gn": Method("nmepkg.methods.gradient_penalties:psam_gn", _GROUP, strength="rho", cost=2.3),
+    "psam_nme": Method("nmepkg.methods.gradient_penalties:psam_nme", _GROUP, strength="rho", second_order=True, cost=3),
     "psam_fd": Method(
-        "nmepkg.methods.gradient_penalty:psam_fd",
+        "nmepkg.methods.gradient_penalties:psam_fd",
         {
             "step": _positive(
                 "length of the finite difference along the normalised gradient, whatever ρ is",
@@ -70,7 +70,7 @@ METHODS: dict[str, Method] = {
         cost=2,
     ),
     "weight_noise": Method(
-        "nmepkg.methods.weight_noise:weight_noise",
+        "nmepkg.methods.noise:weight_noise",
         {
             "antithetic": _flag("mean of the gradients at θ + σε and θ − σε", default=False, assumed=True),
             "normalization": _flag(
@@ -85,21 +85,21 @@ METHODS: dict[str, Method] = {
         cost=1.4,
     ),
     "hessian_trace": Method(
-        "nmepkg.methods.trace_penalty:hessian_trace",
+        "nmepkg.methods.trace_penalties:hessian_trace",
         {**_PROBES, **_GROUP},
         strength="sigma2",
         second_order=True,
         cost_per_sample=3.6,
     ),
     "nme_trace": Method(
-        "nmepkg.methods.trace_penalty:nme_trace",
+        "nmepkg.methods.trace_penalties:nme_trace",
         {**_PROBES, **_GROUP},
         strength="sigma2",
         second_order=True,
         cost_per_sample=4.2,
     ),
     "gn_trace_hutchinson": Method(
-        "nmepkg.methods.trace_penalty:gn_trace_hutchinson",
+        "nmepkg.methods.trace_penalties:gn_trace_hutchinson",
         {**_PROBES, **_GROUP},
         strength="sigma2",
         second_order=True,

@@ -21,7 +21,12 @@ def draw(key: Array, params: Any, kind: str) -> Any:
       key: PRNG key.
       params: a pytree of real numbers.
       kind: ``gaussian`` or ``rademacher``.
+
+    Raises:
+      ValueError: there is no such kind.
     """
+    if kind not in _DRAW:
+        raise ValueError(f"a probe is {' or '.join(_DRAW)}, not {kind!r}")
     # One draw for all leaves: a generator for each would be most of what XLA compiles of a step.
     flat, unravel = ravel_pytree(params)
     return unravel(_DRAW[kind](key, flat.shape, flat.dtype))

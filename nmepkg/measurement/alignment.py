@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from nmepkg.curvature.vectors import normalize
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
-from nmepkg.methods.base import normalize
 
 
 def alignment(problem: Problem) -> Measure:

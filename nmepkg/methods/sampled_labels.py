@@ -12,42 +12,39 @@ Source: paper, sections 2 and 5; Martens (2020), section 5, on G as the Fisher i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from nmepkg import curvature
 from nmepkg.curvature.jaxprs import reverse_only
 from nmepkg.curvature.vectors import dot
 from nmepkg.losses import cross_entropy
 from nmepkg.methods.base import (
+    ApplyFn,
     Batch,
-    LogitsFn,
-    LossFn,
+    LabelledLossFn,
+    Method,
     Params,
     Update,
     add_scaled,
     loss_and_gradient,
-    mean_of_draws,
-    with_groups,
 )
+from nmepkg.methods.parts import HERE, Execution, in_groups, mean_of_draws
 
 
-@with_groups
 def gn_trace(
-    logits_fn: LogitsFn,
-    loss_fn: LossFn,
-    params: Params,
-    batch: Batch,
-    key: Array,
-    strength: Any,
     *,
     samples: int = 1,
     scale_by_batch: bool = True,
     straight_through: bool = False,
-) -> Update:
+    m: int | None = None,
+    execution: Execution = HERE,
+) -> Method:
     """direction = ∇(L + σ² mean B ‖g_ŷ‖²) = ∇L + σ² mean 2B H_ŷ g_ŷ, with strength σ² and H_ŷ the Hessian of the labels' loss.
 
     The labels count as constants, as in the paper: this leaves out how p changes the draw, so that the direction's mean
@@ -58,63 +55,91 @@ def gn_trace(
       scale_by_batch: the factor B. Without it the penalty estimates tr(G)/B.
       straight_through: differentiates through the labels as if they were p: ŷ + p − (p held constant). The residual p − ŷ is
         then a constant, and H_ŷ becomes N_ŷ: direction = ∇L + σ² mean 2B N_ŷ g_ŷ.
+      m: examples of a group that has draws of its own; see :func:`nmepkg.methods.parts.in_groups`.
+      execution: how parts are taken.
+
+    Raises:
+      ValueError: by the method; samples < 1.
     """
-    inputs, labels = batch
-    loss, state, clean = loss_and_gradient(logits_fn, loss_fn, params, batch)
-    logits, vjp = jax.vjp(lambda params: logits_fn(params, inputs)[0], params)
     product = curvature.nmevp if straight_through else curvature.hvp
 
-    def draw(key: Array) -> Params:
-        drawn = jax.random.categorical(key, logits)
-        (g,) = vjp(jax.grad(cross_entropy)(logits, drawn))
-        return product(lambda params: logits_fn(params, inputs)[0], lambda z: cross_entropy(z, drawn), params, g)
+    def method(
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+    ) -> Update:
+        inputs, labels = batch
+        loss, state, clean = loss_and_gradient(apply_fn, loss_fn, params, batch)
 
-    scale = 2 * strength * (jnp.size(labels) if scale_by_batch else 1)
-    return Update(add_scaled(clean, scale, mean_of_draws(draw, key, samples)), state, loss)
+        def logits_of(params: Params) -> Array:
+            return apply_fn(params, inputs)[0]
+
+        logits, vjp = jax.vjp(logits_of, params)
+
+        def draw(key: Array) -> Params:
+            drawn = jax.random.categorical(key, logits)
+            (g,) = vjp(jax.grad(cross_entropy)(logits, drawn))
+            return product(logits_of, lambda z: cross_entropy(z, drawn), params, g)
+
+        scale = 2 * strength * (jnp.size(labels) if scale_by_batch else 1)
+        along = mean_of_draws(draw, key, samples, execution.unroll)
+        return Update(add_scaled(clean, scale, along), state, loss)
+
+    return in_groups(method, m, execution)
 
 
-def gn_trace_exact(
-    logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any
-) -> Update:
+def gn_trace_exact() -> Method:
     """direction = ∇(L + σ² tr G), with strength σ² and the expectation over labels as a sum over all C classes.
 
     tr G = 1/B Σ_b Σ_c ‖J_bᵀ a_bc‖²,  a_bc = √p_bc (p_b − e_c), and its gradient 2/B Σ_b Σ_c ∇⟨J_b w_bc, a_bc⟩ with
     w_bc = J_bᵀ a_bc held constant. It takes some 3 B C gradients of single examples, one example after another.
 
     Raises:
-      ValueError: the model keeps running averages: with BatchNorm a single example has no gradient of its own. Or its logits
-        are not (B, C).
+      ValueError: by the method; the model keeps running averages: with BatchNorm a single example has no gradient of its own.
+        Or its logits are not (B, C).
     """
-    loss, state, clean = loss_and_gradient(logits_fn, loss_fn, params, batch)
-    if jax.tree.leaves(state):
-        raise ValueError("an exact trace of G needs a model without running averages, whose examples do not mix")
 
-    inputs, labels = batch
-    if jnp.ndim(labels) != 1:
-        raise ValueError(f"an exact trace of G needs a label for each example, (B,), and they are {jnp.shape(labels)}")
+    def method(
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+    ) -> Update:
+        loss, state, clean = loss_and_gradient(apply_fn, loss_fn, params, batch)
+        if jax.tree.leaves(state):
+            raise ValueError("an exact trace of G needs a model without running averages, whose examples do not mix")
+        inputs, labels = batch
+        if jnp.ndim(labels) != 1:
+            raise ValueError(
+                f"an exact trace of G needs a label for each example, (B,), and they are {jnp.shape(labels)}"
+            )
 
-    def one(params: Params, x: Any) -> Array:
-        return logits_fn(params, jax.tree.map(lambda leaf: leaf[None], x))[0][0]
+        def one(params: Params, x: Any) -> Array:
+            return apply_fn(params, jax.tree.map(lambda leaf: leaf[None], x))[0][0]
 
-    reverse = reverse_only(one, params, jax.tree.map(lambda leaf: leaf[0], inputs))
+        reverse = reverse_only(one, params, jax.tree.map(lambda leaf: leaf[0], inputs))
+
+        def add_example(total: Params, x: Any) -> tuple[Params, None]:
+            own = _example_gradient(lambda p: one(p, x), params, reverse)
+            return jax.tree.map(jnp.add, total, own), None
+
+        total, _ = jax.lax.scan(add_example, jax.tree.map(jnp.zeros_like, params), inputs)
+        return Update(add_scaled(clean, 2 * strength / len(labels), total), state, loss)
+
+    return method
+
+
+def _example_gradient(one: Callable[[Params], Array], params: Params, reverse: bool) -> Params:
+    """Σ_c ∇⟨J w_c, a_c⟩ of one example, whose logits (C,) are ``one(params)``; in reverse mode alone where ``reverse``."""
 
     def factors(z: Array) -> Array:
         """(C, C), rows a_c."""
         p = jax.nn.softmax(z)
         return jnp.exp(jax.nn.log_softmax(z) / 2)[:, None] * (p - jnp.eye(len(z), dtype=z.dtype))
 
-    def add_example(total: Params, x: Any) -> tuple[Params, None]:
-        z, vjp = jax.vjp(lambda params: one(params, x), params)
-        rows = jax.vmap(lambda a: vjp(a)[0])(factors(z))
+    z, vjp = jax.vjp(one, params)
+    rows = jax.vmap(lambda a: vjp(a)[0])(factors(z))
 
-        def form(params: Params) -> Array:
-            if reverse:  # ⟨J w, a⟩ as ⟨w, Jᵀa⟩
-                z, vjp = jax.vjp(lambda p: one(p, x), params)
-                return dot(rows, jax.vmap(lambda a: vjp(a)[0])(factors(z)))
-            z, along = jax.vmap(lambda w: jax.jvp(lambda p: one(p, x), (params,), (w,)), out_axes=(None, 0))(rows)
-            return dot(along, factors(z))
+    def form(params: Params) -> Array:
+        if reverse:  # ⟨J w, a⟩ as ⟨w, Jᵀa⟩
+            z, vjp = jax.vjp(one, params)
+            return dot(rows, jax.vmap(lambda a: vjp(a)[0])(factors(z)))
+        z, along = jax.vmap(lambda w: jax.jvp(one, (params,), (w,)), out_axes=(None, 0))(rows)
+        return dot(along, factors(z))
 
-        return jax.tree.map(jnp.add, total, jax.grad(form)(params)), None
-
-    total, _ = jax.lax.scan(add_example, jax.tree.map(jnp.zeros_like, params), inputs)
-    return Update(add_scaled(clean, 2 * strength / len(labels), total), state, loss)
+    return jax.grad(form)(params)

@@ -24,9 +24,9 @@ DETERMINISTIC = [name for name in METHODS if name not in RANDOM]
 
 
 def step(method, case, strength, key=KEY, **options):
-    entry = METHODS[method].load()
+    make = METHODS[method].load()
     options = {**OPTIONS.get(method, {}), **options}
-    return entry(case.logits_fn, case.loss_fn, case.params, case.batch, key, strength, **options)
+    return make(**options)(case.logits_fn, case.loss_fn, case.params, case.batch, key, strength)
 
 
 def mixes(case):
@@ -186,7 +186,7 @@ def test_a_zero_gradient_gives_a_finite_step(method, dtype):
 
 @pytest.mark.parametrize("size", [1e-30, 1e-22, 1e25])
 def test_direction_of_a_tiny_or_huge_gradient_has_length_one_in_single_precision(size):
-    from nmepkg.methods.base import normalize
+    from nmepkg.curvature.vectors import normalize
 
     tree = {"a": jnp.asarray([3.0, 0.0], jnp.float32) * size, "b": jnp.asarray(4.0, jnp.float32) * size}
     unit, length = normalize(tree)

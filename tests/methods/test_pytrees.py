@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from nmepkg.losses import cross_entropy
-from nmepkg.methods.base import examples, mean_in_turn
+from nmepkg.methods import psam_fd, sam
+from nmepkg.methods.parts import examples, mean_in_turn
 from nmepkg.registry import METHODS
-from tests import cases
 
 OPTIONS = {"gradient_penalty": {"p": 1.5}, "psam_fd": {"step": 1e-2}}
 KEY = jax.random.key(0)
@@ -41,9 +41,8 @@ def named(p, x):
 
 
 def step(method, logits_fn, p, data, loss_fn=cross_entropy, **options):
-    entry = METHODS[method].load()
-    options = {**OPTIONS.get(method, {}), **options}
-    return jax.jit(lambda p, data: entry(logits_fn, loss_fn, p, data, KEY, 0.1, **options))(p, data)
+    made = METHODS[method].load()(**{**OPTIONS.get(method, {}), **options})
+    return jax.jit(lambda p, data: made(logits_fn, loss_fn, p, data, KEY, 0.1))(p, data)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -73,13 +72,16 @@ def test_state_that_has_no_mean_comes_back_as_it_is(method):
         np.testing.assert_allclose(found["seen"], jnp.mean(data[0]["ids"]), rtol=1e-5)
 
 
-def test_state_of_groups_in_turn():
+@pytest.mark.parametrize("unroll", [True, False])
+def test_state_of_groups_in_turn(unroll):
     """On an accelerator groups come one after another; what has no mean is the first one's there too."""
     arguments = (jnp.arange(4.0), jax.random.split(KEY, 4))
-    found = mean_in_turn(lambda a: {"x": a[0], "n": jnp.int32(a[0]), "key": a[1], "none": jnp.zeros((0, 2))}, arguments)
+    found = mean_in_turn(
+        lambda a: {"x": a[0], "n": jnp.int32(a[0]), "key": a[1], "none": jnp.zeros((0, 2))}, arguments, unroll
+    )
     assert (float(found["x"]), int(found["n"]), found["none"].shape) == (1.5, 0, (0, 2))
     assert found["key"] == arguments[1][0]
-    half = mean_in_turn(lambda a: jnp.asarray(a, jnp.float16), jnp.full(4, 4e4))
+    half = mean_in_turn(lambda a: jnp.asarray(a, jnp.float16), jnp.full(4, 4e4), unroll)
     assert (half.dtype, float(half)) == (jnp.float16, float(jnp.float16(4e4)))  # the sum is beyond float16
 
 
@@ -142,7 +144,7 @@ def test_a_perturbation_that_half_precision_cannot_hold_is_taken():
         seen.append(p["w"].dtype)
         return logits_fn(p, x)
 
-    METHODS["sam"].load()(recording, loss_fn, p, data, KEY, 1e-3)
+    sam()(recording, loss_fn, p, data, KEY, 1e-3)
     assert seen == [jnp.bfloat16, jnp.float32]
 
 
@@ -215,6 +217,5 @@ def test_a_batch_of_unlike_numbers_of_examples_is_refused(unlike):
 def test_groups_of_none_are_refused():
     with pytest.raises(ValueError, match="m = 0 examples do not divide"):
         step("sam", named, params(), batch(), m=0)
-    case = cases.make(("mlp", "mse", "relu"))
     with pytest.raises(ValueError, match="above 0, not 0"):
-        METHODS["psam_fd"].load()(case.logits_fn, case.loss_fn, case.params, case.batch, KEY, 0.1, step=0)
+        psam_fd(step=0)

@@ -201,7 +201,7 @@ def test_running_averages_are_those_of_the_clean_pass(name: str, problem: Any) -
     logits_fn, variables, batch = problem
     params = variables["params"]
     options = {key: schema.get("default", 2.0) for key, schema in METHODS[name].options.items()}
-    method = partial(METHODS[name].load(), logits_fn, cross_entropy, **options)
+    method = partial(METHODS[name].load()(**options), logits_fn, cross_entropy)
     compiled = jax.jit(method, compiler_options={"xla_backend_optimization_level": 0})  # in half the time
     update = compiled(params, batch, jax.random.key(0), 0.5)
 

@@ -118,7 +118,7 @@ def test_a_step_of_every_method(name: str, method: str) -> None:
         return logits, updates.get("batch_stats", {})
 
     options = {key: schema.get("default", 1.5) for key, schema in METHODS[method].options.items()}
-    step = jax.jit(partial(METHODS[method].load(), logits_fn, cross_entropy, **options))
+    step = jax.jit(partial(METHODS[method].load()(**options), logits_fn, cross_entropy))
     update = step(variables["params"], (x, labels), jax.random.key(1), 1e-4)
     leaves = jax.tree.leaves(update.direction)
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in leaves)

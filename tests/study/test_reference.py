@@ -67,9 +67,7 @@ def test_a_key_says_what_it_means_by_values_that_it_takes(where: str, fragment: 
 def test_an_option_is_a_parameter_of_its_code(kind: str, name: str, option: str) -> None:
     """With the same default, where the code has one."""
     code = entry(kind, name).load()
-    # Groups of m are a wrapper's.
-    signatures = inspect.signature(code), inspect.signature(code, follow_wrapped=False)
-    (parameter, *_) = (signature.parameters[option] for signature in signatures if option in signature.parameters)
+    parameter = inspect.signature(code).parameters[option]
     if parameter.default is not inspect.Parameter.empty:
         default = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
         assert entry(kind, name).options[option].get("default") == default

@@ -8,51 +8,43 @@ G ĝ and N ĝ can be taken alone, which is the paper's full-NME ablation and its
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from nmepkg import curvature
+from nmepkg.curvature.products import LogitsFn, LossFn
+from nmepkg.curvature.vectors import normalize
 from nmepkg.methods.base import (
+    ApplyFn,
     Batch,
-    LogitsFn,
-    LossFn,
+    LabelledLossFn,
     Method,
     Params,
     Update,
     add_scaled,
     loss_and_gradient,
-    normalize,
+    on_batch,
     shifted,
-    with_groups,
 )
+from nmepkg.methods.parts import HERE, Execution, in_groups
 from nmepkg.methods.precision import in_single, rounds
 
-
-def _penalize(product: Callable[..., Params], p: float) -> Method:
-    """The method whose direction is ∇L + ρ p ‖g‖ᵖ⁻¹ A ĝ, with A v = ``product(logits_fn, loss_fn, params, v)``."""
-
-    def method(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any) -> Update:
-        inputs, labels = batch
-        loss, state, gradient = loss_and_gradient(logits_fn, loss_fn, params, batch)
-        unit, length = normalize(gradient)
-        along = product(lambda params: logits_fn(params, inputs)[0], lambda z: loss_fn(z, labels), params, unit)
-        scale = strength * p * length ** (p - 1)
-        return Update(add_scaled(gradient, scale, along), state, loss)
-
-    return method
+Product = Callable[[LogitsFn, LossFn, Params, Params], Params]  # (logits_fn, loss_fn, params, v) -> A v
 
 
-@with_groups
 def gradient_penalty(
-    logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any, *, p: float
-) -> Update:
+    *, p: float, product: Product = curvature.hvp, m: int | None = None, execution: Execution = HERE
+) -> Method:
     """direction = ∇(L + ρ ‖∇L‖ᵖ) = g + ρ p ‖g‖ᵖ⁻¹ H ĝ, with strength ρ.
 
     Args:
       p: exponent ≥ 1; static. For p < 1 the penalty is not differentiable where the gradient vanishes.
+      product: what takes the place of H v, a part of it say: :func:`nmepkg.curvature.gnvp`.
+      m: examples of a group that is penalised by itself; see :func:`nmepkg.methods.parts.in_groups`.
+      execution: how parts are taken.
 
     Raises:
       ValueError: p < 1.
@@ -61,50 +53,52 @@ def gradient_penalty(
     """
     if p < 1:
         raise ValueError(f"the exponent of a gradient penalty must be at least 1, not {p}")
-    return _penalize(curvature.hvp, p)(logits_fn, loss_fn, params, batch, key, strength)
+
+    def method(
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+    ) -> Update:
+        loss, state, gradient = loss_and_gradient(apply_fn, loss_fn, params, batch)
+        unit, length = normalize(gradient)
+        along = product(*on_batch(apply_fn, loss_fn, batch), params, unit)
+        return Update(add_scaled(gradient, strength * p * length ** (p - 1), along), state, loss)
+
+    return in_groups(method, m, execution)
 
 
-@with_groups
-def psam(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any) -> Update:
+def psam(*, m: int | None = None, execution: Execution = HERE) -> Method:
     """Penalty SAM: direction = g + ρ H ĝ, the gradient of L + ρ ‖∇L‖ and SAM's step to first order in ρ.
 
     Source: paper, section 2, whose printed update forgets the ρ.
     """
-    return _penalize(curvature.hvp, 1.0)(logits_fn, loss_fn, params, batch, key, strength)
+    return gradient_penalty(p=1.0, m=m, execution=execution)
 
 
-@with_groups
-def pusam(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any) -> Update:
+def pusam(*, m: int | None = None, execution: Execution = HERE) -> Method:
     """Penalty USAM: direction = g + 2ρ H g, the gradient of L + ρ ‖∇L‖². USAM's step to first order has ρ where this has 2ρ.
 
     Source: paper, section 2.
     """
-    return _penalize(curvature.hvp, 2.0)(logits_fn, loss_fn, params, batch, key, strength)
+    return gradient_penalty(p=2.0, m=m, execution=execution)
 
 
-@with_groups
-def psam_gn(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any) -> Update:
+def psam_gn(*, m: int | None = None, execution: Execution = HERE) -> Method:
     """PSAM with the full NME ablated: direction = g + ρ G ĝ. Not the gradient of any function; needs no φ''.
 
     Source: paper, section 4.4 (the route that adds a Gauss-Newton-vector product to the update; the penalty
     ‖J(θ̃)ᵀ ∇_z L(z(θ))‖ with its Jacobian held constant has the same gradient).
     """
-    return _penalize(curvature.gnvp, 1.0)(logits_fn, loss_fn, params, batch, key, strength)
+    return gradient_penalty(p=1.0, product=curvature.gnvp, m=m, execution=execution)
 
 
-@with_groups
-def psam_nme(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any) -> Update:
+def psam_nme(*, m: int | None = None, execution: Execution = HERE) -> Method:
     """PSAM with the NME alone: direction = g + ρ N ĝ, the complement of :func:`psam_gn`.
 
     To first order in ρ this is Functional SAM's step (Singh et al. 2025): the Jacobian at θ + ρĝ times ∇_z L at θ.
     """
-    return _penalize(curvature.nmevp, 1.0)(logits_fn, loss_fn, params, batch, key, strength)
+    return gradient_penalty(p=1.0, product=curvature.nmevp, m=m, execution=execution)
 
 
-@with_groups
-def psam_fd(
-    logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any, *, step: float
-) -> Update:
+def psam_fd(*, step: float, m: int | None = None, execution: Execution = HERE) -> Method:
     """PSAM by a finite difference: direction = g + ρ (∇L(θ + h ĝ) − ∇L(θ))/h, with h = ``step``.
 
     It needs no φ'', and sees the bends of a piecewise linear activation that lie within h of θ, which H ĝ by autodiff
@@ -115,6 +109,7 @@ def psam_fd(
 
     Args:
       step: h > 0, a length in parameter space.
+      m, execution: as of :func:`gradient_penalty`.
 
     Raises:
       ValueError: h ≤ 0.
@@ -122,14 +117,19 @@ def psam_fd(
     if step <= 0:
         raise ValueError(f"the step of a finite difference must be above 0, not {step}")
 
-    def gradient_at(scale: Any, v: Params) -> Params:
-        return loss_and_gradient(shifted(logits_fn, scale, v), loss_fn, params, batch)[2]
+    def method(
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+    ) -> Update:
+        def gradient_at(scale: ArrayLike, v: Params) -> Params:
+            return loss_and_gradient(shifted(apply_fn, scale, v), loss_fn, params, batch)[2]
 
-    loss, state, gradient = loss_and_gradient(logits_fn, loss_fn, params, batch)
-    unit, _ = normalize(gradient)
-    here = gradient
-    if rounds(gradient_at, step, unit):
-        gradient_at = in_single(gradient_at)
-        here = gradient_at(0.0, unit)
-    difference = jax.tree.map(jnp.subtract, gradient_at(step, unit), here)
-    return Update(add_scaled(gradient, strength / step, difference), state, loss)
+        loss, state, gradient = loss_and_gradient(apply_fn, loss_fn, params, batch)
+        unit, _ = normalize(gradient)
+        ahead, here = gradient_at, gradient
+        if rounds(gradient_at, step, unit):
+            ahead = in_single(gradient_at)
+            here = ahead(0.0, unit)
+        difference = jax.tree.map(jnp.subtract, ahead(step, unit), here)
+        return Update(add_scaled(gradient, strength / step, difference), state, loss)
+
+    return in_groups(method, m, execution)

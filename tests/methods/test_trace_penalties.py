@@ -10,8 +10,8 @@ import pytest
 
 from nmepkg import activations, losses
 from nmepkg.curvature import probes
-from nmepkg.methods.base import mean_of_draws
-from nmepkg.methods.trace_penalty import hessian_trace
+from nmepkg.methods import hessian_trace
+from nmepkg.methods.parts import mean_of_draws
 from tests import cases
 from tests.methods.test_methods import KEY, close, each_case, gradient, step
 
@@ -87,9 +87,8 @@ def temporary(samples):
     params = model.init(KEY, x)
 
     def direction(params):
-        return hessian_trace(
-            lambda p, x: (model.apply(p, x), {}), losses.cross_entropy, params, (x, y), KEY, 0.1, samples=samples
-        ).direction
+        method = hessian_trace(samples=samples)
+        return method(lambda p, x: (model.apply(p, x), {}), losses.cross_entropy, params, (x, y), KEY, 0.1).direction
 
     return jax.jit(direction).lower(params).compile().memory_analysis().temp_size_in_bytes
 

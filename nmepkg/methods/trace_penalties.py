@@ -11,36 +11,38 @@ Source: paper, sections 2 and 5; Hutchinson (1990).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 from nmepkg import curvature
 from nmepkg.curvature import probes
 from nmepkg.curvature.jaxprs import reverse_only
-from nmepkg.curvature.products import LogitsFn as LogitsOf
-from nmepkg.curvature.products import LossFn as LossOf
+from nmepkg.curvature.products import LogitsFn, LossFn
 from nmepkg.curvature.vectors import dot
 from nmepkg.methods.base import (
+    ApplyFn,
     Batch,
-    LogitsFn,
-    LossFn,
+    LabelledLossFn,
     Method,
     Params,
     Update,
     add_scaled,
     loss_and_gradient,
-    mean_of_draws,
-    with_groups,
+    on_batch,
 )
+from nmepkg.methods.parts import HERE, Execution, in_groups, mean_of_draws
+
+Part = Literal["H", "G", "N"]
 
 # (logits_fn, loss_fn, params, v) -> ∇_θ vᵀA(θ) v, with functions of the parameters and of the logits alone
-Gradient = Callable[[LogitsOf, LossOf, Params, Params], Params]
+Gradient = Callable[[LogitsFn, LossFn, Params, Params], Params]
 
 
-def _hessian(logits_fn: LogitsOf, loss_fn: LossOf, params: Params, v: Params) -> Params:
+def _hessian(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Params:
     """∇ vᵀH v = d²/dt² ∇L(θ + t v), two nested forward modes over the gradient.
 
     Their two first-order tangents are equal, and the compiler folds them into one, as nothing here is transposed afterwards:
@@ -53,7 +55,7 @@ def _hessian(logits_fn: LogitsOf, loss_fn: LossOf, params: Params, v: Params) ->
     return jax.jvp(along, (params,), (v,))[1]
 
 
-def _gauss_newton(logits_fn: LogitsOf, loss_fn: LossOf, params: Params, v: Params) -> Params:
+def _gauss_newton(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Params:
     """∇ z₁ᵀ H_z z₁, one reverse mode over one forward mode."""
 
     def form(params: Params) -> Array:
@@ -63,7 +65,7 @@ def _gauss_newton(logits_fn: LogitsOf, loss_fn: LossOf, params: Params, v: Param
     return jax.grad(form)(params)
 
 
-def _nme(logits_fn: LogitsOf, loss_fn: LossOf, params: Params, v: Params) -> Params:
+def _nme(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Params:
     """∇ r · z₂ = ∇ vᵀH' v + Jᵀ H_z z₂, with H' the Hessian of the loss ⟨r, z⟩ whose r is constant, and r's own change.
 
     So the first term is as cheap as that of the whole Hessian, and shares its passes with the second.
@@ -75,86 +77,63 @@ def _nme(logits_fn: LogitsOf, loss_fn: LossOf, params: Params, v: Params) -> Par
     return jax.tree.map(jnp.add, curved, through_residual)
 
 
-def _penalize(gradient: Gradient, product: Callable[..., Params], samples: int, probe: str) -> Method:
-    """The method whose direction is ∇L + σ² times the mean over ``samples`` probes v of ∇ vᵀA v.
+_FORMS: dict[Part, tuple[Gradient, Gradient]] = {
+    "H": (_hessian, curvature.hvp),
+    "G": (_gauss_newton, curvature.gnvp),
+    "N": (_nme, curvature.nmevp),
+}
 
-    Args:
-      gradient: takes forward mode; where model or loss has none, the reverse mode of ⟨v, A v⟩ is taken.
-      product: A v.
-    """
 
-    def method(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, batch: Batch, key: Array, strength: Any) -> Update:
-        inputs, labels = batch
-        loss, state, clean = loss_and_gradient(logits_fn, loss_fn, params, batch)
+def _trace_penalty(part: Part, samples: int, probe: str, m: int | None, execution: Execution) -> Method:
+    """The method whose direction is ∇L + σ² times the mean over ``samples`` probes v of ∇ vᵀA v, A = ``part``."""
+    gradient, product = _FORMS[part]
 
-        def logits_of(params: Params) -> Any:
-            return logits_fn(params, inputs)[0]
-
-        def loss_of(logits: Any) -> Array:
-            return loss_fn(logits, labels)
+    def method(
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+    ) -> Update:
+        loss, state, clean = loss_and_gradient(apply_fn, loss_fn, params, batch)
+        logits_of, loss_of = on_batch(apply_fn, loss_fn, batch)
 
         def draw(key: Array) -> Params:
             v = probes.draw(key, params, probe)
-            if reverse_only(lambda p: loss_of(logits_of(p)), params):
+            if reverse_only(lambda p: loss_of(logits_of(p)), params):  # the reverse mode of ⟨v, A v⟩
                 return jax.grad(lambda p: dot(v, product(logits_of, loss_of, p, v)))(params)
             return gradient(logits_of, loss_of, params, v)
 
-        return Update(add_scaled(clean, strength, mean_of_draws(draw, key, samples)), state, loss)
+        return Update(add_scaled(clean, strength, mean_of_draws(draw, key, samples, execution.unroll)), state, loss)
 
-    return method
+    return in_groups(method, m, execution)
 
 
-@with_groups
 def hessian_trace(
-    logits_fn: LogitsFn,
-    loss_fn: LossFn,
-    params: Params,
-    batch: Batch,
-    key: Array,
-    strength: Any,
-    *,
-    samples: int = 1,
-    probe: str = "gaussian",
-) -> Update:
+    *, samples: int = 1, probe: str = "gaussian", m: int | None = None, execution: Execution = HERE
+) -> Method:
     """direction = ∇(L + σ² mean vᵀH v) over ``samples`` probes, with strength σ².
 
     Args:
       samples: k ≥ 1 probes, taken one after another: memory does not grow with k.
       probe: ``gaussian`` or ``rademacher``.
+      m: examples of a group that has probes of its own; see :func:`nmepkg.methods.parts.in_groups`.
+      execution: how parts are taken.
+
+    Raises:
+      ValueError: by the method; samples < 1, or there is no such probe.
     """
-    return _penalize(_hessian, curvature.hvp, samples, probe)(logits_fn, loss_fn, params, batch, key, strength)
+    return _trace_penalty("H", samples, probe, m, execution)
 
 
-@with_groups
 def gn_trace_hutchinson(
-    logits_fn: LogitsFn,
-    loss_fn: LossFn,
-    params: Params,
-    batch: Batch,
-    key: Array,
-    strength: Any,
-    *,
-    samples: int = 1,
-    probe: str = "gaussian",
-) -> Update:
+    *, samples: int = 1, probe: str = "gaussian", m: int | None = None, execution: Execution = HERE
+) -> Method:
     """direction = ∇(L + σ² mean vᵀG v) over ``samples`` probes, with strength σ². Arguments as of :func:`hessian_trace`."""
-    return _penalize(_gauss_newton, curvature.gnvp, samples, probe)(logits_fn, loss_fn, params, batch, key, strength)
+    return _trace_penalty("G", samples, probe, m, execution)
 
 
-@with_groups
 def nme_trace(
-    logits_fn: LogitsFn,
-    loss_fn: LossFn,
-    params: Params,
-    batch: Batch,
-    key: Array,
-    strength: Any,
-    *,
-    samples: int = 1,
-    probe: str = "gaussian",
-) -> Update:
+    *, samples: int = 1, probe: str = "gaussian", m: int | None = None, execution: Execution = HERE
+) -> Method:
     """direction = ∇(L + σ² mean vᵀN v) over ``samples`` probes, with strength σ². Arguments as of :func:`hessian_trace`.
 
     What the penalty on tr H has beyond that on tr G (the paper names it, and does not run it alone).
     """
-    return _penalize(_nme, curvature.nmevp, samples, probe)(logits_fn, loss_fn, params, batch, key, strength)
+    return _trace_penalty("N", samples, probe, m, execution)

@@ -1,0 +1,20 @@
+"""Stochastic gradient descent: the baseline, and every other method at strength 0."""
+
+from __future__ import annotations
+
+from jax import Array
+from jax.typing import ArrayLike
+
+from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Params, Update, loss_and_gradient
+
+
+def sgd() -> Method:
+    """direction = ∇L(θ), whatever the strength."""
+
+    def method(
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+    ) -> Update:
+        loss, state, gradient = loss_and_gradient(apply_fn, loss_fn, params, batch)
+        return Update(gradient, state, loss)
+
+    return method

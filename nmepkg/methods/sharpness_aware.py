@@ -1,0 +1,40 @@
+"""Sharpness-aware minimisation: the gradient at a perturbed point. No second derivative is taken."""
+
+from __future__ import annotations
+
+from jax import Array
+from jax.typing import ArrayLike
+
+from nmepkg.curvature.vectors import normalize
+from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Params, Update, loss_and_gradient, shifted
+from nmepkg.methods.parts import HERE, Execution, in_groups
+
+
+def sam(*, m: int | None = None, execution: Execution = HERE) -> Method:
+    """direction = ∇L(θ + ρ ĝ), ĝ = ∇L(θ)/‖∇L(θ)‖, with strength ρ (Foret et al. 2021).
+
+    Args:
+      m: examples of a group that is perturbed by itself; see :func:`nmepkg.methods.parts.in_groups`.
+      execution: how parts are taken.
+    """
+    return in_groups(_ascent(normalized=True), m, execution)
+
+
+def usam(*, m: int | None = None, execution: Execution = HERE) -> Method:
+    """direction = ∇L(θ + ρ ∇L(θ)): SAM without the normaliser, with strength ρ (Andriushchenko & Flammarion 2022).
+
+    Arguments as of :func:`sam`.
+    """
+    return in_groups(_ascent(normalized=False), m, execution)
+
+
+def _ascent(normalized: bool) -> Method:
+    def method(
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+    ) -> Update:
+        loss, state, gradient = loss_and_gradient(apply_fn, loss_fn, params, batch)
+        along = normalize(gradient)[0] if normalized else gradient
+        _, _, direction = loss_and_gradient(shifted(apply_fn, strength, along), loss_fn, params, batch)
+        return Update(direction, state, loss)
+
+    return method
