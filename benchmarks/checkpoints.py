@@ -20,6 +20,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).parent))
 from training_loop import STUDY, dataset
 
+from nmepkg import specs
 from nmepkg.runs.expand import expand
 from nmepkg.study.load import load
 from nmepkg.training import loop
@@ -59,7 +60,11 @@ def measure(spec: dict[str, Any], epochs: int, folder: Path, rounds: int) -> Non
         """Seconds from the end of the first epoch, which compiles."""
         marks: list[float] = []
         loop.train(
-            spec, data, lambda epoch, row: marks.append(time.perf_counter()), lambda step, state: None, between=between
+            specs.recipe(spec),
+            data,
+            lambda epoch, row: marks.append(time.perf_counter()),
+            lambda step, state: None,
+            checkpoint=between,
         )
         return marks[-1] - marks[1]
 

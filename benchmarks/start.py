@@ -31,14 +31,14 @@ from nmepkg.runs.verify import planned_run
 id, spec, code, data, out, cache = sys.argv[1:]
 spec = json.loads(spec)
 planned = planned_run(id, spec, code)
-from nmepkg.training import run
+from nmepkg.training.train import Task, train
 planned.load()
 class Clock:
     def __init__(self, *arguments): pass
     def __call__(self, epoch, row):
         if epoch == 1: print(time.time())
 run.Progress = Clock
-run.run(spec, Path(data), Path(out), name=id, code=code, cache=Path(cache), verify=planned.check_imports)
+train(Task(id, spec, code, Path(out), Path(data)), cache=Path(cache), verify=planned.check_imports)
 """
 
 

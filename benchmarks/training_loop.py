@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from nmepkg import specs
 from nmepkg.data.store import Dataset
 from nmepkg.runs.expand import expand
 from nmepkg.study.load import load
@@ -53,8 +54,8 @@ def measure(spec: dict[str, Any], data: Dataset, rounds: int) -> None:
     epochs = 11  # one evaluation in ten epochs
     steps = epochs * (len(data.train[0]) // spec["training"]["batch_size"])
     spec = {**spec, "training": {**spec["training"], "epochs": epochs, "evaluate_every": epochs, "evaluate_last": 1}}
-    program = step.make_program(spec, data.classes, data.sizes[0])
-    hyper = jax.device_put(optimizer.hyperparameters(spec, len(data.train[0])))
+    program = step.make_program(specs.recipe(spec), data.classes, data.sizes[0])
+    hyper = jax.device_put(optimizer.hyperparameters(specs.recipe(spec), len(data.train[0])))
     arrays = jax.device_put(data.train)
     compiled = jax.jit(program.step, donate_argnums=0)
 
@@ -70,7 +71,9 @@ def measure(spec: dict[str, Any], data: Dataset, rounds: int) -> None:
     def whole() -> tuple[float, float]:
         """Seconds for as many steps in the loop: without and with the evaluation that ends it. Epoch 1 compiles."""
         marks: list[float] = []
-        loop.train(spec, data, lambda epoch, row: marks.append(time.perf_counter()), lambda step, state: None)
+        loop.train(
+            specs.recipe(spec), data, lambda epoch, row: marks.append(time.perf_counter()), lambda step, state: None
+        )
         return (marks[-2] - marks[1]) * epochs / (epochs - 2), (marks[-1] - marks[1]) * epochs / (epochs - 1)
 
     ratios = []

@@ -9,16 +9,12 @@ Every function here is elementwise, finite for any finite float32 input, and rig
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
-
-from nmepkg.registry import ACTIVATIONS, SECOND_DERIVATIVES
 
 Activation = Callable[[Array], Array]
 
@@ -121,24 +117,6 @@ def replace_second_derivative(phi: Callable[..., Array], psi: Activation) -> Cal
         return replaced(*primals), slope(*primals) * tangents[0]
 
     return replaced
-
-
-def from_spec(spec: Mapping[str, Any], beta: ArrayLike | None = None) -> Activation:
-    """The activation of a canonical spec: ``{"name": …, options…, "second_derivative": null | {"name": …, options…}}``.
-
-    Args:
-      spec: as in the study.
-      beta: replaces the spec's β, so that runs that differ only in β can share one compiled step; may be traced.
-    """
-    options = {key: value for key, value in spec.items() if key not in ("name", "second_derivative")}
-    if beta is not None and "beta" in options:
-        options["beta"] = beta
-    phi = ACTIVATIONS[spec["name"]].load()
-    if (replacement := spec.get("second_derivative")) is not None:
-        psi_options = {key: value for key, value in replacement.items() if key != "name"}
-        phi = replace_second_derivative(phi, partial(SECOND_DERIVATIVES[replacement["name"]].load(), **psi_options))
-    arguments = tuple(options.values())  # positional, as custom_jvp wants traced arguments
-    return lambda x: phi(x, *arguments)
 
 
 def _clip_tail(t: ArrayLike) -> Array:

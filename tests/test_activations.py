@@ -13,7 +13,6 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from nmepkg import activations
-from nmepkg.registry import ACTIVATIONS, SECOND_DERIVATIVES
 
 X = np.linspace(-3.7, 3.8, 16)  # no kink of a piecewise linear activation among them
 
@@ -173,29 +172,3 @@ def test_large_beta_and_large_inputs_stay_finite_in_single_precision(name):
 def test_beta_gelu_tends_to_relu():
     x = np.linspace(-2, 2, 41, dtype=np.float32)
     np.testing.assert_allclose(activations.beta_gelu(x, 1e6), np.maximum(x, 0), atol=1e-6)
-
-
-def test_from_spec_builds_every_registered_activation():
-    required = {"beta_gelu": {"beta": 2.5}}
-    for name in ACTIVATIONS:
-        spec = {"name": name, **required.get(name, {})}
-        phi = activations.from_spec({**spec, "second_derivative": None})
-        if name in CASES and name not in ("leaky_relu",):
-            np.testing.assert_allclose(phi(X), CASES[name][1][0], rtol=1e-4, atol=1e-6)
-        for second, entry in SECOND_DERIVATIVES.items():
-            options = {"beta": 2.0} if entry.options else {}
-            replaced = activations.from_spec({**spec, "second_derivative": {"name": second, **options}})
-            got = MODES["reverse"](MODES["forward"](replaced))(jnp.asarray(X, jnp.float32))
-            expected = {"zero": 0 * X, "gaussian": GAUSSIAN[0], "gaussian_listing": LISTING[0]}[second]
-            np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(
-        activations.from_spec({"name": "beta_gelu", "beta": 1.0, "second_derivative": None}, beta=2.5)(X),
-        CASES["beta_gelu"][1][0],
-        rtol=1e-4,
-        atol=1e-6,
-    )
-    np.testing.assert_allclose(
-        activations.from_spec({"name": "leaky_relu", "negative_slope": 0.2, "second_derivative": None})(X),
-        CASES["leaky_relu"][1][0],
-        rtol=1e-5,
-    )

@@ -30,6 +30,7 @@ gpus.claim(0)
 gpus.check(0)
 import jax, jax.numpy as jnp
 from nmepkg.training import loop, provenance
+from nmepkg.specs import recipe
 from tests.training.runs import dataset, make_spec, method
 changes = [{"method": method("gn_trace", 0.1)}, {"method": method("hessian_trace", 0.01) | {"probe": "rademacher"}}]
 for setting in sys.argv[1:]:
@@ -39,7 +40,7 @@ for setting in sys.argv[1:]:
         name, _, value = setting.partition("=")
         jax.config.update(name, json.loads(value))
 rows = [
-    loop.train(make_spec(training={"epochs": 1}, **change), dataset(), lambda *_: None, lambda *_: None).history
+    loop.train(recipe(make_spec(training={"epochs": 1}, **change)), dataset(), lambda *_: None, lambda *_: None).history
     for change in changes
 ]
 known = provenance.environment()

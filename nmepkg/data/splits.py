@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from nmepkg.errors import UserError
+from nmepkg.specs import Subset, Validation
 
 
 class Split(NamedTuple):
@@ -21,28 +21,27 @@ class Split(NamedTuple):
 SETS = Split._fields
 
 
-def split(spec: Mapping[str, Any], train: int, test: int) -> Split:
+def split(validation: Validation, subset: Subset, train: int, test: int) -> Split:
     """The split of a setup, the same for every run of it.
 
     ``validation.fraction`` of the training examples, drawn with ``validation.seed``, are held out; of the rest, and of the test
     set, ``subset`` keeps so many, drawn with the same seed.
 
     Args:
-      spec: canonical spec of a run.
+      validation, subset: of the setup.
       train, test: examples of the data set.
 
     Raises:
       UserError: there are not so many examples, or none to train on.
     """
-    (fraction, seed), subset = (spec["validation"][key] for key in ("fraction", "seed")), spec["subset"]
-    held_out = round(fraction * train)
-    order = np.random.default_rng(seed).permutation(train)
-    kept = _first("train", order[held_out:], subset["train"])
+    held_out = round(validation.fraction * train)
+    order = np.random.default_rng(validation.seed).permutation(train)
+    kept = _first("train", order[held_out:], subset.train)
     if not len(kept):
-        raise UserError(f"validation.fraction: {fraction} leaves none of {train} examples to train on")
+        raise UserError(f"validation.fraction: {validation.fraction} leaves none of {train} examples to train on")
     tested = np.arange(test)
-    if subset["test"] is not None:
-        tested = _first("test", np.random.default_rng([seed, 1]).permutation(test), subset["test"])
+    if subset.test is not None:
+        tested = _first("test", np.random.default_rng([validation.seed, 1]).permutation(test), subset.test)
     return Split(*(np.sort(part) for part in (kept, order[:held_out], tested)))
 
 

@@ -12,6 +12,7 @@ from nmepkg import records
 from nmepkg.data.splits import split
 from nmepkg.errors import UserError
 from nmepkg.files import arrays_sha256, read_arrays, written_whole
+from nmepkg.specs import Recipe
 
 KIND = records.Kind("description of prepared data", 3, "delete both files of this data set to prepare it again")
 ARRAYS = ("train_x", "train_y", "test_x", "test_y")
@@ -111,12 +112,12 @@ def read_prepared(path: Path) -> dict[str, np.ndarray]:
         raise KIND.refuse(path, f"not readable ({error})") from None
 
 
-def read(path: Path, spec: Mapping[str, Any], source: Path | None = None) -> Dataset:
-    """Reads and checks prepared data, and splits them as a run's spec has it: see :func:`nmepkg.data.splits.split`.
+def read(path: Path, recipe: Recipe, source: Path | None = None) -> Dataset:
+    """Reads and checks prepared data, and splits them as a run's recipe has it: see :func:`nmepkg.data.splits.split`.
 
     Args:
       path: of the arrays (.npz).
-      spec: of the run.
+      recipe: of the run.
       source: not used; where data were prepared from.
 
     Raises:
@@ -128,7 +129,7 @@ def read(path: Path, spec: Mapping[str, Any], source: Path | None = None) -> Dat
     arrays = {name: found[name] for name in ARRAYS}
     sha256 = arrays_sha256(arrays)
     description = read_description(path, sha256)
-    kept, out, tested = split(spec, len(arrays["train_y"]), len(arrays["test_y"]))
+    kept, out, tested = split(recipe.validation, recipe.subset, len(arrays["train_y"]), len(arrays["test_y"]))
     pixels = description["pixels"]
     return Dataset(
         train=(arrays["train_x"][kept], arrays["train_y"][kept]),

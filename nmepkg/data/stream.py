@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nmepkg import surroundings
 from nmepkg.data import imagenet
 from nmepkg.data.jpeg import centre_crop
 from nmepkg.errors import UserError
@@ -234,7 +235,7 @@ def _joined(pieces: _Pieces, workers: int) -> Iterator[Batch]:
         flags.FLAGS.mark_as_parsed()
     source: Any = _Source(pieces)
     # Decoding leaves the interpreter to other threads.
-    threads = 1 if workers else min(16, len(os.sched_getaffinity(0)))
+    threads = 1 if workers else min(16, surroundings.threads())
     reading = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
     processes = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=_AHEAD)
     # Workers hand over images in shared memory, if there is room, or else through a pipe; labels always.

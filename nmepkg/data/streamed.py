@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from nmepkg.data.store import Scaling, read_description, read_prepared
 from nmepkg.data.stream import Stream, open_stream
 from nmepkg.errors import UserError
 from nmepkg.files import arrays_sha256
+from nmepkg.specs import Recipe
 
 # Mean and standard deviation of ImageNet's pixels, as they are used everywhere (fb.resnet.torch, torchvision).
 SCALING = Scaling(*np.asarray([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], np.float32))
@@ -49,23 +49,22 @@ class StreamedDataset(NamedTuple):
         return self.scaling(x), y
 
 
-def read(path: Path, spec: Mapping[str, Any], source: Path | None) -> StreamedDataset:
-    """Opens a data set to stream from, if it is the one that was prepared, and splits it as a run's spec has it.
+def read(path: Path, recipe: Recipe, source: Path | None) -> StreamedDataset:
+    """Opens a data set to stream from, if it is the one that was prepared, and splits it as a run's recipe has it.
 
     Args:
       path: of what was prepared (.npz): labels, and what the source's files are.
-      spec: of the run.
+      recipe: of the run.
       source: folder that the study's ``sources`` names.
 
     Raises:
       UserError: a file is missing, damaged or of another data set, or the split is not possible.
     """
-    data = spec["data"]
     if source is None:
-        raise UserError(f"{data['name']}: is streamed; name its folder under 'sources' of the study")
+        raise UserError(f"{recipe.data.name}: is streamed; name its folder under 'sources' of the study")
     arrays = read_prepared(path)
     sha256 = arrays_sha256(arrays)
     description = read_description(path, sha256)
-    stream = open_stream(source, arrays, data["size"], data["resize"])
-    parts = split(spec, *(len(arrays[f"{part}_y"]) for part in ("train", "test")))
+    stream = open_stream(source, arrays, recipe.data.options["size"], recipe.data.options["resize"])
+    parts = split(recipe.validation, recipe.subset, *(len(arrays[f"{part}_y"]) for part in ("train", "test")))
     return StreamedDataset(stream, parts, description["classes"], sha256, SCALING)

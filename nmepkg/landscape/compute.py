@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +14,8 @@ from nmepkg.curvature.dense import frobenius_norm
 from nmepkg.curvature.products import LogitsFn, LossFn, Params, linearize
 from nmepkg.errors import UserError
 from nmepkg.registry import LOSSES, MODELS
+from nmepkg.specs import Landscape
+from nmepkg.training import build
 
 _MEMORY = 2**22  # float64 numbers of curvature held at once: 32 MiB
 
@@ -36,8 +37,8 @@ class Problem(NamedTuple):
 
 
 @numerics.settings()
-def compute(spec: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The landscape of a canonical spec that ``nmepkg.landscape.spec.check`` lets pass, in double precision.
+def compute(spec: Landscape) -> dict[str, np.ndarray]:
+    """A landscape that ``nmepkg.landscape.spec.check`` lets pass, in double precision.
 
     Only the two weights vary over the grid: other weights stay as initialised, biases at zero. Each row of the grid is one
     batch, and curvature comes as many columns at a time as keeps within a fixed memory.
@@ -59,35 +60,34 @@ def compute(spec: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
     Source: paper, figure 7.
     """
-    low, high = spec["range"]
-    axis = np.linspace(low, high, spec["points"])
+    low, high = spec.range
+    axis = np.linspace(low, high, spec.points)
     with jax.enable_x64(True):  # of this thread alone
         maps = {name: np.asarray(values) for name, values in _grid(spec, jnp.asarray(axis)).items()}
     if not all(np.isfinite(values).all() for values in maps.values()):
         raise UserError(f"range: the loss or its curvature is not finite everywhere in {[low, high]}; narrow it")
-    width, depth = spec["model"]["width"], spec["model"]["depth"]
+    width, depth = (spec.model.options[key] for key in ("width", "depth"))
     return {
         **maps,
         "preactivations": np.moveaxis(maps["preactivations"], -1, 0),
         "units": np.array([(layer, unit) for layer in range(1, depth + 1) for unit in range(width)]),
         "w1": axis,
         "w2": axis,
-        "layer": np.array(spec["layer"]),
-        "weights": np.array(spec["weights"]),
+        "layer": np.array(spec.layer),
+        "weights": np.array(spec.weights),
     }
 
 
-def make_problem(spec: Mapping[str, Any]) -> Problem:
-    """Model, datapoint and target of a canonical spec, all drawn from its seed. Needs JAX in double precision."""
-    phi = activations.from_spec(spec["activation"])
-    options = {key: value for key, value in spec["model"].items() if key != "name"}
-    loss = LOSSES[spec["loss"]["name"]].load()
-    keys = jax.random.split(jax.random.key(spec["seed"]), 3)
-    x = jax.random.normal(keys[1], (1, spec["inputs"]), jnp.float64)
-    target = jax.random.normal(keys[2], (1, spec["outputs"]), jnp.float64)
+def make_problem(spec: Landscape) -> Problem:
+    """Model, datapoint and target, all drawn from its seed. Needs JAX in double precision."""
+    phi = build.activation(spec.activation)
+    loss = LOSSES[spec.loss.name].load()
+    keys = jax.random.split(jax.random.key(spec.seed), 3)
+    x = jax.random.normal(keys[1], (1, spec.inputs), jnp.float64)
+    target = jax.random.normal(keys[2], (1, spec.outputs), jnp.float64)
 
     def model(activation: activations.Activation) -> Any:
-        return MODELS[spec["model"]["name"]].load()(classes=spec["outputs"], activation=activation, **options)
+        return MODELS[spec.model.name].load()(classes=spec.outputs, activation=activation, **spec.model.options)
 
     def preactivations_fn(params: Params) -> Array:
         seen: list[Array] = []
@@ -108,14 +108,14 @@ def make_problem(spec: Mapping[str, Any]) -> Problem:
     )
 
 
-def module(spec: Mapping[str, Any]) -> str:
+def module(spec: Landscape) -> str:
     """The name, among the parameters, of the layer whose weights vary."""
-    return f"Dense_{spec['layer'] - 1}"
+    return f"Dense_{spec.layer - 1}"
 
 
-def _grid(spec: Mapping[str, Any], axis: Array) -> dict[str, Array]:
+def _grid(spec: Landscape, axis: Array) -> dict[str, Array]:
     problem, name = make_problem(spec), module(spec)
-    (first, second), count = spec["weights"], sum(leaf.size for leaf in jax.tree.leaves(problem.params))
+    (first, second), count = spec.weights, sum(leaf.size for leaf in jax.tree.leaves(problem.params))
     chunk = min(max(_MEMORY // (axis.size * count), 1), count)
 
     def point(w1: Array, w2: Array) -> dict[str, Array]:

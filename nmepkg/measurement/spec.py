@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nmepkg.registry import MODELS
+from nmepkg.specs import Choice, Training
 
 
 class Sizes(NamedTuple):
@@ -20,7 +20,7 @@ class Sizes(NamedTuple):
     batch: int
 
 
-def sizes(run_spec: Mapping[str, Any], spec: Mapping[str, Any]) -> Sizes:
+def sizes(training: Training, model: Choice, batch_size: int | None, m: int | None = None) -> Sizes:
     """What a measurement takes at once: batches of its own size, or else what a training step does.
 
     Of a step's batch that is a part of ``batch_size / accumulate`` examples, in which BatchNorm normalises groups of
@@ -28,13 +28,13 @@ def sizes(run_spec: Mapping[str, Any], spec: Mapping[str, Any]) -> Sizes:
     whole part, as SGD's, so that one measurement is the same for all methods.
 
     Args:
-      run_spec: canonical spec of a run; its ``method`` may still be missing.
-      spec: canonical spec of the measurement.
+      training, model: of the run.
+      batch_size: of the measurement; None: the step's.
+      m: of the run's method.
     """
-    if spec["batch_size"] is not None:
-        return Sizes(spec["batch_size"], spec["batch_size"])
-    training = run_spec["training"]
-    part = training["batch_size"] // training["accumulate"]
-    if not MODELS[run_spec["model"]["name"]].mixes_examples(run_spec["model"]):
+    if batch_size is not None:
+        return Sizes(batch_size, batch_size)
+    part = training.examples_at_once
+    if not MODELS[model.name].mixes_examples(model.options):
         return Sizes(part, part)
-    return Sizes(training["batch_norm_group"] or run_spec.get("method", {}).get("m") or part, part)
+    return Sizes(training.batch_norm_group or m or part, part)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from nmepkg import surroundings
+from nmepkg import specs, surroundings
 from nmepkg.errors import UserError
 from nmepkg.planning.plan import Plan
 from nmepkg.records import to_json
@@ -81,10 +81,11 @@ def main() -> None:
     import jax
     import jax.numpy as jnp
 
-    from nmepkg.training.step import model_factory
+    from nmepkg.registry import MODELS
 
     def count(spec: dict[str, Any]) -> int:
-        model = model_factory(spec, spec["classes"])(activation=jax.nn.relu)
+        chosen = specs.choice(spec["model"])
+        model = MODELS[chosen.name].load()(classes=spec["classes"], activation=jax.nn.relu, **chosen.options)
         variables = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((2, *spec["shape"])), train=False))
         return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables["params"]))
 

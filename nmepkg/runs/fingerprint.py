@@ -22,7 +22,7 @@ from nmepkg.files import written_whole
 PACKAGE = Path(__file__).resolve().parents[1]
 
 # Names without numbers behind them: an entry of the registry counts where a run uses it, an error's text never does.
-EXCLUDED = frozenset({"registry", "entries", "errors", "files", "gpus", "records"})
+EXCLUDED = frozenset({"registry", "entries", "errors", "files", "gpus", "records", "surroundings"})
 
 
 def fingerprint(modules: Iterable[str], package: Path = PACKAGE) -> str:

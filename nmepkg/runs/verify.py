@@ -21,7 +21,6 @@ from nmepkg.study.spec import Spec
 # Modules that jobs import and that decide no number: they call, record and report. Nothing else may be outside the hash.
 _OUTSIDE = {f"nmepkg.{name}" for name in EXCLUDED} | {
     "nmepkg.storage",
-    "nmepkg.surroundings",
     "nmepkg.study",
     "nmepkg.study.spec",
     "nmepkg.runs",
@@ -29,10 +28,10 @@ _OUTSIDE = {f"nmepkg.{name}" for name in EXCLUDED} | {
     "nmepkg.training",
     *(
         f"nmepkg.training.{name}"
-        for name in ("run", "hosts", "result", "checkpoint", "journal", "progress", "provenance", "compilation")
+        for name in ("train", "hosts", "result", "checkpoint", "journal", "progress", "provenance", "compilation")
     ),
-    "nmepkg.measurement.run",
-    "nmepkg.landscape.run",
+    "nmepkg.measurement.measure",
+    "nmepkg.landscape.record",
     "nmepkg.landscape.spec",
 }
 

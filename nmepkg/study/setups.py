@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nmepkg import specs
 from nmepkg.entries import COUNTED
 from nmepkg.measurement.spec import sizes
 from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS
@@ -280,7 +281,7 @@ def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, wh
         )
     there = getattr(counts(spec), measurement["split"])
     taken = min(there, measurement["examples"] or there)
-    size = sizes(spec, measurement).batch
+    size = sizes(specs.training(spec["training"]), specs.choice(spec["model"]), measurement["batch_size"]).batch
     if taken < size:
         raise StudyError(
             where,

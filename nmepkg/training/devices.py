@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nmepkg.errors import UserError
+from nmepkg.specs import Recipe
 
 
 class Layout(NamedTuple):
@@ -26,9 +27,12 @@ class Layout(NamedTuple):
 
     Attributes:
       mesh: of one axis, ``examples``; None on a single device, where nothing has to be said.
+      unroll: whether loops of a step are written out, as a CPU has to have them; see
+        :class:`nmepkg.methods.parts.Execution`.
     """
 
-    mesh: Mesh | None
+    mesh: Mesh | None = None
+    unroll: bool = True
 
     @property
     def devices(self) -> int:
@@ -66,31 +70,32 @@ class Layout(NamedTuple):
         return jax.lax.with_sharding_constraint(x, NamedSharding(self.mesh, spec))
 
 
-ONE = Layout(None)
+ONE = Layout()
 
 
-def layout(spec: Mapping[str, Any]) -> Layout:
+def layout(recipe: Recipe) -> Layout:
     """All devices among which a batch can be shared out evenly, or as many of them as can.
 
     What is shared out are the examples that are worked on at once, a batch or what accumulation leaves of it; where a method
     has groups, whole groups, or else the examples of each.
 
     Args:
-      spec: canonical spec of a run.
+      recipe: of the run.
 
     Raises:
       UserError: there are several processes, whose devices all have to take part, and cannot.
     """
     devices = jax.devices()
-    examples = spec["training"]["batch_size"] // spec["training"]["accumulate"]
-    m = spec["method"].get("m") or examples
+    examples = recipe.training.examples_at_once
+    m = recipe.method.m or examples
     count = max(n for n in range(1, len(devices) + 1) if (examples // m) % n == 0 or m % n == 0)
     if jax.process_count() > 1 and count < len(devices):
         raise UserError(
             f"training.batch_size: {examples} examples at once cannot be shared out among {len(devices)} devices of "
             f"{jax.process_count()} processes; change the batch or the number of devices"
         )
-    return ONE if count == 1 else Layout(Mesh(np.asarray(devices[:count]), ("examples",)))
+    mesh = None if count == 1 else Mesh(np.asarray(devices[:count]), ("examples",))
+    return Layout(mesh, unroll=devices[0].platform == "cpu")
 
 
 def join(environment: Mapping[str, str] = os.environ) -> None:

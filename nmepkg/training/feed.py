@@ -5,7 +5,7 @@ Either gives the loop what each step takes, and the batches of an evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import jax
@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 
 from nmepkg.data.store import Dataset
+from nmepkg.specs import Recipe, Training
 from nmepkg.training.devices import Layout
 
 _EVALUATION_BATCH = 1000  # at most: bounds the memory of an evaluation
@@ -36,7 +37,7 @@ class Feed(Protocol):
         """Batches of one size over the three sets, each with members (B, 3): which example is of which set."""
         ...
 
-    def pace(self, state: Any) -> None:
+    def throttle(self, state: Any) -> None:
         """Called after each step with the state to come; may wait, lest the host run far ahead of the device."""
         ...
 
@@ -44,14 +45,14 @@ class Feed(Protocol):
 class Resident:
     """A data set that lies on the device, once, as bytes if it is images."""
 
-    def __init__(self, dataset: Dataset, spec: Mapping[str, Any], layout: Layout) -> None:
+    def __init__(self, dataset: Dataset, recipe: Recipe, layout: Layout) -> None:
         sets = (dataset.train, dataset.validation, dataset.test)
         # Behind the training examples, which a step takes by their place, come the others.
         self._data = layout.replicate(tuple(np.concatenate([part[i] for part in sets]) for i in (0, 1)))
-        trained = evaluated(spec, len(dataset.train[1]))
+        trained = evaluated(recipe, len(dataset.train[1]))
         self.sizes = np.asarray([len(trained), *dataset.sizes[1:]])
         places = np.concatenate([trained, np.arange(dataset.sizes[0], sum(dataset.sizes))])
-        size = evaluation_batch(spec, len(places), layout)
+        size = evaluation_batch(recipe.training, len(places), layout)
         self._chunks = layout.replicate(list(chunks(places, self.sizes, size)))
         self._fetch = jax.jit(lambda data, places: jax.tree.map(lambda x: layout.shared(x[places]), data))
 
@@ -61,23 +62,22 @@ class Resident:
     def evaluation(self) -> Iterator[tuple[Batch, Array]]:
         return ((self._fetch(self._data, places), members) for places, members in self._chunks)
 
-    def pace(self, state: Any) -> None:
+    def throttle(self, state: Any) -> None:
         pass
 
 
-def evaluated(spec: Mapping[str, Any], examples: int) -> np.ndarray:
+def evaluated(recipe: Recipe, examples: int) -> np.ndarray:
     """The training examples that evaluations take, by place: all, or ``training.evaluate_train`` that every run has alike."""
-    count = spec["training"]["evaluate_train"]
+    count = recipe.training.evaluate_train
     if count is None or count >= examples:
         return np.arange(examples)
-    drawn = np.random.default_rng([spec["validation"]["seed"], 2]).permutation(examples)[:count]
+    drawn = np.random.default_rng([recipe.validation.seed, 2]).permutation(examples)[:count]
     return np.sort(drawn)
 
 
-def evaluation_batch(spec: Mapping[str, Any], examples: int, layout: Layout) -> int:
+def evaluation_batch(training: Training, examples: int, layout: Layout) -> int:
     """Examples that are evaluated at once: as much memory as a few batches of training, and a multiple of the devices."""
-    training = spec["training"]
-    size = min(_EVALUATION_BATCH, examples, 8 * training["batch_size"] // training["accumulate"])
+    size = min(_EVALUATION_BATCH, examples, 8 * training.batch_size // training.accumulate)
     return -(-size // layout.devices) * layout.devices
 
 

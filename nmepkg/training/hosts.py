@@ -5,13 +5,14 @@ Only the leader reads checkpoints and writes files, so that nothing depends on w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import jax
 import numpy as np
 
+from nmepkg.specs import Recipe
 from nmepkg.training import loop
 from nmepkg.training.devices import agree
 from nmepkg.training.step import State
@@ -28,7 +29,7 @@ def announce(what: int, state: State | None = None) -> None:
         agree(_plain(state))
 
 
-def follow(spec: Mapping[str, Any], dataset: Any) -> None:
+def follow(recipe: Recipe, dataset: Any) -> None:
     """Takes the steps of a training that another process leads, until it ends; if the leader stops, this process is stopped."""
 
     class FinishedError(Exception):
@@ -45,7 +46,7 @@ def follow(spec: Mapping[str, Any], dataset: Any) -> None:
         return loop.Position(state._replace(key=jax.random.wrap_key_data(state.key)), [{}])
 
     with suppress(FinishedError):
-        loop.train(spec, dataset, lambda epoch, row: None, lambda step, state: None, resume)
+        loop.train(recipe, dataset, lambda epoch, row: None, lambda step, state: None, resume)
 
 
 def _plain(state: State) -> State:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,7 @@ from nmepkg.data.store import Dataset
 from nmepkg.entries import load_target
 from nmepkg.errors import UserError
 from nmepkg.registry import DATASETS
+from nmepkg.specs import Recipe, Training
 from nmepkg.training import devices
 from nmepkg.training.devices import Layout
 from nmepkg.training.feed import Feed
@@ -53,14 +54,14 @@ class Position(NamedTuple):
 
 @numerics.settings()
 def train(
-    spec: Mapping[str, Any],
+    recipe: Recipe,
     dataset: Dataset,
     report: Callable[[int, Row | None], None],
     snapshot: Callable[[int, State], None],
     resume: Callable[[Callable[[], State]], Position | None] = lambda shapes: None,
-    between: Callable[[Position, bool], None] = lambda position, epoch_done: None,
+    checkpoint: Callable[[Position, bool], None] = lambda position, epoch_done: None,
 ) -> Outcome:
-    """Trains the run of a canonical spec.
+    """Trains a run.
 
     Each epoch visits the training examples in a fresh permutation, in batches; what does not fill a last batch is left out
     of that epoch. Evaluations come before the first step, every ``evaluate_every`` epochs, and after each of the last
@@ -68,40 +69,38 @@ def train(
     slower on a CPU; the host waits for the device once an epoch, to see whether the loss is still finite.
 
     Args:
-      spec: canonical, complete.
+      recipe: of the run.
       dataset: split data.
       report: called after every epoch with its number and the evaluation, where there was one.
       snapshot: called with the number of steps taken and the state there, at each of ``training.snapshots``.
       resume: asked once for where an earlier process came to, given a function that returns the state's shapes; None begins
         anew. A training that resumes gives the same bits as one that was never interrupted.
-      between: called wherever a training may be resumed from: between two steps, and after an epoch with its evaluation
+      checkpoint: called wherever a training may be resumed from: between two steps, and after an epoch with its evaluation
         (True). What it raises ends the training.
 
     Raises:
       UserError: the batch is larger than the training set, a snapshot lies beyond the last step, or a loss isn't finite
         before the first step.
     """
-    training = spec["training"]
+    training = recipe.training
     examples = dataset.sizes[0]
-    if training["batch_size"] > examples:
-        raise UserError(
-            f"training.batch_size: {training['batch_size']} is more than the {examples} examples to train on"
-        )
-    epochs, steps = training["epochs"], examples // training["batch_size"]
-    wanted = frozenset(training["snapshots"])
+    if training.batch_size > examples:
+        raise UserError(f"training.batch_size: {training.batch_size} is more than the {examples} examples to train on")
+    epochs, steps = training.epochs, examples // training.batch_size
+    wanted = frozenset(training.snapshots)
     if wanted and max(wanted) > epochs * steps:
         raise UserError(
             f"training.snapshots: step {max(wanted)} lies beyond the {epochs * steps} steps of the training"
         )
-    layout = devices.layout(spec)
-    feed: Feed = load_target(DATASETS[spec["data"]["name"]].feed)(dataset, spec, layout)
-    hyper = layout.replicate(hyperparameters(spec, examples))
-    program = make_program(spec, dataset.classes, examples, dataset.scaling, layout)
+    layout = devices.layout(recipe)
+    feed: Feed = load_target(DATASETS[recipe.data.name].feed)(dataset, recipe, layout)
+    hyper = layout.replicate(hyperparameters(recipe, examples))
+    program = make_program(recipe, dataset.classes, examples, dataset.scaling, layout)
     step = jax.jit(program.step, donate_argnums=0, out_shardings=layout.everywhere)
     begin_epoch = jax.jit(program.begin_epoch, donate_argnums=0, out_shardings=layout.everywhere)
     evaluate = _evaluator(program.evaluate, feed, layout)
 
-    start = (np.uint32(spec["seed"]), hyper, layout.replicate(dataset.example))
+    start = (np.uint32(recipe.seed), hyper, layout.replicate(dataset.example))
     resumed = resume(lambda: jax.eval_shape(program.init, *start))
     if resumed is not None:
         state, history = layout.replicate(resumed.state), resumed.history
@@ -121,11 +120,11 @@ def train(
             state = begin_epoch(state)
         for taken, data in enumerate(feed.steps(begun, epoch * steps), begun + 1):
             state = step(state, hyper, data)
-            feed.pace(state)
+            feed.throttle(state)
             if taken in wanted:
                 snapshot(taken, state)
             if taken < epoch * steps:
-                between(Position(state, history), False)
+                checkpoint(Position(state, history), False)
         row = None
         finite = math.isfinite(float(state.loss))
         if finite and _is_evaluated(training, epoch):
@@ -136,12 +135,12 @@ def train(
         if row:
             history.append(row)
         report(epoch, row)
-        between(Position(state, history), True)
+        checkpoint(Position(state, history), True)
     return Outcome(state, history, None)
 
 
-def _is_evaluated(training: Mapping[str, Any], epoch: int) -> bool:
-    return epoch % training["evaluate_every"] == 0 or epoch > training["epochs"] - max(1, training["evaluate_last"])
+def _is_evaluated(training: Training, epoch: int) -> bool:
+    return epoch % training.evaluate_every == 0 or epoch > training.epochs - max(1, training.evaluate_last)
 
 
 def _evaluator(evaluate: Callable[..., tuple[Array, Array]], feed: Feed, layout: Layout) -> Callable[..., Row]:

@@ -6,7 +6,6 @@ coupled, and outside the penalised loss); momentum u ← μu + d, or Nesterov's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +16,7 @@ from jax import Array
 
 from nmepkg.curvature import layers
 from nmepkg.curvature.vectors import normalize
+from nmepkg.specs import Recipe
 
 
 class Hyperparameters(NamedTuple):
@@ -45,24 +45,24 @@ class Hyperparameters(NamedTuple):
     total_steps: Any
 
 
-def hyperparameters(spec: Mapping[str, Any], examples: int) -> Hyperparameters:
-    """The traced numbers of a canonical spec, in single precision; ``examples`` counts the training set.
+def hyperparameters(recipe: Recipe, examples: int) -> Hyperparameters:
+    """The traced numbers of a recipe, in single precision; ``examples`` counts the training set.
 
     With a ``reference_batch_size`` R the learning rate is for R examples a step, and scaled by B/R (Goyal et al. 2018).
     """
-    optimizer, training = spec["optimizer"], spec["training"]
-    batch = training["batch_size"]
+    optimizer, training = recipe.optimizer, recipe.training
+    batch = training.batch_size
     epoch = examples // batch
     numbers = Hyperparameters(
-        strength=spec["method"]["strength"],
-        beta=spec["activation"].get("beta", 1.0),
-        learning_rate=optimizer["learning_rate"] * batch / (optimizer["reference_batch_size"] or batch),
-        momentum=optimizer["momentum"],
-        weight_decay=optimizer["weight_decay"],
-        clip_norm=optimizer["clip_norm"] or 0.0,
-        warmup_steps=round(optimizer["warmup_epochs"] * epoch),
-        warmup_from=optimizer["warmup_from"],
-        total_steps=training["epochs"] * epoch,
+        strength=recipe.method.strength,
+        beta=recipe.activation.options.get("beta", 1.0),
+        learning_rate=optimizer.learning_rate * batch / (optimizer.reference_batch_size or batch),
+        momentum=optimizer.momentum,
+        weight_decay=optimizer.weight_decay,
+        clip_norm=optimizer.clip_norm or 0.0,
+        warmup_steps=round(optimizer.warmup_epochs * epoch),
+        warmup_from=optimizer.warmup_from,
+        total_steps=training.epochs * epoch,
     )
     return Hyperparameters(*(np.float32(number) for number in numbers))
 

@@ -1,12 +1,13 @@
 """One compiled step of training, with what a run needs around it: initial state, order of batches, evaluation.
 
-Everything here is pure. What a spec fixes is closed over (model, method, shapes); what a grid varies is traced
+Everything here is pure. What a recipe fixes is constant (model, method, shapes); what a grid varies is traced
 (:class:`~nmepkg.training.optimizer.Hyperparameters`, the seed), so that runs of one shape share one compilation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,10 +16,12 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from nmepkg import activations
 from nmepkg.data.store import Scaling
-from nmepkg.methods.base import LogitsFn, Update, examples, mean_in_turn, mean_of_parts, split
-from nmepkg.registry import AUGMENTATIONS, DATASETS, LOSSES, METHODS, MODELS
+from nmepkg.methods.base import ApplyFn, Method, Update
+from nmepkg.methods.parts import Execution, examples, mean_in_turn, mean_of_parts, split
+from nmepkg.registry import AUGMENTATIONS, DATASETS
+from nmepkg.specs import Recipe
+from nmepkg.training import build
 from nmepkg.training.devices import ONE, Layout
 from nmepkg.training.optimizer import Hyperparameters, learning_rate, sgd
 
@@ -47,27 +50,6 @@ class State(NamedTuple):
     loss: Array
 
 
-class Program(NamedTuple):
-    """The functions of a run, ready to be compiled.
-
-    ``data`` is what a step takes examples from: (inputs, labels) of the whole training set, and maybe more behind it, on the
-    device; or where data are streamed, those of the batch.
-
-    Attributes:
-      init: (seed, hyper, example) -> State, from one example (1, …) of the data.
-      begin_epoch: State -> State with a fresh order.
-      step: (State, hyper, data) -> State after one batch.
-      evaluate: (State, hyper, batch, members) -> (sum of losses, number correct), each (S,), over the examples of each of S
-        sets, with members (B, S) saying which example is in which set. The model is in evaluation mode, the loss that of
-        :func:`evaluation_loss`.
-    """
-
-    init: Callable[[Any, Hyperparameters, Array], State]
-    begin_epoch: Callable[[State], State]
-    step: Callable[[State, Hyperparameters, Data], State]
-    evaluate: Callable[[State, Hyperparameters, Data, Array], tuple[Array, Array]]
-
-
 def permutation(key: Array, n: int) -> Array:
     """A random order of n examples, (n,) integers.
 
@@ -82,105 +64,65 @@ def permutation(key: Array, n: int) -> Array:
     return (jnp.sort(drawn | jnp.arange(n, dtype=jnp.uint32)) & (2**bits - 1)).astype(jnp.int32)
 
 
-def _options(spec: Mapping[str, Any], *besides: str) -> dict[str, Any]:
-    return {key: value for key, value in spec.items() if key not in ("name", *besides)}
+@dataclass(frozen=True, eq=False)  # equal to itself alone: what is compiled of one is kept with it
+class Program:
+    """The functions of a run, ready to be compiled.
 
+    ``data`` is what a step takes examples from: (inputs, labels) of the whole training set, and maybe more behind it, on the
+    device; or where data are streamed, those of the batch.
 
-def model_factory(spec: Mapping[str, Any], classes: int) -> Callable[..., Any]:
-    """``activation=φ`` -> the Flax module of a canonical spec."""
-    return partial(MODELS[spec["model"]["name"]].load(), classes=classes, **_options(spec["model"]))
-
-
-def loss_function(spec: Mapping[str, Any]) -> Callable[[Array, Array], Array]:
-    """(logits, labels) -> scalar, the loss that a canonical spec trains with."""
-    return partial(LOSSES[spec["loss"]["name"]].load(), **_options(spec["loss"]))
-
-
-def evaluation_loss(spec: Mapping[str, Any]) -> Callable[[Array, Array], Array]:
-    """(logits, labels) -> scalar, the same loss of the labels themselves: smoothed ones are the training's alone."""
-    return partial(LOSSES[spec["loss"]["name"]].load(), **_options(spec["loss"], "label_smoothing"))
-
-
-def make_program(
-    spec: Mapping[str, Any], classes: int, examples: int, scaling: Scaling | None = None, layout: Layout = ONE
-) -> Program:
-    """The functions of the run that a canonical spec describes. Hyper-parameters in the spec are not read here.
-
-    Args:
-      spec: canonical.
-      classes: number of labels.
-      examples: to train on.
+    Attributes:
+      model: hyper-parameters -> Flax module, with the activation's β among them.
+      loss, evaluation_loss: (logits, labels) -> scalar.
+      method: gives a direction.
+      optimizer: (hyper-parameters, params) -> what becomes of it.
       scaling: of the data's inputs; None: they are used as they are.
+      augment: (all inputs, (B,) places, key) -> (B, …) inputs of a batch; None: batches are streamed.
+      batch_size: examples of a step.
+      accumulate: parts of a batch, taken one after another.
+      batch_norm_group: see :func:`in_groups`.
+      examples: to train on.
       layout: of the devices.
     """
-    training, optimization = spec["training"], spec["optimizer"]
-    batch_size, accumulate = training["batch_size"], training["accumulate"]
-    streamed = DATASETS[spec["data"]["name"]].streamed
-    augment = partial(AUGMENTATIONS[spec["augmentation"]["name"]].load(), **_options(spec["augmentation"]))
-    make_model, loss_fn, evaluated_loss = model_factory(spec, classes), loss_function(spec), evaluation_loss(spec)
-    if training["precision"] != "float32":
-        make_model = partial(make_model, dtype=jnp.dtype(training["precision"]))
-    method = partial(METHODS[spec["method"]["name"]].load(), **_options(spec["method"], "strength"))
-    if spec["method"].get("m") is not None:
-        method = partial(method, mesh=layout.mesh)
-    optimizer = partial(
-        sgd,
-        nesterov=optimization["nesterov"],
-        decayed_parameters=optimization["decayed"],
-        clip=optimization["clip_norm"] is not None,
-    )
 
-    def model(hyper: Hyperparameters) -> Any:
-        return make_model(activation=activations.from_spec(spec["activation"], hyper.beta))
+    model: Callable[[Hyperparameters], Any]
+    loss: build.Loss
+    evaluation_loss: build.Loss
+    method: Method
+    optimizer: Callable[[Hyperparameters, Any], optax.GradientTransformation]
+    scaling: Scaling | None
+    augment: Callable[[Array, Array, Array], Array] | None
+    batch_size: int
+    accumulate: int
+    batch_norm_group: int | None
+    examples: int
+    layout: Layout
 
-    def scaled(inputs: Array) -> Array:
-        return inputs if scaling is None else scaling(inputs)
-
-    def init(seed: Array, hyper: Hyperparameters, example: Array) -> State:
+    def init(self, seed: Array, hyper: Hyperparameters, example: Array) -> State:
+        """Where a run begins, from one example (1, …) of the data."""
         init_key, key = jax.random.split(jax.random.key(seed))
-        variables = model(hyper).init(init_key, scaled(example), train=False)
+        variables = self.model(hyper).init(init_key, self._scaled(example), train=False)
         params = variables["params"]
         return State(
             params,
             variables.get("batch_stats", {}),
-            optimizer(hyper, params).init(params),
+            self.optimizer(hyper, params).init(params),
             jnp.zeros((), jnp.int32),
             key,
-            jnp.arange(0 if streamed else examples, dtype=jnp.int32),
+            jnp.arange(0 if self.augment is None else self.examples, dtype=jnp.int32),
             jnp.zeros(()),
         )
 
-    def begin_epoch(state: State) -> State:
+    def begin_epoch(self, state: State) -> State:
+        """The state with a fresh order."""
         key = jax.random.fold_in(jax.random.fold_in(state.key, 0), state.step)
         return state._replace(order=permutation(key, len(state.order)), loss=jnp.zeros_like(state.loss))
 
-    def batch_of(state: State, data: Data) -> Data:
-        if streamed:
-            return data
-        start = (state.step % (examples // batch_size)) * batch_size
-        indices = jax.lax.dynamic_slice_in_dim(state.order, start, batch_size)
-        key = jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step)
-        return augment(data[0], indices, key), data[1][indices]
-
-    def step(state: State, hyper: Hyperparameters, data: Data) -> State:
-        def apply(params: Any, inputs: Array) -> tuple[Array, Any]:
-            variables = {"params": params, "batch_stats": state.batch_stats}
-            logits, updates = model(hyper).apply(variables, inputs, train=True, mutable=["batch_stats"])
-            return logits, updates.get("batch_stats", {})
-
-        def update(argument: tuple[Data, Array]) -> Update:
-            (inputs, labels), key = argument
-            logits_fn = in_groups(apply, training["batch_norm_group"])
-            return method(logits_fn, loss_fn, state.params, (scaled(inputs), labels), key, hyper.strength)
-
-        batch = batch_of(state, data)
+    def step(self, state: State, hyper: Hyperparameters, data: Data) -> State:
+        """The state after one batch."""
         key = jax.random.fold_in(jax.random.fold_in(state.key, 1), state.step)
-        if accumulate == 1:
-            found = update((jax.tree.map(layout.shared, batch), key))
-        else:
-            parts = jax.tree.map(partial(layout.shared, axis=1), split(batch, accumulate))
-            found = mean_in_turn(update, (parts, jax.random.split(key, accumulate)))
-        descent, momentum = optimizer(hyper, state.params).update(found.direction, state.momentum, state.params)
+        found = self._update(state, hyper, self._batch(state, data), key)
+        descent, momentum = self.optimizer(hyper, state.params).update(found.direction, state.momentum, state.params)
         rate = learning_rate(state.step, hyper)
         return State(
             optax.apply_updates(state.params, jax.tree.map(lambda d: -rate * d, descent)),
@@ -192,20 +134,94 @@ def make_program(
             state.loss + found.loss,
         )
 
-    def evaluate(state: State, hyper: Hyperparameters, batch: Data, members: Array) -> tuple[Array, Array]:
-        inputs, labels = jax.tree.map(layout.shared, batch)
+    def evaluate(self, state: State, hyper: Hyperparameters, batch: Data, members: Array) -> tuple[Array, Array]:
+        """(sum of losses, number correct), each (S,), over the examples of each of S sets.
+
+        The model is in evaluation mode.
+
+        Args:
+          state, hyper: of the run.
+          batch: inputs and labels of B examples.
+          members: (B, S), which example is in which set.
+        """
+        inputs, labels = jax.tree.map(self.layout.shared, batch)
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        logits = model(hyper).apply(variables, scaled(inputs), train=False)
-        losses = jax.vmap(lambda z, y: evaluated_loss(z[None], y[None]))(logits, labels)
+        logits = self.model(hyper).apply(variables, self._scaled(inputs), train=False)
+        losses = jax.vmap(lambda z, y: self.evaluation_loss(z[None], y[None]))(logits, labels)
         correct = jnp.argmax(logits, axis=1) == labels
         # `where`, as 0·∞ would carry one set's overflow into another.
         sums = jnp.sum(jnp.where(members, losses[:, None], 0), axis=0)
         return sums, jnp.sum(members & correct[:, None], axis=0)
 
-    return Program(init, begin_epoch, step, evaluate)
+    def _scaled(self, inputs: Array) -> Array:
+        return inputs if self.scaling is None else self.scaling(inputs)
+
+    def _batch(self, state: State, data: Data) -> Data:
+        if self.augment is None:
+            return data
+        start = (state.step % (self.examples // self.batch_size)) * self.batch_size
+        places = jax.lax.dynamic_slice_in_dim(state.order, start, self.batch_size)
+        key = jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step)
+        return self.augment(data[0], places, key), data[1][places]
+
+    def _update(self, state: State, hyper: Hyperparameters, batch: Data, key: Array) -> Update:
+        """The method's step on a batch, or the mean of its steps on parts of it."""
+
+        def apply(params: Any, inputs: Array) -> tuple[Array, Any]:
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            logits, updates = self.model(hyper).apply(variables, inputs, train=True, mutable=["batch_stats"])
+            return logits, updates.get("batch_stats", {})
+
+        def update(part: tuple[Data, Array]) -> Update:
+            (inputs, labels), key = part
+            grouped = in_groups(apply, self.batch_norm_group)
+            return self.method(grouped, self.loss, state.params, (self._scaled(inputs), labels), key, hyper.strength)
+
+        if self.accumulate == 1:
+            return update((jax.tree.map(self.layout.shared, batch), key))
+        parts = jax.tree.map(partial(self.layout.shared, axis=1), split(batch, self.accumulate))
+        return mean_in_turn(update, (parts, jax.random.split(key, self.accumulate)), self.layout.unroll)
 
 
-def in_groups(apply: LogitsFn, group: int | None) -> LogitsFn:
+def make_program(
+    recipe: Recipe, classes: int, examples: int, scaling: Scaling | None = None, layout: Layout = ONE
+) -> Program:
+    """The functions of a run. Hyper-parameters of the recipe are not read here.
+
+    Args:
+      recipe: of the run.
+      classes: number of labels.
+      examples: to train on.
+      scaling: of the data's inputs; None: they are used as they are.
+      layout: of the devices.
+    """
+    training, optimizer = recipe.training, recipe.optimizer
+    make_model = build.model(recipe, classes, training.precision)
+    augmentation = AUGMENTATIONS[recipe.augmentation.name]
+    return Program(
+        model=lambda hyper: make_model(activation=build.activation(recipe.activation, hyper.beta)),
+        loss=build.loss(recipe),
+        evaluation_loss=build.evaluation_loss(recipe),
+        method=build.method(recipe, Execution(layout.unroll, layout.mesh)),
+        optimizer=partial(
+            sgd,
+            nesterov=optimizer.nesterov,
+            decayed_parameters=optimizer.decayed,
+            clip=optimizer.clip_norm is not None,
+        ),
+        scaling=scaling,
+        augment=None
+        if DATASETS[recipe.data.name].streamed
+        else partial(augmentation.load(), **recipe.augmentation.options),
+        batch_size=training.batch_size,
+        accumulate=training.accumulate,
+        batch_norm_group=training.batch_norm_group,
+        examples=examples,
+        layout=layout,
+    )
+
+
+def in_groups(apply: ApplyFn, group: int | None) -> ApplyFn:
     """A model in training mode that normalises groups of so many examples by themselves, as data-parallel training does.
 
     A batch of no more than a group is one group. Running averages are the means over groups; what has none, a counter say, is

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -13,9 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nmepkg import surroundings
 from nmepkg.data.splits import SETS
 from nmepkg.data.streamed import StreamedDataset
 from nmepkg.registry import AUGMENTATIONS
+from nmepkg.specs import Recipe
 from nmepkg.training.devices import Layout
 from nmepkg.training.feed import Batch, evaluated, evaluation_batch
 
@@ -27,14 +28,15 @@ _AHEAD = (
 class Streamed:
     """Batches of a data set that is too large for the device; see :class:`nmepkg.training.feed.Feed`."""
 
-    def __init__(self, dataset: StreamedDataset, spec: Mapping[str, Any], layout: Layout) -> None:
-        self._dataset, self._spec, self._layout = dataset, spec, layout
+    def __init__(self, dataset: StreamedDataset, recipe: Recipe, layout: Layout) -> None:
+        self._dataset, self._recipe, self._layout = dataset, recipe, layout
         self._places = {name: np.arange(size) for name, size in zip(SETS, dataset.sizes, strict=True)}
-        self._places["train"] = evaluated(spec, dataset.sizes[0])
+        self._places["train"] = evaluated(recipe, dataset.sizes[0])
         self.sizes = np.asarray([len(self._places[name]) for name in SETS])
-        self._size = evaluation_batch(spec, int(self.sizes.sum()), layout)
+        self._size = evaluation_batch(recipe.training, int(self.sizes.sum()), layout)
         self._process = (jax.process_index(), jax.process_count())
-        self._workers = _workers()
+        cores = surroundings.threads()
+        self._workers = cores if cores > 1 else 0  # processes that read; with one core, threads of this one have to do
         self._batches: Iterator[Batch] = iter(())
         self._at = -1
         self._pending: deque[Any] = deque()
@@ -47,16 +49,14 @@ class Streamed:
 
     def _open(self, start: int) -> Iterator[Batch]:
         """Batches from a step on to the end of the training, through all epochs, so that nobody waits where one begins."""
-        name, options = self._spec["augmentation"]["name"], dict(self._spec["augmentation"])
-        del options["name"]
+        chosen, size = self._recipe.augmentation, self._dataset.stream.size
         view = (
-            None if name == "none" else partial(AUGMENTATIONS[name].load(), size=self._dataset.stream.size, **options)
+            None if chosen.name == "none" else partial(AUGMENTATIONS[chosen.name].load(), size=size, **chosen.options)
         )
-        training, examples = self._spec["training"], self._dataset.split.train
-        size = training["batch_size"]
-        last = training["epochs"] * (len(examples) // size)
+        training, examples = self._recipe.training, self._dataset.split.train
+        last = training.epochs * (len(examples) // training.batch_size)
         return self._dataset.stream.batches(
-            examples, size, self._spec["seed"], start, last, view, self._workers, self._process
+            examples, training.batch_size, self._recipe.seed, start, last, view, self._workers, self._process
         )
 
     def evaluation(self) -> Iterator[tuple[Batch, Any]]:
@@ -71,7 +71,7 @@ class Streamed:
                 members[:, number] = index * local + np.arange(local) < len(places) - first
                 yield self._layout.share((tuple(_padded(x, local) for x in batch), members))
 
-    def pace(self, state: Any) -> None:
+    def throttle(self, state: Any) -> None:
         self._pending.append(jnp.copy(state.loss))  # its own buffer goes to the next step
         if len(self._pending) > _AHEAD:
             jax.block_until_ready(self._pending.popleft())
@@ -79,9 +79,3 @@ class Streamed:
 
 def _padded(x: np.ndarray, size: int) -> np.ndarray:
     return np.pad(x, [(0, size - len(x))] + [(0, 0)] * (x.ndim - 1))
-
-
-def _workers() -> int:
-    """Processes that read: as many as this one may use cores; with one core, threads of its own have to do."""
-    cores = int(os.environ.get("NPROC", 0)) or len(os.sched_getaffinity(0))
-    return cores if cores > 1 else 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,8 @@ from nmepkg import records
 from nmepkg.data import store
 from nmepkg.errors import UserError
 from nmepkg.files import arrays_sha256
+from nmepkg.specs import Recipe, recipe
+from tests.training.runs import make_spec
 
 SPEC = {"name": "toy", "seed": 3}
 
@@ -36,9 +37,10 @@ def path(tmp_path: Path, arrays: dict[str, np.ndarray]) -> Path:
     return path
 
 
-def splitting(fraction: float, seed: int = 0, train: int | None = None, test: int | None = None) -> dict[str, Any]:
-    """What of a run's spec says how its data are split."""
-    return {"validation": {"fraction": fraction, "seed": seed}, "subset": {"train": train, "test": test}}
+def splitting(fraction: float, seed: int = 0, train: int | None = None, test: int | None = None) -> Recipe:
+    """A recipe whose data are split so."""
+    spec = make_spec(validation={"fraction": fraction, "seed": seed}, subset={"train": train, "test": test})
+    return recipe(spec)
 
 
 def refusal(path: Path, fraction: float = 0.25) -> str:

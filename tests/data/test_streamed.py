@@ -12,9 +12,11 @@ import pytest
 from nmepkg import records
 from nmepkg.data import imagenet, store, streamed
 from nmepkg.errors import UserError
-from nmepkg.measurement.run import run as measure
+from nmepkg.measurement import measure as measuring
+from nmepkg.specs import recipe
 from nmepkg.training.checkpoint import StoppedError
-from nmepkg.training.run import run
+from nmepkg.training.train import Task
+from nmepkg.training.train import train as train_task
 from tests.data.conftest import CLASSES, SIZE, TRAIN, VALIDATION, Tiny
 from tests.training.runs import make_spec, method
 
@@ -41,13 +43,8 @@ def prepared(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(prepared: Path, tiny: Tiny, out: Path, stop: int | None = None) -> Any:
     calls = iter(range(stop or 1_000_000))
-    return run(
-        SPEC,
-        prepared,
-        out,
-        name="run",
-        code="c0de",
-        source=tiny.source,
+    return train_task(
+        Task("run", SPEC, "c0de", out, prepared, tiny.source),
         stopping=lambda: next(calls, None) is None,
         stream=io.StringIO(),
     )
@@ -89,17 +86,8 @@ def test_its_curvature_is_measured_on_examples_of_the_stream(
         **{"kind": "alignment", "at": ["initial", "final"], "split": "train", "examples": 8, "batch_size": None},
         **{"batch_norm": "train", "seed": 0, "second_derivative": None},
     }
-    found = measure(
-        spec,
-        result,
-        out,
-        prepared,
-        tmp_path / "m.json",
-        name="m",
-        code="c0de",
-        source=tiny.source,
-        stream=io.StringIO(),
-    )
+    task = measuring.Task("m", spec, "c0de", result, out, prepared, tmp_path / "m.json", tiny.source)
+    found = measuring.measure(task, stream=io.StringIO())
     assert [point["status"] for point in found["points"]] == ["measured", "measured"]
     assert [found["data"][key] for key in ("batch_size", "batch_norm_group", "examples")] == [8, 4, 8]
 
@@ -108,7 +96,7 @@ def test_what_is_known_of_it(prepared: Path, tiny: Tiny) -> None:
     description = records.read(prepared.with_suffix(".json"), store.KIND, {})
     assert description["classes"] == max(CLASSES) + 1
     assert sum(description["examples_per_class"]["train"]) == TRAIN
-    dataset = streamed.read(prepared, SPEC, tiny.source)
+    dataset = streamed.read(prepared, recipe(SPEC), tiny.source)
     assert dataset.sizes == (TRAIN - 9, 9, VALIDATION)
     x, y = dataset.take("validation", np.array([2, 0]))
     places = dataset.split.validation[[2, 0]]
@@ -119,7 +107,7 @@ def test_what_is_known_of_it(prepared: Path, tiny: Tiny) -> None:
 
 def test_a_source_that_nobody_named(prepared: Path) -> None:
     with pytest.raises(UserError, match="imagenet2012: is streamed; name its folder under 'sources' of the study"):
-        streamed.read(prepared, SPEC, None)
+        streamed.read(prepared, recipe(SPEC), None)
 
 
 def test_the_real_counts_are_asked_for(tiny: Tiny) -> None:

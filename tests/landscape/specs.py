@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from nmepkg import specs
+
 RELU = {"name": "relu", "second_derivative": None}
 
 
@@ -24,3 +26,8 @@ def spec(**changes: Any) -> dict[str, Any]:
         "points": 41,
         **changes,
     }
+
+
+def made(**changes: Any) -> specs.Landscape:
+    """The landscape that :func:`spec` describes."""
+    return specs.landscape(spec(**changes))

@@ -9,11 +9,13 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from scipy.special import erf
 
+from nmepkg import specs
 from nmepkg.errors import UserError
 from nmepkg.landscape.compute import compute, make_problem
-from tests.landscape.specs import RELU, beta_gelu, spec
+from tests.landscape.specs import RELU, beta_gelu, made, spec
 
 POINTS = [(0, 0), (3, 11), (20, 20), (31, 7), (40, 40)]  # of the grid: (row, column)
+
 SPECS = {
     "relu": spec(),
     "beta_gelu": spec(activation=beta_gelu(2.0)),
@@ -27,7 +29,7 @@ SPECS = {
 
 @pytest.fixture(scope="module", params=SPECS)
 def case(request: pytest.FixtureRequest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    return SPECS[request.param], compute(SPECS[request.param])
+    return SPECS[request.param], compute(specs.landscape(SPECS[request.param]))
 
 
 def _params_at(chosen: dict[str, Any], params: Any, w1: float, w2: float) -> Any:
@@ -49,7 +51,7 @@ def _forward(chosen: dict[str, Any], params: Any, x: np.ndarray) -> tuple[np.nda
 
 def test_loss_and_inputs_of_units_are_those_of_a_plain_forward_pass(case: Any, x64: None) -> None:
     chosen, landscape = case
-    problem = make_problem(chosen)
+    problem = make_problem(specs.landscape(chosen))
     keys = jax.random.split(jax.random.key(chosen["seed"]), 3)
     x = np.asarray(jax.random.normal(keys[1], (chosen["inputs"],), jnp.float64))
     target = np.asarray(jax.random.normal(keys[2], (chosen["outputs"],), jnp.float64))
@@ -64,7 +66,7 @@ def test_loss_and_inputs_of_units_are_those_of_a_plain_forward_pass(case: Any, x
 
 def test_norms_are_those_of_dense_matrices(case: Any, x64: None) -> None:
     chosen, landscape = case
-    problem = make_problem(chosen)
+    problem = make_problem(specs.landscape(chosen))
     name = f"Dense_{chosen['layer'] - 1}"
     _, unravel = ravel_pytree(problem.params)
     zeros = jax.tree.map(np.zeros_like, problem.params)
@@ -87,15 +89,15 @@ def test_norms_are_those_of_dense_matrices(case: Any, x64: None) -> None:
 
 
 def test_few_columns_at_a_time_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = compute(spec(points=3, activation=beta_gelu(2.0)))
+    whole = compute(made(points=3, activation=beta_gelu(2.0)))
     monkeypatch.setattr("nmepkg.landscape.compute._MEMORY", 3 * 41 * 2)
-    parts = compute(spec(points=3, activation=beta_gelu(2.0)))
+    parts = compute(made(points=3, activation=beta_gelu(2.0)))
     for key in whole:
         np.testing.assert_allclose(parts[key], whole[key], rtol=1e-12)
 
 
 def test_everything_is_in_double_precision_and_jax_is_left_in_single() -> None:
-    landscape = compute(spec(points=3))
+    landscape = compute(made(points=3))
     assert {key: values.dtype.kind for key, values in landscape.items()} == {
         **dict.fromkeys(landscape, "f"), "units": "i", "layer": "i", "weights": "i"
     }  # fmt: skip
@@ -105,7 +107,7 @@ def test_everything_is_in_double_precision_and_jax_is_left_in_single() -> None:
 
 def test_a_range_that_overflows_is_refused() -> None:
     with pytest.raises(UserError, match=r"^range: .* not finite"):
-        compute(spec(points=3, range=[-1e200, 1e200]))
+        compute(made(points=3, range=[-1e200, 1e200]))
 
 
 # What the paper says of ReLU and β-GELU.
@@ -114,7 +116,7 @@ def test_a_range_that_overflows_is_refused() -> None:
 @pytest.mark.parametrize("changes", [{}, {"layer": 2, "weights": [[1, 0], [3, 1]]}], ids=["layer 1", "layer 2"])
 def test_with_relu_the_loss_is_quadratic_in_each_region(changes: dict[str, Any]) -> None:
     """In a region, logits are affine in the weights of one layer: third differences vanish, second ones are equal."""
-    landscape = compute(spec(points=61, **changes))
+    landscape = compute(made(points=61, **changes))
     signs = landscape["preactivations"] > 0
     for axis in (0, 1):  # along w2, along w1
         loss = np.moveaxis(landscape["loss"], axis, 0)
@@ -128,7 +130,7 @@ def test_with_relu_the_loss_is_quadratic_in_each_region(changes: dict[str, Any])
 
 
 def test_with_relu_no_nme_is_within_a_layer_but_some_is_between_layers() -> None:
-    landscape = compute(spec())
+    landscape = compute(made())
     assert np.all(landscape["norm_N_layer"] == 0)
     assert landscape["norm_N"].max() > 1
 
@@ -140,7 +142,7 @@ def test_with_beta_gelu_the_nme_within_a_layer_lives_at_the_boundaries(changes: 
     Only units of the layer itself or above come in, as only they depend on its weights.
     """
     beta = 20.0
-    landscape = compute(spec(activation=beta_gelu(beta), points=61, **changes))
+    landscape = compute(made(activation=beta_gelu(beta), points=61, **changes))
     above = landscape["units"][:, 0] >= landscape["layer"]
     distance = np.abs(landscape["preactivations"][above]).min(axis=0)
     norm = landscape["norm_N_layer"]
@@ -159,14 +161,14 @@ def test_its_ridges_are_as_wide_as_1_over_beta_and_as_high_as_beta() -> None:
         "range": [-2.0, 2.0],
         "points": 161,
     }
-    one, two = (compute(spec(activation=beta_gelu(beta), **small))["norm_N_layer"] for beta in (4.0, 8.0))
+    one, two = (compute(made(activation=beta_gelu(beta), **small))["norm_N_layer"] for beta in (4.0, 8.0))
     assert two.max() / one.max() == pytest.approx(2, rel=0.1)
     assert two.mean() / two.max() / (one.mean() / one.max()) == pytest.approx(1 / 2, rel=0.1)
 
 
 def test_away_from_the_boundaries_beta_gelu_has_the_loss_and_curvature_of_relu() -> None:
     beta = 20.0
-    smooth, sharp = compute(spec(activation=beta_gelu(beta))), compute(spec(activation=RELU))
+    smooth, sharp = compute(made(activation=beta_gelu(beta))), compute(made(activation=RELU))
     far = np.abs(smooth["preactivations"]).min(axis=0) > 6 / beta
     assert far.mean() > 0.2
     for key in ("loss", "norm_G", "norm_N"):

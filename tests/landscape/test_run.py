@@ -13,8 +13,9 @@ from nmepkg import records
 from nmepkg.analysis.landscapes import read_landscape
 from nmepkg.errors import UserError
 from nmepkg.landscape.compute import compute
-from nmepkg.landscape.run import run
+from nmepkg.landscape.record import record
 from nmepkg.runs.identity import code_hash, landscape_id, landscape_targets
+from nmepkg.specs import landscape
 from nmepkg.storage import CODE, Store
 from tests.jobs import job_file
 from tests.landscape.specs import spec
@@ -24,9 +25,9 @@ SMALL = spec(points=3)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    run(SMALL, tmp_path / "new" / "plane.npz", code="c0de")
+    record(SMALL, tmp_path / "new" / "plane.npz", code="c0de")
     read = read_landscape(tmp_path / "new" / "plane.npz", SMALL)
-    expected = compute(SMALL)
+    expected = compute(landscape(SMALL))
     assert set(read.arrays) == set(expected)
     for key, values in expected.items():
         np.testing.assert_array_equal(read.arrays[key], values)
@@ -37,7 +38,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_a_landscape_that_does_not_exist_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="layer: 9"):
-        run(spec(layer=9), tmp_path / "plane.npz", code="c0de")
+        record(spec(layer=9), tmp_path / "plane.npz", code="c0de")
     assert not list(tmp_path.iterdir())
 
 
@@ -74,5 +75,5 @@ def test_nothing_is_written_where_the_code_is_not_verified(tmp_path: Path) -> No
         raise UserError("the code changed")
 
     with pytest.raises(UserError, match="the code changed"):
-        run(SMALL, tmp_path / "plane.npz", code="c0de", verify=verify)
+        record(SMALL, tmp_path / "plane.npz", code="c0de", verify=verify)
     assert not list(tmp_path.iterdir())

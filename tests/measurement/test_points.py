@@ -17,18 +17,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmepkg import losses, records
+from nmepkg import losses, records, specs
 from nmepkg.data import store
 from nmepkg.errors import UserError
 from nmepkg.files import file_sha256
+from nmepkg.measurement import measure as measuring
 from nmepkg.measurement import points
-from nmepkg.measurement import run as measuring
 from nmepkg.registry import MEASUREMENTS
 from nmepkg.runs.identity import code_hash, data_id, measurement_id, measurement_targets, run_id, run_targets
 from nmepkg.storage import CODE, MEASUREMENT, RESULT, Store
 from nmepkg.study.canonical import canonical_measurement
 from nmepkg.study.checks import check_entry
-from nmepkg.training import run as training
+from nmepkg.training import train as training
 from nmepkg.training.result import read_state
 from tests.jobs import job_file
 from tests.training.runs import CLASSES, dataset, make_spec, prepared, start
@@ -60,7 +60,7 @@ WILD = make_spec(
 
 
 def trained(spec: dict[str, Any], data: Path, folder: Path) -> Path:
-    training.run(spec, data, folder, name="some-run", code="abc", stream=io.StringIO())
+    training.train(training.Task("some-run", spec, "abc", folder, data), stream=io.StringIO())
     return folder
 
 
@@ -76,9 +76,8 @@ def diverged(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def measure(spec: dict[str, Any], folder: Path, data: Path, out: Path, **options: Any) -> dict[str, Any]:
     result = records.read(folder / "result.json", RESULT, {})
-    returned = measuring.run(
-        spec, result, folder, data, out, name="some-measurement", code="def", stream=io.StringIO(), **options
-    )
+    task = measuring.Task("some-measurement", spec, "def", result, folder, data, out)
+    returned = measuring.measure(task, stream=io.StringIO(), **options)
     assert records.read(out, MEASUREMENT, {}) == {"format": MEASUREMENT.format, **returned}
 
     def refuse(constant: str) -> None:
@@ -194,7 +193,7 @@ def test_data_that_the_run_was_not_trained_on_are_refused(finished: Path, data: 
 
 def test_preactivations_are_the_inputs_of_the_activations() -> None:
     spec = make_spec(model={"batch_norm": False, "depth": 2}, activation={"name": "beta_gelu", "beta": 3.0})
-    problem, _ = points.make_problem(spec, measurement(), dataset())
+    problem, _ = points.make_problem(specs.recipe(spec), specs.measurement(measurement()), dataset())
     x = problem.batches[0][0]
     _, state, _ = start(spec, dataset())
     context = {"batch_stats": {}, "beta": jnp.float32(3.0)}

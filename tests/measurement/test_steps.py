@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nmepkg import specs
 from nmepkg.data.store import Dataset
 from nmepkg.entries import Measurement
 from nmepkg.measurement import points
@@ -79,7 +80,9 @@ def measured(run_spec: Mapping[str, Any], where: tuple[Any, Any], kind: str, **o
     spec = check_entry("measurement", {"kind": known, "examples": EXAMPLES, **options}, "", "kind")
     spec = canonical_measurement({**spec, "kind": kind}, replaced)
     measure_points = points.measure_points.__wrapped__  # type: ignore[attr-defined]  # in double precision
-    (point,), account = measure_points(run_spec, spec, data(), lambda at: (7, where), lambda line: None)
+    (point,), account = measure_points(
+        specs.recipe(run_spec), specs.measurement(spec), data(), lambda at: (7, where), lambda line: None
+    )
     assert point["status"] == "measured"
     return {**point["values"], "data": account}
 

@@ -11,9 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nmepkg import activations, curvature
+from nmepkg import curvature
 from nmepkg.losses import cross_entropy
 from nmepkg.registry import ACTIVATIONS
+from nmepkg.specs import Activation
+from nmepkg.training import build
 from tests import cases
 
 Make = Callable[..., nn.Module]  # activation, dtype=None -> model
@@ -137,7 +139,7 @@ def check_activations(make: Make, side: int, calls: int) -> None:
     outputs: list[np.ndarray] = []
     for name, entry in ACTIVATIONS.items():
         options = {key: schema.get("default", 3.0) for key, schema in entry.options.items()}
-        activation = activations.from_spec({"name": name, **options, "second_derivative": None})
+        activation = build.activation(Activation(name, options))
         called = []
 
         def counting(x: jax.Array, activation: Any = activation, called: list[int] = called) -> jax.Array:

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmepkg import activations
 from nmepkg.models.mlp import MLP
 from nmepkg.registry import ACTIVATIONS
+from nmepkg.specs import Activation
+from nmepkg.training import build
 
 INPUTS = np.random.default_rng(0).normal(size=(6, 5)).astype(np.float32)
 
@@ -99,7 +100,7 @@ def test_every_activation_of_the_registry_is_applied() -> None:
     outputs = []
     for name, entry in ACTIVATIONS.items():
         options = {key: schema.get("default", 3.0) for key, schema in entry.options.items()}
-        activation = activations.from_spec({"name": name, **options, "second_derivative": None})
+        activation = build.activation(Activation(name, options))
         model = MLP(1, activation, 1, 1)
         logits = model.apply({"params": {"Dense_0": weights, "Dense_1": weights}}, x, train=False)
         np.testing.assert_allclose(logits, entry.load()(x, **options), atol=1e-6, err_msg=name)

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmepkg import activations
 from nmepkg.losses import cross_entropy
 from nmepkg.models.resnet1d import ResNet1D
 from nmepkg.registry import ACTIVATIONS, METHODS
+from nmepkg.specs import Activation
+from nmepkg.training import build
 
 
 def inputs(length: int, batch: int = 4) -> np.ndarray:
@@ -173,7 +174,7 @@ def test_any_activation_of_the_registry_works() -> None:
     outputs: list[np.ndarray] = []
     for name, entry in ACTIVATIONS.items():
         options = {key: schema.get("default", 3.0) for key, schema in entry.options.items()}
-        activation = activations.from_spec({"name": name, **options, "second_derivative": None})
+        activation = build.activation(Activation(name, options))
         logits = np.asarray(ResNet1D(3, activation, 2, (1,)).apply(variables, x, train=False))
         assert np.isfinite(logits).all(), name
         assert not any(np.allclose(logits, other, atol=1e-6) for other in outputs), name

@@ -10,6 +10,7 @@ import pytest
 from nmepkg.data.splits import split
 from nmepkg.errors import UserError
 from nmepkg.runs.expand import expand
+from nmepkg.specs import Subset, Validation
 from nmepkg.study.setups import counts
 from nmepkg.study.spec import Resources
 from tests.study.samples import study
@@ -219,7 +220,7 @@ def test_takes_what_just_goes(edits: tuple[tuple[str, str], ...], tmp_path: Path
 @pytest.mark.parametrize("subset", [{}, {"train": 50, "test": 7}])
 def test_counts_are_those_of_the_split(fraction: float, subset: dict[str, Any], tmp_path: Path) -> None:
     spec = study(tmp_path, *added(f"validation: {{fraction: {fraction}}}\n    subset: {subset}")).setups["mlp"].spec
-    counted, parts = counts(spec), split(spec, 160, 40)
+    counted, parts = counts(spec), split(Validation(**spec["validation"]), Subset(**spec["subset"]), 160, 40)
     assert (counted.train, counted.validation, counted.test) == tuple(map(len, parts))
     assert counted.steps == len(parts.train) // 16
 

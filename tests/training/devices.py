@@ -20,8 +20,9 @@ import numpy as np
 from nmepkg.data import store
 from nmepkg.data.store import Dataset, Scaling
 from nmepkg.registry import METHODS
+from nmepkg.specs import recipe
 from nmepkg.training import checkpoint, devices, loop
-from nmepkg.training import run as training
+from nmepkg.training import train as training
 from nmepkg.training.optimizer import hyperparameters
 from nmepkg.training.step import State, make_program
 from tests.training.runs import CLASSES, make_spec, method
@@ -68,15 +69,15 @@ def cases() -> dict[str, dict[str, Any]]:
 def begun(model: str) -> State:
     """The state at the beginning of the first epoch, which depends on the model alone."""
     spec, data = {**make_spec(**AUGMENTED), "model": json.loads(model)}, images()
-    program = make_program(spec, CLASSES, 40, data.scaling)
-    return program.begin_epoch(program.init(np.uint32(0), hyperparameters(spec, 40), data.example))
+    program = make_program(recipe(spec), CLASSES, 40, data.scaling)
+    return program.begin_epoch(program.init(np.uint32(0), hyperparameters(recipe(spec), 40), data.example))
 
 
 def update(spec: dict[str, Any], layout: devices.Layout) -> tuple[list[float], list[str]]:
     """Parameters, running averages and loss after two steps; and what devices tell one another in a step."""
     data = images()
-    program = make_program(spec, CLASSES, 40, data.scaling, layout)
-    hyper, arrays = layout.replicate(hyperparameters(spec, 40)), layout.replicate(data.train)
+    program = make_program(recipe(spec), CLASSES, 40, data.scaling, layout)
+    hyper, arrays = layout.replicate(hyperparameters(recipe(spec), 40)), layout.replicate(data.train)
     state = layout.replicate(begun(json.dumps(spec["model"])))
     step = jax.jit(program.step, out_shardings=layout.everywhere).lower(state, hyper, arrays).compile()
     for _ in range(2):
@@ -93,7 +94,7 @@ def updates() -> dict[str, Any]:
     return {
         name: {
             "one": update(spec, devices.ONE),
-            "all": update(spec, devices.layout(spec)),
+            "all": update(spec, devices.layout(recipe(spec))),
         }
         for name, spec in everything.items()
     }
@@ -102,7 +103,7 @@ def updates() -> dict[str, Any]:
 def whole() -> dict[str, Any]:
     """A whole training in the loop."""
     spec = make_spec(**AUGMENTED, method=method("psam", 0.1), training={"batch_size": 8, "epochs": 3})
-    outcome = loop.train(spec, images(), lambda epoch, row: None, lambda step, state: None)
+    outcome = loop.train(recipe(spec), images(), lambda epoch, row: None, lambda step, state: None)
     return {"history": outcome.history, "devices": len(outcome.state.loss.sharding.device_set)}
 
 
@@ -126,14 +127,8 @@ def run(folder: str, steps: str) -> dict[str, Any]:
     spec = make_spec(**AUGMENTED, method=method("psam", 0.1), training={"batch_size": 8, "epochs": 3})
     asked = iter(range(int(steps)))
     try:
-        result = training.run(
-            spec,
-            Path(folder, "data.npz"),
-            Path(folder, "run"),
-            name="run",
-            code="c0de",
-            stopping=lambda: next(asked, None) is None,
-        )
+        task = training.Task("run", spec, "c0de", Path(folder, "run"), Path(folder, "data.npz"))
+        result = training.train(task, stopping=lambda: next(asked, None) is None)
     except checkpoint.StoppedError:
         print("\nstopped", flush=True)
         devices.leave(75)

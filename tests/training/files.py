@@ -9,7 +9,7 @@ from typing import Any
 
 from nmepkg import records
 from nmepkg.storage import RESULT
-from nmepkg.training import run as training
+from nmepkg.training import train as training
 
 
 def strict(path: Path) -> dict[str, Any]:
@@ -21,9 +21,13 @@ def strict(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
+def task(spec: dict[str, Any], data: Path, out: Path) -> training.Task:
+    return training.Task("some-run", spec, "abc", out, data)
+
+
 def run(spec: dict[str, Any], data: Path, out: Path, **options: Any) -> tuple[dict[str, Any], str]:
     stream = io.StringIO()
-    returned = training.run(spec, data, out, name="some-run", code="abc", stream=stream, **options)
+    returned = training.train(task(spec, data, out), stream=stream, **options)
     result = strict(out / "result.json")
     assert records.read(out / "result.json", RESULT, {}) == {"format": RESULT.format, **returned}
     return result, stream.getvalue()

@@ -13,6 +13,7 @@ import numpy as np
 from nmepkg.data import store
 from nmepkg.data.store import Dataset
 from nmepkg.registry import METHODS
+from nmepkg.specs import recipe
 from nmepkg.training.optimizer import hyperparameters
 from nmepkg.training.step import make_program
 
@@ -84,8 +85,8 @@ def dataset(train: int = 27, validation: int = 6, test: int = 9) -> Dataset:
 
 def start(spec: Mapping[str, Any], data: Dataset) -> tuple[Any, Any, Any]:
     """(program, state at the beginning of the first epoch, hyper-parameters) of a spec."""
-    program = make_program(spec, data.classes, data.sizes[0], data.scaling)
-    hyper = hyperparameters(spec, len(data.train[0]))
+    program = make_program(recipe(spec), data.classes, data.sizes[0], data.scaling)
+    hyper = hyperparameters(recipe(spec), len(data.train[0]))
     # Not compiled: single operations are compiled once for all specs.
     state = program.init(np.uint32(spec["seed"]), hyper, data.example)
     return program, program.begin_epoch(state), hyper

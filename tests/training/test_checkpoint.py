@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nmepkg import records
+from nmepkg.specs import recipe
 from nmepkg.training import checkpoint, loop
 from nmepkg.training.checkpoint import Checkpoints, Interval, StoppedError, pack, unpack
 from nmepkg.training.provenance import Account
@@ -35,12 +36,12 @@ def interrupted(
     checkpoints = Checkpoints(path, "run", checkpoint.NEVER, stopping, account)
     try:
         outcome = loop.train(
-            run_spec,
+            recipe(run_spec),
             dataset(),
             report=lambda epoch, row: None,
             snapshot=lambda step, state: seen.append((step, jax.tree.map(np.array, state.params))),
             resume=checkpoints.resume,
-            between=checkpoints,
+            checkpoint=checkpoints,
         )
     except StoppedError:
         outcome = None

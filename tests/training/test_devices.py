@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from nmepkg.errors import UserError
+from nmepkg.specs import recipe
 from nmepkg.training import devices
 from tests.training.devices import cases, write_data
 from tests.training.runs import make_spec, method
@@ -132,11 +133,11 @@ def test_devices_that_can_share_a_batch(
     monkeypatch.setattr(jax, "devices", lambda: [object()] * visible)
     monkeypatch.setattr(devices, "Mesh", lambda array, axes: array)
     spec = make_spec(method=method("sam", 0.1) | {"m": m}, training={"batch_size": batch, "accumulate": accumulate})
-    assert devices.layout(spec).mesh.size == used
+    assert devices.layout(recipe(spec)).mesh.size == used
 
 
 def test_one_device_needs_no_mesh() -> None:
-    assert devices.layout(make_spec()) == devices.ONE
+    assert devices.layout(recipe(make_spec())) == devices.ONE
 
 
 def test_processes_whose_devices_cannot_all_take_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,4 +146,4 @@ def test_processes_whose_devices_cannot_all_take_part(monkeypatch: pytest.Monkey
     with pytest.raises(
         UserError, match=r"training\.batch_size: 6 examples at once cannot be shared out among 4 devices"
     ):
-        devices.layout(make_spec(training={"batch_size": 6}))
+        devices.layout(recipe(make_spec(training={"batch_size": 6})))

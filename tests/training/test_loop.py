@@ -12,6 +12,7 @@ from nmepkg import activations
 from nmepkg.data.store import Dataset
 from nmepkg.errors import UserError
 from nmepkg.models.mlp import MLP
+from nmepkg.specs import recipe
 from nmepkg.training import feed, loop
 from nmepkg.training.optimizer import hyperparameters
 from nmepkg.training.step import make_program
@@ -67,7 +68,7 @@ def test_an_epoch_visits_each_example_at_most_once_in_full_batches() -> None:
 def test_one_state_of_the_loop_is_that_of_single_steps() -> None:
     """`train` begins each epoch, takes every step of it, and keeps the order of the seed."""
     spec = make_spec(model={"depth": 0}, training={"epochs": 2})
-    outcome = loop.train(spec, dataset(), silent, no_snapshot)
+    outcome = loop.train(recipe(spec), dataset(), silent, no_snapshot)
     program, state, hyper = start(spec, dataset())
     step = quick_jit(program.step)
     for epoch in range(2):
@@ -84,7 +85,7 @@ def test_one_state_of_the_loop_is_that_of_single_steps() -> None:
 def test_evaluations_come_first_last_and_in_between(epochs: int, every: int, evaluated: list[int]) -> None:
     reports = []
     spec = make_spec(model={"depth": 0}, training={"epochs": epochs, "evaluate_every": every})
-    outcome = loop.train(spec, dataset(), lambda epoch, row: reports.append((epoch, row)), no_snapshot)
+    outcome = loop.train(recipe(spec), dataset(), lambda epoch, row: reports.append((epoch, row)), no_snapshot)
     assert [(row["epoch"], row["step"]) for row in outcome.history] == [(epoch, 3 * epoch) for epoch in evaluated]
     assert [epoch for epoch, _ in reports] == list(range(epochs + 1))
     assert [row for _, row in reports if row is not None] == outcome.history
@@ -95,7 +96,7 @@ def test_evaluations_come_first_last_and_in_between(epochs: int, every: int, eva
 def test_evaluation_against_a_direct_computation(chunk: int, validation: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed, "_EVALUATION_BATCH", chunk)
     data = dataset(27, validation, 15 - validation)
-    outcome = loop.train(make_spec(), data, silent, no_snapshot)
+    outcome = loop.train(recipe(make_spec()), data, silent, no_snapshot)
     model = MLP(CLASSES, activations.gelu, 4, 1, True)
     variables = {"params": outcome.state.params, "batch_stats": outcome.state.batch_stats}
     row = outcome.history[-1]
@@ -131,7 +132,7 @@ def test_divergence_stops_the_training() -> None:
         optimizer={"learning_rate": 1e30},
         training={"epochs": 50, "evaluate_every": 50},
     )
-    outcome = loop.train(spec, dataset(), lambda epoch, row: reports.append(epoch), no_snapshot)
+    outcome = loop.train(recipe(spec), dataset(), lambda epoch, row: reports.append(epoch), no_snapshot)
     assert outcome.diverged is not None
     epoch = outcome.diverged["epoch"]
     assert outcome.diverged == {"epoch": epoch, "step": 3 * epoch}
@@ -147,12 +148,12 @@ def test_loss_of_another_set_may_diverge_first() -> None:
     data = dataset()
     huge = (np.full_like(data.validation[0], 1e38), data.validation[1])
     spec = make_spec(model={"depth": 0}, optimizer={"learning_rate": 10.0}, training={"epochs": 4})
-    program = make_program(spec, CLASSES, 27)
-    first = program.init(np.uint32(0), hyperparameters(spec, 27), data.example)
+    program = make_program(recipe(spec), CLASSES, 27)
+    first = program.init(np.uint32(0), hyperparameters(recipe(spec), 27), data.example)
     logits = huge[0].astype(np.float64) @ np.asarray(first.params["Dense_0"]["kernel"], np.float64)
     scale = 1e38 / np.abs(logits).max()  # the first evaluation is just finite
     outcome = loop.train(
-        spec, data._replace(validation=(huge[0] * np.float32(min(1, scale)), huge[1])), silent, no_snapshot
+        recipe(spec), data._replace(validation=(huge[0] * np.float32(min(1, scale)), huge[1])), silent, no_snapshot
     )
     assert outcome.diverged == {"epoch": 2, "step": 6}
     assert np.isfinite(float(outcome.state.loss))
@@ -164,14 +165,14 @@ def test_data_whose_first_loss_is_not_finite_are_refused() -> None:
     x = data.test[0].copy()
     x[0, 0] = np.nan
     with pytest.raises(UserError) as caught:
-        loop.train(make_spec(model={"depth": 0}), data._replace(test=(x, data.test[1])), silent, no_snapshot)
+        loop.train(recipe(make_spec(model={"depth": 0})), data._replace(test=(x, data.test[1])), silent, no_snapshot)
     assert str(caught.value).startswith("test_loss: not a finite number before the first step;")
     assert "\n" not in str(caught.value)
 
 
 def test_batch_larger_than_the_training_set() -> None:
     with pytest.raises(UserError) as caught:
-        loop.train(make_spec(training={"batch_size": 28}), dataset(), silent, no_snapshot)
+        loop.train(recipe(make_spec(training={"batch_size": 28})), dataset(), silent, no_snapshot)
     assert str(caught.value) == "training.batch_size: 28 is more than the 27 examples to train on"
 
 
@@ -182,7 +183,7 @@ def test_hyperparameters_in_steps_of_the_training_set() -> None:
         method={"name": "sam", "strength": 0.3, "m": None},
         optimizer={"warmup_epochs": 1.5, "warmup_from": 0.0, "clip_norm": 2.0},
     )
-    numbers = hyperparameters(spec, 27)
+    numbers = hyperparameters(recipe(spec), 27)
     assert numbers == tuple(np.float32(x) for x in (0.3, 4.0, 0.1, 0.9, 5e-4, 2.0, 4, 0, 9))
     assert all(number.dtype == np.float32 for number in numbers)
 
@@ -192,10 +193,10 @@ def test_snapshots_are_the_states_after_their_steps() -> None:
     kept = {}
     spec = make_spec(model={"depth": 0}, training={"epochs": 2, "snapshots": [2, 3, 6]})
     outcome = loop.train(
-        spec, dataset(), silent, lambda step, state: kept.update({step: jax.tree.map(np.array, state.params)})
+        recipe(spec), dataset(), silent, lambda step, state: kept.update({step: jax.tree.map(np.array, state.params)})
     )
     assert list(kept) == [2, 3, 6]
-    plain = loop.train(make_spec(model={"depth": 0}, training={"epochs": 2}), dataset(), silent, no_snapshot)
+    plain = loop.train(recipe(make_spec(model={"depth": 0}, training={"epochs": 2})), dataset(), silent, no_snapshot)
     jax.tree.map(np.testing.assert_array_equal, kept[6], outcome.state.params)
     jax.tree.map(np.testing.assert_array_equal, kept[6], plain.state.params)
     program, state, hyper = start(spec, dataset())
@@ -206,5 +207,5 @@ def test_snapshots_are_the_states_after_their_steps() -> None:
 
 def test_a_snapshot_beyond_the_end_is_refused_before_the_first_step() -> None:
     with pytest.raises(UserError) as caught:
-        loop.train(make_spec(training={"epochs": 2, "snapshots": [3, 7]}), dataset(), silent, no_snapshot)
+        loop.train(recipe(make_spec(training={"epochs": 2, "snapshots": [3, 7]})), dataset(), silent, no_snapshot)
     assert str(caught.value) == "training.snapshots: step 7 lies beyond the 6 steps of the training"

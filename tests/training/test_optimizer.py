@@ -13,6 +13,7 @@ import optax
 import pytest
 
 from nmepkg.registry import MODELS
+from nmepkg.specs import recipe
 from nmepkg.training.optimizer import Hyperparameters, clip_by_norm, decayed, hyperparameters, learning_rate, sgd
 from tests.training.runs import make_spec
 
@@ -62,7 +63,7 @@ def test_a_training_may_be_all_warm_up() -> None:
 def test_the_learning_rate_is_scaled_by_the_batch() -> None:
     """0.1 for 256 examples is 0.4 for 1024, and 0.1 where no reference is given."""
     numbers = [
-        hyperparameters(make_spec(optimizer={"reference_batch_size": r}, training={"batch_size": 1024}), 5000)
+        hyperparameters(recipe(make_spec(optimizer={"reference_batch_size": r}, training={"batch_size": 1024})), 5000)
         for r in (256, None)
     ]
     np.testing.assert_allclose([number.learning_rate for number in numbers], [0.4, 0.1], rtol=1e-6)

@@ -13,9 +13,9 @@ import pytest
 from nmepkg import records
 from nmepkg.errors import UserError
 from nmepkg.files import locked
-from nmepkg.training import run as training
+from nmepkg.training import train as training
 from nmepkg.training.checkpoint import StoppedError
-from tests.training.files import run, same, strict
+from tests.training.files import run, same, strict, task
 from tests.training.runs import make_spec, method
 
 INTERRUPTED = make_spec(method=method("psam", 0.1), training={"snapshots": [2, 4]})  # three epochs of two steps
@@ -30,7 +30,7 @@ def interrupt(data: Path, out: Path, steps: int) -> str:
         return len(asked) == steps
 
     with pytest.raises(StoppedError):
-        training.run(INTERRUPTED, data, out, name="some-run", code="abc", stopping=stopping, stream=stream)
+        training.train(task(INTERRUPTED, data, out), stopping=stopping, stream=stream)
     assert not (out / "result.json").exists()
     assert (out / "checkpoint.npz").exists()
     state = strict(out / "state.json")
@@ -144,7 +144,7 @@ def test_a_run_that_another_process_trains_is_waited_for(data: Path, tmp_path: P
         return len(asked) == 3
 
     with locked(tmp_path / ".lock"), pytest.raises(StoppedError):
-        training.run(INTERRUPTED, data, tmp_path, name="some-run", code="abc", stopping=stopping, stream=stream)
+        training.train(task(INTERRUPTED, data, tmp_path), stopping=stopping, stream=stream)
     line = "another process trains this run: waiting for it to end\n"
     assert asked == ["", line, line]
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]

@@ -18,7 +18,7 @@ from nmepkg.data import mnist1d, store
 from nmepkg.runs.identity import code_hash, data_id, data_targets, run_id, run_targets
 from nmepkg.storage import CODE, RESULT, Store
 from nmepkg.study.canonical import canonical
-from nmepkg.training import run as training
+from nmepkg.training import train as training
 from tests.jobs import job_file
 from tests.training.files import same, strict
 from tests.training.runs import make_spec, method
@@ -87,7 +87,9 @@ def test_processes_agree_to_the_bit_and_share_compilations(filled: Any, prepared
     assert script(job, reads).returncode == 0
     assert compilations(reads) == first
     without = copied(prepared, tmp_path / "without")
-    training.run(spec, without.data(data_id(DATA)), without.run(name), name=name, code=code, stream=io.StringIO())
+    training.train(
+        training.Task(name, spec, code, without.run(name), without.data(data_id(DATA))), stream=io.StringIO()
+    )
 
     results = [same(strict(where.result(name))) for where in (fills, reads, without)]
     assert results[0] == results[1] == results[2]

@@ -13,6 +13,7 @@ from nmepkg import activations
 from nmepkg.losses import cross_entropy
 from nmepkg.models.mlp import MLP
 from nmepkg.registry import METHODS
+from nmepkg.specs import recipe
 from nmepkg.training.step import in_groups, make_program
 from tests.training.runs import CLASSES, dataset, make_spec, method, quick_jit, start
 
@@ -199,7 +200,7 @@ def lowered(**changes: Any) -> str:
     for key, value in changes.items():
         spec[key] = {**spec[key], **value} if isinstance(value, dict) else value
     data = dataset()
-    program, state, hyper = make_program(spec, CLASSES, 27), *start(spec, data)[1:]
+    program, state, hyper = make_program(recipe(spec), CLASSES, 27), *start(spec, data)[1:]
     members = np.ones((27, 3), bool)
     return "\n".join(
         jax.jit(function).lower(*arguments).as_text()

@@ -14,6 +14,7 @@ from nmepkg import activations
 from nmepkg.data.splits import Split
 from nmepkg.data.streamed import SCALING, StreamedDataset
 from nmepkg.models.mlp import MLP
+from nmepkg.specs import recipe
 from nmepkg.training import devices, loop
 from nmepkg.training.streaming import Streamed
 from tests.training.runs import CLASSES, make_spec
@@ -66,7 +67,7 @@ def spec(**training: Any) -> dict[str, Any]:
 
 
 def train(data: StreamedDataset, spec: dict[str, Any], **arguments: Any) -> loop.Outcome:
-    return loop.train(spec, data, lambda epoch, row: None, lambda step, state: None, **arguments)
+    return loop.train(recipe(spec), data, lambda epoch, row: None, lambda step, state: None, **arguments)
 
 
 def test_evaluations_see_each_example_once() -> None:
@@ -75,7 +76,7 @@ def test_evaluations_see_each_example_once() -> None:
     outcome = train(data, spec(evaluate_train=10))
     model = MLP(CLASSES, activations.gelu, 4, 1, True)
     variables = {"params": outcome.state.params, "batch_stats": outcome.state.batch_stats}
-    feed = Streamed(data, spec(evaluate_train=10), devices.ONE)
+    feed = Streamed(data, recipe(spec(evaluate_train=10)), devices.ONE)
     assert feed.sizes.tolist() == [10, 5, 9]
     for name in ("validation", "test"):
         x, y = data.take(name, np.arange(data.sizes[("train", "validation", "test").index(name)]))
@@ -90,7 +91,7 @@ def test_batches_of_an_evaluation_are_of_one_size_and_say_what_is_of_which_set(m
     monkeypatch.setattr("nmepkg.training.feed._EVALUATION_BATCH", 6)
     data = dataset()
     seen: list[list[int]] = [[], [], []]
-    for (x, y), members in Streamed(data, spec(), devices.ONE).evaluation():
+    for (x, y), members in Streamed(data, recipe(spec()), devices.ONE).evaluation():
         assert (x.shape, y.shape, members.shape) == ((6, SIZE, SIZE, 3), (6,), (6, 3))
         assert members.sum(axis=1).max() == 1
         for number in range(3):
@@ -119,7 +120,7 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(stop: int) -> None:
             raise StopError
 
     with pytest.raises(StopError):
-        train(dataset(), spec(), between=between)
+        train(dataset(), spec(), checkpoint=between)
     (position,) = kept
     position = position._replace(state=position.state._replace(key=expected.state.key))
     later = dataset()
@@ -131,8 +132,8 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(stop: int) -> None:
 
 def test_the_host_stays_near_the_device() -> None:
     """Of ten steps, no more than two are still awaited; each wait is for the one two before."""
-    feed = Streamed(dataset(), spec(), devices.ONE)
+    feed = Streamed(dataset(), recipe(spec()), devices.ONE)
     state = loop.State(*[np.float32(0)] * 7)
     for number in range(10):
-        feed.pace(state._replace(loss=jax.numpy.float32(number)))
+        feed.throttle(state._replace(loss=jax.numpy.float32(number)))
     assert [float(loss) for loss in feed._pending] == [8, 9]

@@ -26,12 +26,12 @@ def main() -> None:
         planned = planned_landscape(landscape.id, landscape.spec, landscape.code)
         gpus.claim(given.gpus)
 
-        from nmepkg.landscape.run import run  # after the arguments: it takes a second
+        from nmepkg.landscape.record import record  # after the arguments: it takes a second
 
         gpus.check(given.gpus)
         planned.load()
         planned.describe(given.store)
-        run(
+        record(
             landscape.spec,
             out,
             code=landscape.code,

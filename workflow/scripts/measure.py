@@ -28,20 +28,22 @@ def main() -> None:
         planned = planned_measurement(name, measurement.spec, measurement.code, measured, result["spec"])
         gpus.claim(given.gpus)
 
-        from nmepkg.measurement.run import run  # after the arguments: it takes a second
+        from nmepkg.measurement.measure import Task, measure  # after the arguments: it takes a second
 
         gpus.check(given.gpus)
         planned.load()
         planned.describe(store)
-        run(
-            measurement.spec,
-            result,
-            store.run(measured),
-            store.data(data_id(result["spec"]["data"])),
-            out,
-            name=name,
-            code=measurement.code,
-            source=given.source,
+        measure(
+            Task(
+                name,
+                measurement.spec,
+                measurement.code,
+                result,
+                store.run(measured),
+                store.data(data_id(result["spec"]["data"])),
+                out,
+                given.source,
+            ),
             cache=store.compiled,
             verify=planned.check_imports,
         )

@@ -73,13 +73,13 @@ def train(
       Whether it came to its end; if not, ``stopping`` said so.
 
     Raises:
-      UserError: study or code changed since, or what :func:`nmepkg.training.run.run` refuses.
+      UserError: study or code changed since, or what :func:`nmepkg.training.train.train` refuses.
     """
     planned = planned_run(run.id, run.spec, run.code)
 
     from nmepkg.training import devices
+    from nmepkg.training import train as training
     from nmepkg.training.checkpoint import Interval, StoppedError  # after the arguments: they take a second
-    from nmepkg.training.run import run as compute
 
     if together:
         devices.join()
@@ -87,13 +87,15 @@ def train(
     planned.load()
     planned.describe(given.store)
     try:
-        compute(
-            run.spec,
-            given.store.data(data_id(run.spec["data"])),
-            given.store.run(run.id),
-            name=run.id,
-            code=run.code,
-            source=given.source,
+        training.train(
+            training.Task(
+                run.id,
+                run.spec,
+                run.code,
+                given.store.run(run.id),
+                given.store.data(data_id(run.spec["data"])),
+                given.source,
+            ),
             cache=cache,
             interval=Interval(given.checkpoints.get("seconds"), given.checkpoints.get("epochs")),
             stopping=stopping,

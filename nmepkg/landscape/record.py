@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nmepkg import records
+from nmepkg import records, specs
 from nmepkg.files import arrays_sha256, written_whole
 from nmepkg.landscape.compute import compute
 from nmepkg.landscape.spec import check
@@ -17,7 +17,7 @@ from nmepkg.training import compilation
 from nmepkg.training.provenance import Account
 
 
-def run(
+def record(
     spec: Mapping[str, Any],
     out: Path,
     *,
@@ -43,7 +43,7 @@ def run(
     check(spec)
     with compilation.cache(cache):
         account = Account(code=code)
-        arrays = compute(spec)
+        arrays = compute(specs.landscape(spec))
     verify()
     content = {
         "format": LANDSCAPE.format,

@@ -1,0 +1,203 @@
+"""What is computed, as typed values: the recipe of a training, a measurement, a landscape.
+
+Each is made from a canonical spec, the JSON that a study's loader has checked and completed and that an id is taken of. A field
+is the study's key of that name; ``config/README.md`` says what each means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An entry of the registry, with its options."""
+
+    name: str
+    options: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Activation(Choice):
+    """An activation φ, and what its second derivative is replaced by; None: by nothing."""
+
+    second_derivative: Choice | None = None
+
+
+@dataclass(frozen=True)
+class Method(Choice):
+    """A method with its strength, ρ or σ²."""
+
+    strength: float = 0.0
+
+    @property
+    def m(self) -> int | None:
+        """Examples of a group; None: the whole batch is one."""
+        return self.options.get("m")
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The share of the training examples that is held out, and the seed that draws them."""
+
+    fraction: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Subset:
+    """How many examples are kept of those to train on, and of the test set; None: all."""
+
+    train: int | None
+    test: int | None
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Stochastic gradient descent with momentum, and its schedule."""
+
+    learning_rate: float
+    reference_batch_size: int | None
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    decayed: str
+    warmup_epochs: float
+    warmup_from: float
+    clip_norm: float | None
+
+
+@dataclass(frozen=True)
+class Training:
+    """Length, batches and evaluations of a training."""
+
+    epochs: int
+    batch_size: int
+    accumulate: int
+    batch_norm_group: int | None
+    precision: str
+    evaluate_every: int
+    evaluate_last: int
+    evaluate_train: int | None
+    snapshots: tuple[int, ...]
+
+    @property
+    def examples_at_once(self) -> int:
+        """Of the parts of a batch, one after another, the size."""
+        return self.batch_size // self.accumulate
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training: all that decides its numbers, but for the code."""
+
+    data: Choice
+    validation: Validation
+    subset: Subset
+    augmentation: Choice
+    model: Choice
+    activation: Activation
+    loss: Choice
+    method: Method
+    optimizer: Optimizer
+    training: Training
+    seed: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A measurement of a trained model; ``options`` are those of its kind."""
+
+    kind: str
+    at: tuple[int | str, ...]
+    split: str
+    examples: int
+    batch_size: int | None
+    batch_norm: str
+    seed: int
+    second_derivative: Choice | None
+    options: Json
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """Loss and curvature over two weights of a small MLP."""
+
+    model: Choice
+    activation: Activation
+    loss: Choice
+    inputs: int
+    outputs: int
+    layer: int
+    weights: tuple[tuple[int, int], tuple[int, int]]
+    range: tuple[float, float]
+    points: int
+    seed: int
+
+
+def choice(spec: Json, *besides: str) -> Choice:
+    """Of ``{"name": …, options…}``; keys ``besides`` are no options."""
+    return Choice(spec["name"], _without(spec, "name", *besides))
+
+
+def activation(spec: Json) -> Activation:
+    """Of ``{"name": …, options…, "second_derivative": null | {"name": …, options…}}``."""
+    replacement = spec.get("second_derivative")
+    options = _without(spec, "name", "second_derivative")
+    return Activation(spec["name"], options, None if replacement is None else choice(replacement))
+
+
+def training(spec: Json) -> Training:
+    """Of the ``training`` of a setup."""
+    return Training(**{**spec, "snapshots": tuple(spec["snapshots"])})
+
+
+def recipe(spec: Json) -> Recipe:
+    """Of the canonical spec of a run."""
+    return Recipe(
+        data=choice(spec["data"]),
+        validation=Validation(**spec["validation"]),
+        subset=Subset(**spec["subset"]),
+        augmentation=choice(spec["augmentation"]),
+        model=choice(spec["model"]),
+        activation=activation(spec["activation"]),
+        loss=choice(spec["loss"]),
+        method=Method(spec["method"]["name"], _without(spec["method"], "name", "strength"), spec["method"]["strength"]),
+        optimizer=Optimizer(**spec["optimizer"]),
+        training=training(spec["training"]),
+        seed=spec["seed"],
+    )
+
+
+def measurement(spec: Json) -> Measurement:
+    """Of the canonical spec of a measurement."""
+    common = {key: spec[key] for key in ("kind", "split", "examples", "batch_size", "batch_norm", "seed")}
+    replacement = spec["second_derivative"]
+    return Measurement(
+        **common,
+        at=tuple(spec["at"]),
+        second_derivative=None if replacement is None else choice(replacement),
+        options=_without(spec, "at", "second_derivative", *common),
+    )
+
+
+def landscape(spec: Json) -> Landscape:
+    """Of the canonical spec of a landscape."""
+    first, second = map(tuple, spec["weights"])
+    low, high = spec["range"]
+    return Landscape(
+        model=choice(spec["model"]),
+        activation=activation(spec["activation"]),
+        loss=choice(spec["loss"]),
+        weights=(first, second),
+        range=(low, high),
+        **{key: spec[key] for key in ("inputs", "outputs", "layer", "points", "seed")},
+    )
+
+
+def _without(spec: Json, *keys: str) -> Json:
+    return {key: value for key, value in spec.items() if key not in keys}
