@@ -22,8 +22,8 @@ import yaml
 
 from nmepkg import records
 from nmepkg.runs.expand import expand
+from nmepkg.runs.expansion import Run
 from nmepkg.runs.fingerprint import PACKAGE
-from nmepkg.runs.spec import Run
 from nmepkg.storage import RESULT, Store
 from nmepkg.study.load import load
 

@@ -18,7 +18,7 @@ from nmepkg.files import present
 from nmepkg.planning import doctor
 from nmepkg.planning.environment import check_store, one_line
 from nmepkg.runs.expand import expand
-from nmepkg.runs.spec import Expansion
+from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import Store
 from nmepkg.study import overrides
 from nmepkg.study.load import load

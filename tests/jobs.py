@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from nmepkg.runs import jobs
+from nmepkg.runs.expansion import Job
 from nmepkg.runs.jobs import Assignment
-from nmepkg.runs.spec import Job
 from nmepkg.storage import Store
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from nmepkg import records
 from nmepkg.errors import UserError
-from nmepkg.runs.spec import Job
+from nmepkg.runs.expansion import Job
 from nmepkg.storage import MEASUREMENT, Store
 
 

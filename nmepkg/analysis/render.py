@@ -21,7 +21,7 @@ from nmepkg.analysis.save import FORMATS, save
 from nmepkg.analysis.style import RC
 from nmepkg.files import file_sha256, written_whole
 from nmepkg.registry import FIGURES
-from nmepkg.runs.spec import Expansion
+from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import FIGURE, Store, figure_record
 from nmepkg.study.spec import Figure, Study
 
@@ -33,7 +33,7 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
     drawn before go first, so that none ever speaks of files that are not its own.
 
     Args:
-      identity: what makes the figure what it is, ``nmepkg.runs.figures.figure_identity``.
+      identity: what makes the figure what it is, ``nmepkg.runs.figure_identity.figure_identity``.
 
     Returns:
       A warning about mixed code or versions, or "".

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from nmepkg import activations, numerics
-from nmepkg.curvature.dense import frobenius_norm
+from nmepkg.curvature.matrices import frobenius_norm
 from nmepkg.curvature.products import LogitsFn, LossFn, Params, linearize
 from nmepkg.errors import UserError
 from nmepkg.registry import LOSSES, MODELS
@@ -38,7 +38,7 @@ class Problem(NamedTuple):
 
 @numerics.settings()
 def compute(spec: Landscape) -> dict[str, np.ndarray]:
-    """A landscape that ``nmepkg.landscape.spec.check`` lets pass, in double precision.
+    """A landscape that ``nmepkg.landscape.check.check`` lets pass, in double precision.
 
     Only the two weights vary over the grid: other weights stay as initialised, biases at zero. Each row of the grid is one
     batch, and curvature comes as many columns at a time as keeps within a fixed memory.

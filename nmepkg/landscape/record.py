@@ -10,8 +10,8 @@ import numpy as np
 
 from nmepkg import records, specs
 from nmepkg.files import arrays_sha256, written_whole
+from nmepkg.landscape.check import check
 from nmepkg.landscape.compute import compute
-from nmepkg.landscape.spec import check
 from nmepkg.storage import LANDSCAPE
 from nmepkg.training import compilation
 from nmepkg.training.provenance import Account

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from nmepkg.curvature import dense, layers
+from nmepkg.curvature import matrices, parameters
 from nmepkg.errors import UserError
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
 
@@ -32,10 +32,10 @@ def nme_blocks(problem: Problem, *, max_parameters: int, chunk: int) -> Measure:
 
     @jax.jit
     def columns(params: Params, context: Context, batch: Batch, start: int) -> Array:
-        return dense.columns(problem.linearize(params, context, batch).nmevp, params, start, chunk)
+        return matrices.columns(problem.linearize(params, context, batch).nmevp, params, start, chunk)
 
     def measure(params: Params, context: Context, key: Array) -> dict[str, Any]:
-        layer = layers.of_entries(params)
+        layer = parameters.layer_of_entries(params)
         size = len(layer)
         if size > max_parameters:
             raise UserError(

@@ -15,8 +15,8 @@ from nmepkg import numerics
 from nmepkg.data.splits import SETS
 from nmepkg.data.store import Dataset
 from nmepkg.errors import UserError
+from nmepkg.measurement.batches import sizes
 from nmepkg.measurement.problem import Batch, Context, Params, Problem
-from nmepkg.measurement.spec import sizes
 from nmepkg.registry import MEASUREMENTS, MODELS
 from nmepkg.specs import Activation, Measurement, Recipe
 from nmepkg.training import build

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 from jax import Array
 
-from nmepkg.curvature import layers
-from nmepkg.curvature.traces import estimate, quadratic_forms
+from nmepkg.curvature import parameters
+from nmepkg.curvature.quadratic_forms import estimate, quadratic_forms
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
 
 
@@ -47,7 +47,7 @@ def traces(problem: Problem, *, samples: int, probe: str) -> Measure:
             values = jax.device_get([forms(linear_map, params, key, sample) for sample in range(samples)])
             total = total + np.asarray(values, np.float64)
         g, n = np.moveaxis(total / len(problem.batches), 1, 0)  # (samples, layers) each
-        names = sorted(set(layers.names(params)))
+        names = sorted(set(parameters.layer_names(params)))
         return {
             **_estimates(g.sum(axis=1), n.sum(axis=1)),
             "layers": {name: _estimates(g[:, i], n[:, i]) for i, name in enumerate(names)},

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from nmepkg.curvature import layers, probes
+from nmepkg.curvature import parameters, probes
 from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Params, Update, loss_and_gradient, shifted
 from nmepkg.methods.parts import HERE, Execution, in_groups
 
@@ -23,7 +23,7 @@ def weight_noise(
       antithetic: the mean of the gradients at θ + σε and θ − σε, which are rid of the odd terms H ε, … of the noise, at twice
         the cost.
       normalization: whether the scales and biases of normalisation layers get noise too; see
-        :func:`nmepkg.curvature.layers.normalizes`.
+        :func:`nmepkg.curvature.parameters.normalizes`.
       m: examples of a group that has noise of its own; see :func:`nmepkg.methods.parts.in_groups`.
       execution: how parts are taken.
 
@@ -38,7 +38,7 @@ def weight_noise(
         noise = probes.draw(key, params, "gaussian")
         if not normalization:
             noise = jax.tree_util.tree_map_with_path(
-                lambda path, leaf: jnp.zeros_like(leaf) if layers.normalizes(path) else leaf, noise
+                lambda path, leaf: jnp.zeros_like(leaf) if parameters.normalizes(path) else leaf, noise
             )
         scale = jnp.sqrt(strength)
         _, _, direction = loss_and_gradient(shifted(apply_fn, scale, noise), loss_fn, params, batch)

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from nmepkg.files import present
 from nmepkg.registry import DATASETS
-from nmepkg.runs.spec import Expansion
+from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import Store
 from nmepkg.study.sources import source_of
 from nmepkg.study.spec import Study

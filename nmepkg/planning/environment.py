@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion
 
 from nmepkg.errors import UserError
 from nmepkg.files import locked, present
-from nmepkg.runs.spec import Expansion
+from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import Store
 from nmepkg.study.spec import Study
 from nmepkg.study.strict_yaml import read

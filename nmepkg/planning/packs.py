@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nmepkg.records import digest, to_json
-from nmepkg.runs.spec import Expansion, Run
+from nmepkg.runs.expansion import Expansion, Run
 from nmepkg.study.spec import Spec, Study
 
 

@@ -14,9 +14,9 @@ from nmepkg.planning.packs import Pack, packs
 from nmepkg.registry import DATASETS
 from nmepkg.runs import jobs
 from nmepkg.runs.expand import expand
-from nmepkg.runs.figures import figure_digest, origin_identity
+from nmepkg.runs.expansion import Job, Run
+from nmepkg.runs.figure_identity import figure_digest, origin_identity
 from nmepkg.runs.jobs import Assignment
-from nmepkg.runs.spec import Job, Run
 from nmepkg.storage import Store, figure_record
 from nmepkg.study.overrides import arguments
 from nmepkg.study.sources import source_of

@@ -30,7 +30,7 @@ from nmepkg.runs import jobs
 from nmepkg.study.lists import read_lists
 from nmepkg.study.load import load
 from nmepkg.study.overrides import from_config
-from nmepkg.upkeep.progress import Progress, what_failed
+from nmepkg.upkeep.monitor import Progress, what_failed
 from nmepkg.upkeep.registration import register
 from nmepkg.upkeep.status import status
 from nmepkg.upkeep.survey import damage

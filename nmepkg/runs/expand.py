@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nmepkg.records import to_json
+from nmepkg.runs.expansion import Expansion, Job, Run
 from nmepkg.runs.identity import (
     code_hash,
     data_id,
@@ -14,7 +15,6 @@ from nmepkg.runs.identity import (
     run_id,
     run_targets,
 )
-from nmepkg.runs.spec import Expansion, Job, Run
 from nmepkg.study.canonical import canonical, canonical_measurement
 from nmepkg.study.checks import check_entry
 from nmepkg.study.grid import grid

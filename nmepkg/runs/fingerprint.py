@@ -89,7 +89,7 @@ def _module(module: str, package: Path) -> tuple[str, frozenset[str], str]:
         _write_canonical(tree, parts.append)
         digest = hashlib.sha256("".join(parts).encode()).hexdigest()
         known[key] = (digest, sorted(set(_imports(tree, module, path))))
-        _forgotten.add(package)
+        _unsaved.add(package)
     digest, imports = known[key]
     found = frozenset(name for name in imports if _path(name, package) is not None)
     return digest, found, hashlib.sha256(source).hexdigest()
@@ -97,7 +97,7 @@ def _module(module: str, package: Path) -> tuple[str, frozenset[str], str]:
 
 # Parsing takes longer than all the rest. So what was found for a source is kept beside its bytecode, as that is, under a hash
 # of the source: it is never out of date.
-_forgotten: set[Path] = set()
+_unsaved: set[Path] = set()
 
 
 @cache
@@ -109,10 +109,10 @@ def _remembered(package: Path) -> dict[str, tuple[str, list[str]]]:
 
 
 def _remember(package: Path) -> None:
-    if package in _forgotten and not sys.dont_write_bytecode:
+    if package in _unsaved and not sys.dont_write_bytecode:
         with suppress(OSError), written_whole(_memory(package)) as file:
             file.write(json.dumps(_remembered(package)).encode())
-    _forgotten.discard(package)
+    _unsaved.discard(package)
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any
 
 from nmepkg import records
 from nmepkg.records import Kind
-from nmepkg.runs.spec import Job
+from nmepkg.runs.expansion import Job
 from nmepkg.storage import Store
 
 KIND = Kind("file of a job", 1, "run snakemake again, which writes it")

@@ -24,7 +24,7 @@ _OUTSIDE = {f"nmepkg.{name}" for name in EXCLUDED} | {
     "nmepkg.study",
     "nmepkg.study.spec",
     "nmepkg.runs",
-    *(f"nmepkg.runs.{name}" for name in ("verify", "identity", "fingerprint", "spec", "jobs")),
+    *(f"nmepkg.runs.{name}" for name in ("verify", "identity", "fingerprint", "expansion", "jobs")),
     "nmepkg.training",
     *(
         f"nmepkg.training.{name}"
@@ -32,7 +32,7 @@ _OUTSIDE = {f"nmepkg.{name}" for name in EXCLUDED} | {
     ),
     "nmepkg.measurement.measure",
     "nmepkg.landscape.record",
-    "nmepkg.landscape.spec",
+    "nmepkg.landscape.check",
 }
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nmepkg.errors import UserError
-from nmepkg.landscape.spec import check as check_landscape
+from nmepkg.landscape.check import check as check_landscape
 from nmepkg.registry import METHODS
 from nmepkg.study import schema
 from nmepkg.study.checks import StudyError, check, check_entry, join, shown, suggestion

@@ -9,7 +9,7 @@ from typing import Any
 
 from nmepkg import specs
 from nmepkg.entries import COUNTED
-from nmepkg.measurement.spec import sizes
+from nmepkg.measurement.batches import sizes
 from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS
 from nmepkg.study.checks import StudyError, check_entry, join
 from nmepkg.study.mathtext import refuse_unset

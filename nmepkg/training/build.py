@@ -1,4 +1,4 @@
-"""What a recipe names, loaded: activation, model, loss, method."""
+"""What a recipe names, loaded: activation, model and losses."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from nmepkg import activations
-from nmepkg.methods.base import Method
-from nmepkg.methods.parts import Execution
-from nmepkg.registry import ACTIVATIONS, LOSSES, METHODS, MODELS, SECOND_DERIVATIVES
+from nmepkg.registry import ACTIVATIONS, LOSSES, MODELS, SECOND_DERIVATIVES
 from nmepkg.specs import Activation, Recipe
 
 Loss = Callable[[Array, Array], Array]
@@ -52,11 +50,3 @@ def evaluation_loss(recipe: Recipe) -> Loss:
     """(logits, labels) -> scalar, the same loss of the labels themselves: smoothed ones are the training's alone."""
     options = {key: value for key, value in recipe.loss.options.items() if key != "label_smoothing"}
     return partial(LOSSES[recipe.loss.name].load(), **options)
-
-
-def method(recipe: Recipe, execution: Execution) -> Method:
-    """The method, whose groups and draws are taken as ``execution`` says."""
-    entry, options = METHODS[recipe.method.name], dict(recipe.method.options)
-    if "m" in entry.options:
-        options["execution"] = execution
-    return entry.load()(**options)

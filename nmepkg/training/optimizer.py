@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from nmepkg.curvature import layers
+from nmepkg.curvature import parameters
 from nmepkg.curvature.vectors import normalize
 from nmepkg.specs import Recipe
 
@@ -92,7 +92,7 @@ def decayed(params: Any, which: str) -> Any:
     def decays(path: tuple[Any, ...], leaf: Any) -> bool:
         if which == "all":
             return True
-        if layers.normalizes(path):
+        if parameters.normalizes(path):
             return False
         name = jax.tree_util.keystr(path[-1:], simple=True).lower()
         return which == "not_normalization" or name == "kernel" or (np.ndim(leaf) >= 2 and not _is_added(name))

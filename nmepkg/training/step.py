@@ -19,7 +19,7 @@ from jax import Array
 from nmepkg.data.store import Scaling
 from nmepkg.methods.base import ApplyFn, Method, Update
 from nmepkg.methods.parts import Execution, examples, mean_in_turn, mean_of_parts, split
-from nmepkg.registry import AUGMENTATIONS, DATASETS
+from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS
 from nmepkg.specs import Recipe
 from nmepkg.training import build
 from nmepkg.training.devices import ONE, Layout
@@ -202,7 +202,7 @@ def make_program(
         model=lambda hyper: make_model(activation=build.activation(recipe.activation, hyper.beta)),
         loss=build.loss(recipe),
         evaluation_loss=build.evaluation_loss(recipe),
-        method=build.method(recipe, Execution(layout.unroll, layout.mesh)),
+        method=_method(recipe, layout),
         optimizer=partial(
             sgd,
             nesterov=optimizer.nesterov,
@@ -219,6 +219,13 @@ def make_program(
         examples=examples,
         layout=layout,
     )
+
+
+def _method(recipe: Recipe, layout: Layout) -> Method:
+    entry, options = METHODS[recipe.method.name], dict(recipe.method.options)
+    if "m" in entry.options:  # others have no parts
+        options["execution"] = Execution(layout.unroll, layout.mesh)
+    return entry.load()(**options)
 
 
 def in_groups(apply: ApplyFn, group: int | None) -> ApplyFn:

@@ -20,7 +20,7 @@ from nmepkg.errors import UserError
 from nmepkg.files import present, written_whole
 from nmepkg.records import DamagedError, to_json
 from nmepkg.runs import identity
-from nmepkg.runs.spec import Expansion, Job, Run
+from nmepkg.runs.expansion import Expansion, Job, Run
 from nmepkg.storage import LANDSCAPE, MEASUREMENT, RESULT, Store
 from nmepkg.upkeep.differences import changed_data_modules, changed_modules
 from nmepkg.upkeep.survey import names, read_if_whole, read_results, serving_code

@@ -101,7 +101,7 @@ def changed_data_modules(store: Store, data: str, spec: Spec) -> list[str]:
 
 
 def compared_modules(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """``nmepkg.methods.sam``, ``nmepkg.new (added)``, ``nmepkg.old (removed)``."""
+    """``nmepkg.methods.sharpness_aware``, ``nmepkg.new (added)``, ``nmepkg.old (removed)``."""
     marks = {
         **{name: name for name in before if name in now and before[name] != now[name]},
         **{name: f"{name} (added)" for name in now if name not in before},

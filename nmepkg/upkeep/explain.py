@@ -10,8 +10,8 @@ from nmepkg.analysis.landscapes import describe
 from nmepkg.files import present
 from nmepkg.records import Kind
 from nmepkg.runs import identity
-from nmepkg.runs.figures import figure_identity, origin_identity
-from nmepkg.runs.spec import Expansion, Job, Run
+from nmepkg.runs.expansion import Expansion, Job, Run
+from nmepkg.runs.figure_identity import figure_identity, origin_identity
 from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, Store
 from nmepkg.study.spec import Figure, Study
 from nmepkg.upkeep.differences import (

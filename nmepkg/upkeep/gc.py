@@ -15,7 +15,7 @@ from nmepkg.errors import UserError
 from nmepkg.files import locked, present
 from nmepkg.records import to_json
 from nmepkg.runs.expand import expand
-from nmepkg.runs.spec import Expansion
+from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import Store
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study

@@ -13,7 +13,7 @@ from typing import Any
 from nmepkg import records
 from nmepkg.errors import UserError
 from nmepkg.records import to_json
-from nmepkg.runs.spec import Expansion
+from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import Store
 from nmepkg.study.overrides import arguments
 from nmepkg.study.spec import Study

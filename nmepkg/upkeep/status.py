@@ -10,7 +10,7 @@ from typing import Any
 
 from nmepkg.records import to_json
 from nmepkg.registry import METHODS
-from nmepkg.runs.spec import Expansion, Run
+from nmepkg.runs.expansion import Expansion, Run
 from nmepkg.storage import Store
 from nmepkg.study.spec import Setup, Spec, Study
 from nmepkg.upkeep.survey import FINISHED, STATUSES, State, damaged_jobs, drawn, failed_jobs, log, names, run_states

@@ -13,8 +13,8 @@ from nmepkg import records
 from nmepkg.errors import FAILED
 from nmepkg.files import present
 from nmepkg.records import DamagedError, Kind
-from nmepkg.runs.figures import figure_digest, origin_identity
-from nmepkg.runs.spec import Expansion, Run
+from nmepkg.runs.expansion import Expansion, Run
+from nmepkg.runs.figure_identity import figure_digest, origin_identity
 from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, RESULT, STATE, Store, figure_record, gone
 from nmepkg.study.spec import Study
 

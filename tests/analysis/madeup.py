@@ -17,7 +17,7 @@ from nmepkg.analysis.observations import Source
 from nmepkg.analysis.quantities import bounds
 from nmepkg.analysis.style import RC
 from nmepkg.registry import FIGURES, MEASUREMENTS
-from nmepkg.runs.spec import Expansion, Job, Run
+from nmepkg.runs.expansion import Expansion, Job, Run
 from nmepkg.storage import Store
 from nmepkg.study.setups import counts
 from nmepkg.study.spec import Figure, Study

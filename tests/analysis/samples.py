@@ -15,7 +15,7 @@ from nmepkg.analysis.curves import Curves, collect
 from nmepkg.analysis.measurements import read_measurements
 from nmepkg.analysis.observations import Source
 from nmepkg.analysis.results import read_results
-from nmepkg.runs.spec import Job
+from nmepkg.runs.expansion import Job
 from nmepkg.storage import MEASUREMENT, RESULT, Store
 from nmepkg.study.spec import Cell, Figure
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nmepkg.runs.expand import expand
-from nmepkg.runs.spec import Expansion, Job, Run
+from nmepkg.runs.expansion import Expansion, Job, Run
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study
 from tests.analysis import planes

@@ -12,8 +12,8 @@ import pytest
 from nmepkg import records
 from nmepkg.analysis.render import render
 from nmepkg.errors import UserError
-from nmepkg.runs.figures import figure_digest, figure_identity
-from nmepkg.runs.spec import Expansion
+from nmepkg.runs.expansion import Expansion
+from nmepkg.runs.figure_identity import figure_digest, figure_identity
 from nmepkg.storage import FIGURE, figure_record
 from nmepkg.study.spec import Study
 from tests.analysis.embedded import READERS, origin

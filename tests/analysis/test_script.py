@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from nmepkg import records
-from nmepkg.runs.figures import figure_digest
+from nmepkg.runs.figure_identity import figure_digest
 from nmepkg.storage import FIGURE, figure_record
 from tests.analysis.study import prepare
 

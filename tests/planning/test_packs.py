@@ -9,7 +9,7 @@ import pytest
 
 from nmepkg.planning.packs import packs
 from nmepkg.runs.expand import expand
-from nmepkg.runs.spec import Expansion
+from nmepkg.runs.expansion import Expansion
 from nmepkg.study.spec import Study
 from tests.study.samples import study
 

@@ -9,8 +9,8 @@ import pytest
 from nmepkg.errors import UserError
 from nmepkg.planning.plan import Plan
 from nmepkg.runs import jobs
+from nmepkg.runs.expansion import Job
 from nmepkg.runs.jobs import Assignment
-from nmepkg.runs.spec import Job
 from nmepkg.storage import Store
 from nmepkg.study.load import load
 from tests.study.samples import edited, study

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from nmepkg.records import digest
 from nmepkg.runs.expand import expand
-from nmepkg.runs.figures import figure_digest, figure_identity
+from nmepkg.runs.expansion import Expansion
+from nmepkg.runs.figure_identity import figure_digest, figure_identity
 from nmepkg.runs.identity import code_hash, data_targets, figure_targets
-from nmepkg.runs.spec import Expansion
 from nmepkg.study.spec import Cell
 from tests.study.samples import study
 

@@ -230,10 +230,10 @@ def test_an_edited_module_changes_the_runs_that_use_it(tmp_path: Path) -> None:
     assert {run.split("-")[2] for run in before} == {"sgd", "sam", "psam"}
     code, comment = "\nNEW = 1\n", "\n# A comment.\n"
     for module, addition, methods in [
-        ("methods/sam.py", comment, set()),
-        ("methods/sam.py", code, {"sam"}),
-        ("methods/sgd.py", code, {"sgd"}),
-        ("methods/gradient_penalty.py", code, {"psam"}),
+        ("methods/sharpness_aware.py", comment, set()),
+        ("methods/sharpness_aware.py", code, {"sam"}),
+        ("methods/gradient_descent.py", code, {"sgd"}),
+        ("methods/gradient_penalties.py", code, {"psam"}),
         ("models/mlp.py", code, {"sgd", "sam", "psam"}),
         ("models/resnet1d.py", code, set()),
         ("training/loop.py", code, {"sgd", "sam", "psam"}),

@@ -189,10 +189,10 @@ class ClusterProject(Project):
 
     def break_runs(self) -> None:
         """Has trainings fail whose id has in it what the variable BROKEN says."""
-        old = "    waiting: list[str] = []\n"
+        old = "    say = partial(print, file=stream, flush=True)\n"
         failure = 'raise RuntimeError("broken on purpose")'
-        new = f'    import os\n\n    if os.environ.get("BROKEN", "?") in name:\n        {failure}\n'
-        self.edit("nmepkg/training/run.py", old, new + old)
+        new = f'    import os\n\n    if os.environ.get("BROKEN", "?") in task.run:\n        {failure}\n'
+        self.edit("nmepkg/training/train.py", old, new + old)
 
     def has_begun(self, count: int) -> bool:
         """Whether so many of those jobs are at work."""

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from nmepkg.errors import LONGEST, UserError
 from nmepkg.registry import MEASUREMENTS
 from nmepkg.runs.expand import expand
-from nmepkg.runs.figures import figure_digest
+from nmepkg.runs.figure_identity import figure_digest
 from nmepkg.study import schema
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study

@@ -10,7 +10,7 @@ import pytest
 from nmepkg.errors import UserError
 from nmepkg.registry import SECOND_DERIVATIVES
 from nmepkg.runs.expand import expand
-from nmepkg.runs.figures import figure_digest
+from nmepkg.runs.figure_identity import figure_digest
 from nmepkg.runs.identity import measurement_targets
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study

@@ -11,9 +11,9 @@ from typing import Any
 
 from nmepkg import records
 from nmepkg.runs.expand import expand
+from nmepkg.runs.expansion import Expansion, Job, Run
 from nmepkg.runs.fingerprint import module_hashes
 from nmepkg.runs.identity import code_hash, measurement_targets, modules, run_id, run_targets
-from nmepkg.runs.spec import Expansion, Job, Run
 from nmepkg.storage import CODE, MEASUREMENT, RESULT, STATE, Store
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study

@@ -11,8 +11,8 @@ import pytest
 from nmepkg import records
 from nmepkg.data import store as data
 from nmepkg.errors import UserError
+from nmepkg.runs.expansion import Run
 from nmepkg.runs.identity import code_hash, measurement_targets, run_id
-from nmepkg.runs.spec import Run
 from nmepkg.storage import MEASUREMENT, RESULT
 from nmepkg.upkeep.adopt import adopt, adoptions
 from nmepkg.upkeep.explain import explain

@@ -6,10 +6,10 @@ import numpy as np
 
 from nmepkg import records
 from nmepkg.data.store import KIND
-from nmepkg.runs.figures import figure_identity, origin_identity
+from nmepkg.runs.expansion import Run
+from nmepkg.runs.figure_identity import figure_identity, origin_identity
 from nmepkg.runs.fingerprint import module_hashes
 from nmepkg.runs.identity import data_targets, modules, run_id, run_targets
-from nmepkg.runs.spec import Run
 from nmepkg.storage import CODE, FIGURE, ORIGIN, figure_record
 from nmepkg.upkeep.differences import Neighbours, changes, compared_modules, leaves
 from nmepkg.upkeep.explain import Reason, explain

@@ -18,7 +18,7 @@ from nmepkg.data import store
 from nmepkg.errors import UserError
 from nmepkg.records import DamagedError
 from nmepkg.runs.expand import expand
-from nmepkg.runs.spec import Run
+from nmepkg.runs.expansion import Run
 from nmepkg.study.load import load
 from nmepkg.upkeep import gc, registration
 from tests.upkeep.made import Made

@@ -13,7 +13,7 @@ from typing import Any
 
 from nmepkg import records
 from nmepkg.runs.expand import expand
-from nmepkg.runs.spec import Expansion
+from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import RESULT, Store
 from nmepkg.study.load import load
 from tests.analysis.samples import result

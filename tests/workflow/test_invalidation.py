@@ -99,7 +99,7 @@ def comment(project: Project) -> None:
     for path in project.folder.glob("nmepkg/**/*.py"):
         text = path.read_text(encoding="utf-8")
         path.write_text(f"# A comment.\n{text}\n# Another.\n", encoding="utf-8")
-    project.edit("nmepkg/methods/sam.py", "SAM without the normaliser", "SAM, not normalised")
+    project.edit("nmepkg/methods/sharpness_aware.py", "SAM without the normaliser", "SAM, not normalised")
 
 
 def reorder(project: Project) -> None:
@@ -145,9 +145,9 @@ MATRIX: list[tuple[str, Callable[[Project], None], set[str]]] = [
     ("a profile", profile, set()),
     ("no memory of Snakemake's", forget, set()),
     ("intervals of checkpoints", study(("name: tiny\n", "name: tiny\ncheckpoints: {seconds: 1, epochs: 2}\n")), set()),
-    ("one method", code("nmepkg/methods/sam.py"), {SAM, "1 measurements", "first", "second", "step"}),
+    ("one method", code("nmepkg/methods/sharpness_aware.py"), {SAM, "1 measurements", "first", "second", "step"}),
     ("one model", code("nmepkg/models/resnet1d.py"), {RESNET, "second"}),
-    ("an unused method", code("nmepkg/methods/weight_noise.py"), set()),
+    ("an unused method", code("nmepkg/methods/noise.py"), set()),
     ("the data", code("nmepkg/data/mnist1d.py"), {"data", *RUNS, "2 measurements", "first", "second", "step"}),
     ("activations", code("nmepkg/activations.py"), {*RUNS, "2 measurements", "landscapes", *FIGURES}),
     ("the loop", code("nmepkg/training/loop.py"), {*RUNS, "2 measurements", "first", "second", "step"}),

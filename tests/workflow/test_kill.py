@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from nmepkg.runs.expand import expand
-from nmepkg.runs.spec import Run
+from nmepkg.runs.expansion import Run
 from nmepkg.study.load import load
 from tests.jobs import job_file
 from tests.workflow.kills import STUDY, disturb, results

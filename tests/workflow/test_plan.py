@@ -44,10 +44,13 @@ def test_equal_runs_train_once(project: Project) -> None:
 
 def test_code_decides_which_runs_are_new(project: Project) -> None:
     before = project.plan()[1]
-    project.edit("nmepkg/methods/sam.py", "from __future__", "# A comment.\nfrom __future__")
+    project.edit("nmepkg/methods/sharpness_aware.py", "from __future__", "# A comment.\nfrom __future__")
     project.edit("nmepkg/registry.py", "METHODS: dict", "# Another.\nMETHODS: dict")
     assert project.plan()[1] == before
-    project.write("nmepkg/methods/sam.py", (project.folder / "nmepkg/methods/sam.py").read_text() + "\nNEW = 1\n")
+    project.write(
+        "nmepkg/methods/sharpness_aware.py",
+        (project.folder / "nmepkg/methods/sharpness_aware.py").read_text() + "\nNEW = 1\n",
+    )
     changed = project.plan()[1] - before
     assert [run.rsplit("-", 1)[0] for run in changed] == ["mnist1d-mlp-sam-0.1-relu-s0"]
     project.write("nmepkg/data/mnist1d.py", (project.folder / "nmepkg/data/mnist1d.py").read_text() + "\nNEW = 1\n")
@@ -100,7 +103,7 @@ def test_what_a_call_changes_reaches_commands(project: Project) -> None:
 
 def test_it_may_be_called_in_any_folder(project: Project, tmp_path: Path) -> None:
     """``-s`` and ``-d``: the package and the scripts are those beside the Snakefile, results are where it is called."""
-    project.append("nmepkg/methods/sam.py", "\nNEW = 1\n")  # not the installed package's
+    project.append("nmepkg/methods/sharpness_aware.py", "\nNEW = 1\n")  # not the installed package's
     folder = tmp_path / "elsewhere {else}"
     folder.mkdir()
     study, profile = project.folder / "study.yaml", project.folder / "profiles" / "local"

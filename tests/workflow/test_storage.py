@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from nmepkg.runs.expand import expand
-from nmepkg.runs.spec import Run
+from nmepkg.runs.expansion import Run
 from nmepkg.study.load import load
 from tests.jobs import job_file
 from tests.workflow.project import STUDY, Project
@@ -202,7 +202,7 @@ def test_code_that_no_statement_imports_is_refused(project: Project) -> None:
 
 def test_bytecode_of_another_source_is_refused(project: Project) -> None:
     """Python trusts bytecode whose source has the same size and time; a checkout within a second gives that."""
-    path = project.folder / "nmepkg" / "methods" / "sgd.py"
+    path = project.folder / "nmepkg" / "methods" / "gradient_descent.py"
     times = path.stat()
     changed = path.read_bytes() + b"\nX=1\n"
     path.write_bytes(changed)
@@ -213,7 +213,9 @@ def test_bytecode_of_another_source_is_refused(project: Project) -> None:
     run = next(run for run in planned(project) if run.spec["method"]["name"] == "sgd")
     done = train(project, run)
     assert done.returncode == 2, done.stderr
-    assert "nmepkg.methods.sgd: loaded from bytecode that is not that of its source; delete " in done.stderr
+    assert (
+        "nmepkg.methods.gradient_descent: loaded from bytecode that is not that of its source; delete " in done.stderr
+    )
 
 
 def planned(project: Project) -> list[Run]:
@@ -228,10 +230,10 @@ def planned(project: Project) -> list[Run]:
 
 
 def test_what_is_adopted_is_not_trained_and_says_so_wherever_it_is_shown(project: Project) -> None:
-    project.append("nmepkg/methods/sam.py", "\nNEW = 1\n")
+    project.append("nmepkg/methods/sharpness_aware.py", "\nNEW = 1\n")
     (trained,) = project.plan()[1]
     (adopted,) = project.nmepkg("adopt", "--yes", "--reason", "a constant that nothing reads")
-    assert (adopted["new"], adopted["modules"]) == (trained, ["nmepkg.methods.sam"])
+    assert (adopted["new"], adopted["modules"]) == (trained, ["nmepkg.methods.sharpness_aware"])
     assert project.plan() == (set(), set(), {"curve"})
     done = project.snakemake()
     assert done.returncode == 0, done.stdout

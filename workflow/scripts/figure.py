@@ -11,7 +11,7 @@ import job
 from nmepkg.analysis.render import render
 from nmepkg.errors import UserError
 from nmepkg.runs.expand import expand
-from nmepkg.runs.figures import figure_identity
+from nmepkg.runs.figure_identity import figure_identity
 from nmepkg.storage import figure_record
 from nmepkg.study import overrides
 from nmepkg.study.load import load

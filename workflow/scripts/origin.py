@@ -12,7 +12,7 @@ from nmepkg.analysis.origin import versions
 from nmepkg.errors import UserError
 from nmepkg.files import file_sha256, written_whole
 from nmepkg.runs.expand import expand
-from nmepkg.runs.figures import origin_identity
+from nmepkg.runs.figure_identity import origin_identity
 from nmepkg.storage import ORIGIN, figure_record
 from nmepkg.study import overrides
 from nmepkg.study.load import load

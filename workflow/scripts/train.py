@@ -15,9 +15,9 @@ import job
 
 from nmepkg import gpus
 from nmepkg.runs import jobs
+from nmepkg.runs.expansion import Job
 from nmepkg.runs.identity import data_id
 from nmepkg.runs.jobs import Assignment
-from nmepkg.runs.spec import Job
 from nmepkg.runs.verify import planned_run
 
 STOPPED = 75  # EX_TEMPFAIL

@@ -22,8 +22,8 @@ from train import STOPPED, stop_signals, train
 
 from nmepkg import gpus
 from nmepkg.runs import jobs
+from nmepkg.runs.expansion import Job
 from nmepkg.runs.jobs import Assignment
-from nmepkg.runs.spec import Job
 
 
 def main() -> None:

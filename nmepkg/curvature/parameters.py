@@ -10,7 +10,7 @@ import numpy as np
 Params = Any  # a pytree of arrays
 
 
-def names(params: Params) -> list[str]:
+def layer_names(params: Params) -> list[str]:
     """The layer of each leaf, in the order of ``jax.tree.leaves``: its path but for the last key, as ``Block_1/Conv_0``.
 
     A module's kernel and bias are one layer; leaves at the root of the tree are layer ``/``.
@@ -27,7 +27,7 @@ def normalizes(path: tuple[Any, ...]) -> bool:
     return "norm" in jax.tree_util.keystr(path).lower()
 
 
-def of_entries(params: Params) -> np.ndarray:
+def layer_of_entries(params: Params) -> np.ndarray:
     """(P,) the layer of each entry of the flat parameter vector, as a number; two entries are of one layer if it agrees."""
-    _, numbers = np.unique(names(params), return_inverse=True)
+    _, numbers = np.unique(layer_names(params), return_inverse=True)
     return np.repeat(numbers, [np.size(leaf) for leaf in jax.tree.leaves(params)])

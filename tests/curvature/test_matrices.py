@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmepkg.curvature import dense
+from nmepkg.curvature import matrices
 
 pytestmark = pytest.mark.usefixtures("x64")
 LIKE = {"a": jnp.zeros((2, 3)), "b": jnp.zeros(1)}  # 7 entries
@@ -34,12 +34,12 @@ def like():
 
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_dense_is_the_matrix(chunk):
-    np.testing.assert_array_equal(dense.dense(as_map(matrix()), like(), chunk), matrix())
+    np.testing.assert_array_equal(matrices.dense(as_map(matrix()), like(), chunk), matrix())
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_frobenius_norm(chunk):
-    norm = jax.jit(lambda A: dense.frobenius_norm(as_map(A), like(), chunk))
+    norm = jax.jit(lambda A: matrices.frobenius_norm(as_map(A), like(), chunk))
     np.testing.assert_allclose(norm(matrix()), np.linalg.norm(matrix()), rtol=1e-14)
     many = np.stack([matrix(seed) for seed in range(3)])
     np.testing.assert_allclose(jax.vmap(norm)(many), np.linalg.norm(many, axis=(1, 2)), rtol=1e-14)
@@ -47,13 +47,13 @@ def test_frobenius_norm(chunk):
 
 @pytest.mark.parametrize("scale", [0.0, 1e-200, 1e200])
 def test_frobenius_norm_neither_overflows_nor_underflows(scale):
-    norm = dense.frobenius_norm(as_map(scale * matrix()), like(), 3)
+    norm = matrices.frobenius_norm(as_map(scale * matrix()), like(), 3)
     np.testing.assert_allclose(norm, scale * np.linalg.norm(matrix()), rtol=1e-14)
 
 
 def test_a_value_that_is_not_finite_shows():
     A = matrix()
     A[3, 2] = np.nan
-    assert np.isnan(dense.frobenius_norm(as_map(A), like(), 3))
+    assert np.isnan(matrices.frobenius_norm(as_map(A), like(), 3))
     A[3, 2] = np.inf
-    assert not np.isfinite(dense.frobenius_norm(as_map(A), like(), 3))
+    assert not np.isfinite(matrices.frobenius_norm(as_map(A), like(), 3))

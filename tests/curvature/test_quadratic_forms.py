@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nmepkg import curvature
-from nmepkg.curvature import layers, probes
-from nmepkg.curvature.traces import estimate, quadratic_forms
+from nmepkg.curvature import parameters, probes
+from nmepkg.curvature.quadratic_forms import estimate, quadratic_forms
 from tests import cases
 from tests.measurement import problems
 
@@ -20,8 +20,8 @@ KEY = jax.random.key(0)
 def test_layers_are_paths_but_for_the_last_key():
     params = {"b": {"Conv_0": {"kernel": jnp.zeros((2, 2))}}, "a": {"bias": jnp.zeros(1), "kernel": jnp.zeros(3)}}
     params = {**params, "scale": jnp.zeros(2)}
-    assert layers.names(params) == ["a", "a", "b/Conv_0", "/"]
-    entries = layers.of_entries(params)
+    assert parameters.layer_names(params) == ["a", "a", "b/Conv_0", "/"]
+    entries = parameters.layer_of_entries(params)
     assert len(entries) == 10
     np.testing.assert_array_equal(entries[:, None] == entries, np.kron(np.eye(3), np.ones((4, 4)))[:10, :10] == 1)
 

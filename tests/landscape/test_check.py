@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from nmepkg.errors import UserError
-from nmepkg.landscape.spec import check
+from nmepkg.landscape.check import check
 from tests.landscape.specs import spec
 
 MLP = spec()["model"]
@@ -57,5 +57,5 @@ def test_one_that_does_not_is_refused_in_a_line(changes: dict[str, Any], message
 
 
 def test_checking_imports_no_jax() -> None:
-    code = "import sys, nmepkg.landscape.spec; sys.exit('jax' in sys.modules)"
+    code = "import sys, nmepkg.landscape.check; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

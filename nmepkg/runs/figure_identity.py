@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from nmepkg.records import digest
+from nmepkg.runs.expansion import Expansion
 from nmepkg.runs.fingerprint import module_hashes
 from nmepkg.runs.identity import code_hash, figure_targets, modules
-from nmepkg.runs.spec import Expansion
 from nmepkg.study.spec import Figure, Study
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nmepkg.curvature import layers, probes
+from nmepkg.curvature import parameters, probes
 from nmepkg.curvature.vectors import dot
 
 Params = Any  # a pytree of arrays
@@ -29,10 +29,10 @@ def quadratic_forms(parts: Parts, params: Params, key: Array, probe: str) -> Arr
       probe: kind of probe, see :func:`nmepkg.curvature.probes.draw`.
 
     Returns:
-      (2, number of layers): G then N, layers by name as ``sorted(set(layers.names(params)))``.
+      (2, number of layers): G then N, layers by name as ``sorted(set(parameters.layer_names(params)))``.
     """
     v = probes.draw(key, params, probe)
-    names = layers.names(params)
+    names = parameters.layer_names(params)
     order = sorted(set(names))
     rows = []
     for product in parts(v):
