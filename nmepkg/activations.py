@@ -10,55 +10,58 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import Float
 
+Values = Float[Array, "*shape"]  # what goes in and what comes out: one shape
 Activation = Callable[[Array], Array]
 
 _SQRT_2 = math.sqrt(2)
 _SQRT_2PI = math.sqrt(2 * math.pi)
 
 
-def relu(x: Array) -> Array:
+def relu(x: Values) -> Values:
     """max(x, 0), with slope 0 at 0 (``jnp.maximum`` would say ½)."""
     return jax.nn.relu(x)
 
 
-def leaky_relu(x: Array, negative_slope: ArrayLike = 0.01) -> Array:
+def leaky_relu(x: Values, negative_slope: ArrayLike = 0.01) -> Values:
     """x where x ≥ 0, ``negative_slope``·x elsewhere."""
     return jnp.where(x >= 0, x, negative_slope * x)
 
 
-def silu(x: Array) -> Array:
+def silu(x: Values) -> Values:
     """x σ(x) (Hendrycks & Gimpel 2016; Ramachandran et al. 2017)."""
     return x * jax.nn.sigmoid(x)
 
 
-def softplus(x: Array) -> Array:
+def softplus(x: Values) -> Values:
     """log(1 + eˣ)."""
     return jax.nn.softplus(x)
 
 
-def tanh(x: Array) -> Array:
+def tanh(x: Values) -> Values:
     """Hyperbolic tangent."""
     return jnp.tanh(x)
 
 
-def gelu(x: Array) -> Array:
+def gelu(x: Values) -> Values:
     """x Φ(x), the exact form (Hendrycks & Gimpel 2016)."""
     return beta_gelu(x, 1.0)
 
 
-def gelu_tanh(x: Array) -> Array:
+def gelu_tanh(x: Values) -> Values:
     """½ x (1 + tanh(√(2/π) (x + 0.044715 x³))), the tanh approximation of GELU."""
     t = _clip_tail(x)
     return 0.5 * x * (1 + jnp.tanh(math.sqrt(2 / math.pi) * (t + 0.044715 * t**3)))
 
 
-def beta_gelu(x: Array, beta: ArrayLike) -> Array:
+def beta_gelu(x: Values, beta: ArrayLike) -> Values:
     """β-GELU, x Φ(βx) (paper, section 4.3): GELU at β = 1, tending to ReLU as β → ∞.
 
     φ' = Φ(βx) + βx φ_N(βx) and φ'' = β φ_N(βx) (2 − β²x²), with φ_N the density of the standard normal distribution.
@@ -71,17 +74,17 @@ def beta_gelu(x: Array, beta: ArrayLike) -> Array:
     return 0.5 * x * (1 + jax.lax.erf(_clip_tail(beta * x) / _SQRT_2))
 
 
-def zero(x: Array) -> Array:
+def zero(x: Values) -> Values:
     """φ'' := 0, the paper's activation-NME ablation: what autodiff says of ReLU."""
     return jnp.zeros_like(x)
 
 
-def gaussian(x: Array, beta: ArrayLike = 100.0) -> Array:
+def gaussian(x: Values, beta: ArrayLike = 100.0) -> Values:
     """φ'' := β/√(2π) exp(−β²x²/2), the paper's synthetic NME (equation 19); its integral is 1."""
     return jnp.exp(-0.5 * _clip_tail(beta * x) ** 2) * (beta / _SQRT_2PI)
 
 
-def gaussian_listing(x: Array, beta: ArrayLike = 100.0) -> Array:
+def gaussian_listing(x: Values, beta: ArrayLike = 100.0) -> Values:
     """φ'' := β/√(2π) exp(−β²x²), as in the listing of the paper's appendix; its integral is 1/√2."""
     return jnp.exp(-(_clip_tail(beta * x) ** 2)) * (beta / _SQRT_2PI)
 
@@ -101,19 +104,20 @@ def replace_second_derivative(phi: Callable[..., Array], psi: Activation) -> Cal
     """
 
     @jax.custom_jvp
-    def slope(x: Array, *args: ArrayLike) -> Array:
-        return jax.jvp(lambda x: phi(x, *args), (x,), (jnp.ones_like(x),))[1]
+    def slope(x: Values, *args: ArrayLike) -> Values:
+        tangent: Array = jax.jvp(lambda x: phi(x, *args), (x,), (jnp.ones_like(x),))[1]
+        return tangent
 
     @slope.defjvp
-    def _(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    def _(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
         return slope(*primals), psi(primals[0]) * tangents[0]
 
     @jax.custom_jvp
-    def replaced(x: Array, *args: ArrayLike) -> Array:
+    def replaced(x: Values, *args: ArrayLike) -> Values:
         return phi(x, *args)
 
     @replaced.defjvp
-    def _(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    def _(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
         return replaced(*primals), slope(*primals) * tangents[0]
 
     return replaced

@@ -112,7 +112,9 @@ def test_derivatives_up_to_third_order_in_every_nesting(name):
         f = phi
         for mode in nesting:
             f = MODES[mode](f)
-        np.testing.assert_allclose(f(X), expected[len(nesting)], rtol=1e-9, atol=1e-12, err_msg=str(nesting))
+        np.testing.assert_allclose(
+            f(jnp.asarray(X)), expected[len(nesting)], rtol=1e-9, atol=1e-12, err_msg=str(nesting)
+        )
 
 
 @pytest.mark.usefixtures("x64")
@@ -142,8 +144,12 @@ def test_integrals_of_second_derivatives():
 
 
 def test_gelu_is_the_exact_form_of_jax():
-    np.testing.assert_allclose(activations.gelu(X), jax.nn.gelu(X, approximate=False), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(activations.gelu_tanh(X), jax.nn.gelu(X, approximate=True), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        activations.gelu(jnp.asarray(X)), jax.nn.gelu(X, approximate=False), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        activations.gelu_tanh(jnp.asarray(X)), jax.nn.gelu(X, approximate=True), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_slopes_at_zero():
@@ -171,4 +177,4 @@ def test_large_beta_and_large_inputs_stay_finite_in_single_precision(name):
 
 def test_beta_gelu_tends_to_relu():
     x = np.linspace(-2, 2, 41, dtype=np.float32)
-    np.testing.assert_allclose(activations.beta_gelu(x, 1e6), np.maximum(x, 0), atol=1e-6)
+    np.testing.assert_allclose(activations.beta_gelu(jnp.asarray(x), 1e6), np.maximum(x, 0), atol=1e-6)

@@ -1,5 +1,11 @@
-"""Products with the Hessian H = G + N of a network's loss, its Gauss-Newton part G and its Nonlinear Modeling Error N."""
+"""Products with the Hessian H = G + N of a network's loss, its Gauss-Newton part G and its Nonlinear Modeling Error N.
 
-from nmepkg.curvature.products import Products, gnvp, hvp, linearize, map_vectors, nmevp, split_nmevp
+The names are those of ``__init__.pyi``. What a method needs is imported here; the rest when it is first asked for, so that a
+change to spectra, say, retrains nothing.
+"""
 
-__all__ = ["Products", "gnvp", "hvp", "linearize", "map_vectors", "nmevp", "split_nmevp"]
+import lazy_loader
+
+from nmepkg.curvature import products as products
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
 
+from nmepkg.curvature.types import LinearMap, Params, Scalar
 from nmepkg.curvature.vectors import norm
 
-Params = Any  # a pytree of arrays
-LinearMap = Callable[[Params], Params]
 
-
-def columns(linear_map: LinearMap, like: Params, start: Any, chunk: int) -> Array:
+def columns(linear_map: LinearMap, like: Params, start: Any, chunk: int) -> Float[Array, "chunk size"]:
     """The columns ``start`` … ``start + chunk − 1`` of the matrix A of a linear map of pytrees; those beyond P are zero.
 
     Args:
@@ -33,7 +31,7 @@ def columns(linear_map: LinearMap, like: Params, start: Any, chunk: int) -> Arra
     return jax.vmap(lambda unit: ravel_pytree(linear_map(unravel(unit)))[0])(units)
 
 
-def dense(linear_map: LinearMap, like: Params, chunk: int = 64) -> Array:
+def dense(linear_map: LinearMap, like: Params, chunk: int = 64) -> Float[Array, "size size"]:
     """The matrix A of a linear map of pytrees, ``chunk`` columns at a time. Arguments as of :func:`columns`.
 
     Returns:
@@ -41,11 +39,11 @@ def dense(linear_map: LinearMap, like: Params, chunk: int = 64) -> Array:
     """
     flat, _ = ravel_pytree(like)
     starts = jnp.arange(0, flat.size, chunk)
-    rows = jax.lax.map(lambda start: columns(linear_map, like, start, chunk), starts)
+    rows: Array = jax.lax.map(lambda start: columns(linear_map, like, start, chunk), starts)
     return rows.reshape(-1, flat.size)[: flat.size].T
 
 
-def frobenius_norm(linear_map: LinearMap, like: Params, chunk: int = 64) -> Array:
+def frobenius_norm(linear_map: LinearMap, like: Params, chunk: int = 64) -> Scalar:
     """‖A‖_F of a linear map of pytrees, ``chunk`` columns at a time: memory grows with chunk · P, not with P².
 
     Call it inside ``jax.jit``; ``jax.vmap`` over what ``linear_map`` closes over works. Arguments as of :func:`columns`.
@@ -55,7 +53,7 @@ def frobenius_norm(linear_map: LinearMap, like: Params, chunk: int = 64) -> Arra
     """
     flat, _ = ravel_pytree(like)
 
-    def chunk_norm(start: Array) -> Array:
+    def chunk_norm(start: Array) -> Scalar:
         return norm(columns(linear_map, like, start, chunk))
 
     return norm(jax.lax.map(chunk_norm, jnp.arange(0, flat.size, chunk)))

@@ -6,8 +6,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
-Params = Any  # a pytree of arrays
+from nmepkg.curvature.types import Params
 
 
 def layer_names(params: Params) -> list[str]:
@@ -27,7 +28,7 @@ def normalizes(path: tuple[Any, ...]) -> bool:
     return "norm" in jax.tree_util.keystr(path).lower()
 
 
-def layer_of_entries(params: Params) -> np.ndarray:
+def layer_of_entries(params: Params) -> Int[np.ndarray, " size"]:
     """(P,) the layer of each entry of the flat parameter vector, as a number; two entries are of one layer if it agrees."""
     _, numbers = np.unique(layer_names(params), return_inverse=True)
     return np.repeat(numbers, [np.size(leaf) for leaf in jax.tree.leaves(params)])

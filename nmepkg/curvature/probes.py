@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
-from jax import Array
 from jax.flatten_util import ravel_pytree
+
+from nmepkg.curvature.types import Key, Params
 
 _DRAW = {"gaussian": jax.random.normal, "rademacher": jax.random.rademacher}
 
 
-def draw(key: Array, params: Any, kind: str) -> Any:
+def draw(key: Key, params: Params, kind: str) -> Params:
     """A probe v of the structure, shapes and types of ``params`` with independent entries, E v = 0, E v vᵀ = I.
 
     The estimate vᵀA v of tr A, A symmetric, has variance 2‖A‖_F² for Gaussian entries and 2(‖A‖_F² − ‖diag A‖²) for

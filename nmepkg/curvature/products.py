@@ -20,17 +20,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.tree_util import Partial
 
 from nmepkg.curvature.jaxprs import reverse_only
+from nmepkg.curvature.types import LinearMap, Logits, LogitsFn, LossFn, Params, Scalar
 from nmepkg.curvature.vectors import dot, refuse_complex
-
-Params = Any  # a pytree of arrays
-Logits = Any  # an array, or a pytree of several
-LogitsFn = Callable[[Params], Logits]
-LossFn = Callable[[Logits], Array]
-LinearMap = Callable[[Params], Params]
 
 
 def hvp(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Params:
@@ -102,7 +96,7 @@ class Products(NamedTuple):
     """
 
     logits: Logits
-    loss: Array
+    loss: Scalar
     gradient: Params
     hvp: LinearMap
     gnvp: LinearMap
@@ -179,7 +173,7 @@ def _program(structure: Any) -> Any:
     return jax.jit(lambda linear_map, v: linear_map(v))
 
 
-def _hessian_product(function: Callable[[Params], Array], params: Params, v: Params) -> Params:
+def _hessian_product(function: Callable[[Params], Scalar], params: Params, v: Params) -> Params:
     if reverse_only(function, params):
         return jax.vjp(jax.grad(function), params)[1](v)[0]
     return jax.grad(lambda p: jax.jvp(function, (p,), (v,))[1])(params)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
-Params = Any  # a pytree of real numbers: arrays, of one floating type or several, or Python's
+from nmepkg.curvature.types import Params, Scalar
 
 
 def refuse_complex(tree: Params) -> None:
@@ -18,24 +18,24 @@ def refuse_complex(tree: Params) -> None:
         raise TypeError("complex parameters are not supported: take their real and imaginary parts as two arrays")
 
 
-def single(leaf: Any) -> Array:
+def single(leaf: ArrayLike) -> Array:
     """A leaf in float32, or as it is where it is more precise."""
     return jnp.asarray(leaf, jnp.promote_types(jnp.result_type(leaf), jnp.float32))
 
 
-def dot(x: Params, y: Params) -> Array:
+def dot(x: Params, y: Params) -> Scalar:
     """⟨x, y⟩ of two pytrees of one structure, as a scalar."""
     products = jax.tree.map(lambda a, b: jnp.vdot(single(a), single(b)), x, y)
     return functools.reduce(jnp.add, jax.tree.leaves(products), jnp.zeros((), jnp.float32))
 
 
-def norm(tree: Params) -> Array:
+def norm(tree: Params) -> Scalar:
     """The Euclidean norm of a pytree, 0 where it has no entries, as a scalar. See :func:`normalize`."""
     _, scale, length = _scaled(tree)
     return length * scale
 
 
-def normalize(tree: Params) -> tuple[Params, Array]:
+def normalize(tree: Params) -> tuple[Params, Scalar]:
     """(t/‖t‖, ‖t‖), and zeros for a zero t, where t/‖t‖ is not defined: there a method's step is SGD's.
 
     The largest entry is divided out first, so that squares neither overflow nor underflow. The unit vector is of the types of
@@ -46,7 +46,7 @@ def normalize(tree: Params) -> tuple[Params, Array]:
     return jax.tree.map(lambda x, t: (x / divisor).astype(jnp.result_type(t)), scaled, tree), length * scale
 
 
-def _scaled(tree: Params) -> tuple[Params, Array, Array]:
+def _scaled(tree: Params) -> tuple[Params, Scalar, Scalar]:
     """(t/s, s, ‖t/s‖) with s of :func:`divisor`."""
     precise = jax.tree.map(single, tree)
     entries = [jnp.max(jnp.abs(leaf), initial=0) for leaf in jax.tree.leaves(precise)]
@@ -56,7 +56,7 @@ def _scaled(tree: Params) -> tuple[Params, Array, Array]:
     return scaled, scale, jnp.sqrt(dot(scaled, scaled))
 
 
-def divisor(largest: Array) -> Array:
+def divisor(largest: Scalar) -> Scalar:
     """What to divide numbers up to ``largest`` by, so that their squares are in range: that, or 1 if it is 0.
 
     It is a sixteenth of the type's largest number at most, as compilers multiply by the reciprocal, and flush one to zero.

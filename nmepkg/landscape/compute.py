@@ -11,7 +11,8 @@ from jax import Array
 
 from nmepkg import activations, numerics
 from nmepkg.curvature.matrices import frobenius_norm
-from nmepkg.curvature.products import LogitsFn, LossFn, Params, linearize
+from nmepkg.curvature.products import linearize
+from nmepkg.curvature.types import LogitsFn, LossFn, Params
 from nmepkg.errors import UserError
 from nmepkg.registry import LOSSES, MODELS
 from nmepkg.specs import Landscape

@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 from nmepkg.curvature import parameters
-from nmepkg.curvature.quadratic_forms import estimate, quadratic_forms
+from nmepkg.curvature.hutchinson import estimate, quadratic_forms
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
 
 

@@ -16,20 +16,20 @@ sees, as functions of the parameters (they are differentiated through). The runn
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.typing import ArrayLike
+from jaxtyping import PyTree
 
+from nmepkg.curvature.types import Key, Logits, LogitsFn, LossFn, Params, Scalar
 from nmepkg.curvature.vectors import refuse_complex, single
 
-Params = Any  # a pytree of real numbers
-State = Any  # a pytree: the running averages of a model
+State: TypeAlias = PyTree  # the running averages of a model
 Batch = tuple[Any, Any]  # inputs and labels
 ApplyFn = Callable[[Params, Any], tuple[Any, State]]  # (params, inputs) -> (logits, state) of a model in training mode
-LabelledLossFn = Callable[[Any, Any], Array]  # (logits, labels) -> scalar
+LabelledLossFn = Callable[[Logits, Any], Scalar]  # (logits, labels) -> loss
 
 
 class Update(NamedTuple):
@@ -43,9 +43,10 @@ class Update(NamedTuple):
 
     direction: Params
     state: State
-    loss: Array
+    loss: Scalar
 
 
+@runtime_checkable
 class Method(Protocol):
     """A training method, as the factories of this package make them."""
 
@@ -55,7 +56,7 @@ class Method(Protocol):
         loss_fn: LabelledLossFn,
         params: Params,
         batch: Batch,
-        key: Array,
+        key: Key,
         strength: ArrayLike,
         /,
     ) -> Update:
@@ -74,7 +75,7 @@ class Method(Protocol):
 
 def loss_and_gradient(
     apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch
-) -> tuple[Array, State, Params]:
+) -> tuple[Scalar, State, Params]:
     """The clean pass: (loss, state, ∇L) at θ on the batch.
 
     Raises:
@@ -83,7 +84,7 @@ def loss_and_gradient(
     refuse_complex(params)
     inputs, labels = batch
 
-    def objective(params: Params) -> tuple[Array, State]:
+    def objective(params: Params) -> tuple[Scalar, State]:
         logits, state = apply_fn(params, inputs)
         return loss_fn(logits, labels), state
 
@@ -91,9 +92,7 @@ def loss_and_gradient(
     return loss, state, gradient
 
 
-def on_batch(
-    apply_fn: ApplyFn, loss_fn: LabelledLossFn, batch: Batch
-) -> tuple[Callable[[Params], Any], Callable[[Any], Array]]:
+def on_batch(apply_fn: ApplyFn, loss_fn: LabelledLossFn, batch: Batch) -> tuple[LogitsFn, LossFn]:
     """(θ ↦ logits, logits ↦ loss) on one batch, as curvature products take them."""
     inputs, labels = batch
     return lambda params: apply_fn(params, inputs)[0], lambda logits: loss_fn(logits, labels)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from jax import Array
 from jax.typing import ArrayLike
 
-from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Params, Update, loss_and_gradient
+from nmepkg.curvature.types import Key, Params
+from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Update, loss_and_gradient
 
 
 def sgd() -> Method:
     """direction = ∇L(θ), whatever the strength."""
 
     def method(
-        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
     ) -> Update:
         loss, state, gradient = loss_and_gradient(apply_fn, loss_fn, params, batch)
         return Update(gradient, state, loss)

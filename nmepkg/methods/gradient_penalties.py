@@ -11,18 +11,16 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.typing import ArrayLike
 
 from nmepkg import curvature
-from nmepkg.curvature.products import LogitsFn, LossFn
+from nmepkg.curvature.types import Key, LogitsFn, LossFn, Params
 from nmepkg.curvature.vectors import normalize
 from nmepkg.methods.base import (
     ApplyFn,
     Batch,
     LabelledLossFn,
     Method,
-    Params,
     Update,
     add_scaled,
     loss_and_gradient,
@@ -55,7 +53,7 @@ def gradient_penalty(
         raise ValueError(f"the exponent of a gradient penalty must be at least 1, not {p}")
 
     def method(
-        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
     ) -> Update:
         loss, state, gradient = loss_and_gradient(apply_fn, loss_fn, params, batch)
         unit, length = normalize(gradient)
@@ -118,7 +116,7 @@ def psam_fd(*, step: float, m: int | None = None, execution: Execution = HERE) -
         raise ValueError(f"the step of a finite difference must be above 0, not {step}")
 
     def method(
-        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
     ) -> Update:
         def gradient_at(scale: ArrayLike, v: Params) -> Params:
             return loss_and_gradient(shifted(apply_fn, scale, v), loss_fn, params, batch)[2]

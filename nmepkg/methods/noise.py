@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 from jax.typing import ArrayLike
 
 from nmepkg.curvature import parameters, probes
-from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Params, Update, loss_and_gradient, shifted
+from nmepkg.curvature.types import Key, Params
+from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Update, loss_and_gradient, shifted
 from nmepkg.methods.parts import HERE, Execution, in_groups
 
 
@@ -31,7 +31,7 @@ def weight_noise(
     """
 
     def method(
-        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
     ) -> Update:
         inputs, labels = batch
         logits, state = apply_fn(params, inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,9 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax.typing import ArrayLike
 
+from nmepkg.curvature.types import Key, Params
 from nmepkg.curvature.vectors import single
-from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Params, Update
+from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Update
 
 
 class Execution(NamedTuple):
@@ -31,6 +32,7 @@ class Execution(NamedTuple):
 
 
 HERE = Execution()
+Tree = TypeVar("Tree")  # a pytree
 
 
 def examples(batch: Any) -> int:
@@ -46,21 +48,23 @@ def examples(batch: Any) -> int:
     return int(sizes.pop()[0])
 
 
-def split(batch: Any, count: int) -> Any:
+def split(batch: Tree, count: int) -> Tree:
     """A batch as ``count`` parts of the same size, in order: every array gets a first axis of parts."""
-    return jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), batch)
+    parts: Tree = jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), batch)
+    return parts
 
 
-def mean_of_parts(tree: Any) -> Any:
+def mean_of_parts(tree: Tree) -> Tree:
     """The mean over the leading axis. What has none (integers, flags, PRNG keys of a state) is that of the first part."""
-    return jax.tree.map(lambda x: jnp.mean(x, axis=0) if _has_mean(x) else x[0], tree)
+    mean: Tree = jax.tree.map(lambda x: jnp.mean(x, axis=0) if _has_mean(x) else x[0], tree)
+    return mean
 
 
 def _has_mean(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype if hasattr(leaf, "dtype") else jnp.result_type(leaf), jnp.inexact)
 
 
-def mean_of_draws(draw: Callable[[Array], Params], key: Array, samples: int, unroll: bool = True) -> Params:
+def mean_of_draws(draw: Callable[[Key], Tree], key: Key, samples: int, unroll: bool = True) -> Tree:
     """The mean of ``draw(key)`` over ``samples`` keys split from ``key``, in turn; see :func:`mean_in_turn`.
 
     Raises:
@@ -71,7 +75,7 @@ def mean_of_draws(draw: Callable[[Array], Params], key: Array, samples: int, unr
     return mean_in_turn(draw, jax.random.split(key, samples), unroll)
 
 
-def mean_in_turn(function: Callable[[Any], Params], arguments: Any, unroll: bool = True) -> Params:
+def mean_in_turn(function: Callable[[Any], Tree], arguments: Any, unroll: bool = True) -> Tree:
     """The mean of ``function(argument)`` over the leading axis of a pytree of arguments, one after another, for memory's sake.
 
     What does not depend on the argument is computed once for all of them. What has no mean is as in :func:`mean_of_parts`.
@@ -80,23 +84,24 @@ def mean_in_turn(function: Callable[[Any], Params], arguments: Any, unroll: bool
       unroll: writes all out; see :class:`Execution`.
     """
 
-    def add(total: Params, argument: Any) -> tuple[Params, None]:
+    def add(total: Tree, argument: Any) -> tuple[Tree, None]:
         found = function(_available_after(total, argument))
         return jax.tree.map(lambda x, y: x + y if _has_mean(x) else x, total, found), None
 
     count = len(jax.tree.leaves(arguments)[0])
     begin, *others = (jax.tree.map(operator.itemgetter(i), arguments) for i in range(count))
     first = jax.tree.map(lambda leaf: leaf if hasattr(leaf, "dtype") else jnp.asarray(leaf), function(begin))
-    total = jax.tree.map(lambda leaf: single(leaf) if _has_mean(leaf) else leaf, first)
+    total: Tree = jax.tree.map(lambda leaf: single(leaf) if _has_mean(leaf) else leaf, first)
     if unroll:
         for argument in others:
             total, _ = add(total, argument)
     elif others:
         total, _ = jax.lax.scan(add, total, jax.tree.map(lambda leaf: leaf[1:], arguments))
-    return jax.tree.map(lambda x, t: (t / count).astype(x.dtype) if _has_mean(t) else t, first, total)
+    mean: Tree = jax.tree.map(lambda x, t: (t / count).astype(x.dtype) if _has_mean(t) else t, first, total)
+    return mean
 
 
-def _available_after(total: Params, argument: Any) -> Any:
+def _available_after(total: Any, argument: Any) -> Any:
     """The argument, as a value that depends on ``total``, so that one part's intermediate values are gone before the next's.
 
     XLA drops ``jax.lax.optimization_barrier`` on a CPU before it schedules. A test watches over the memory.
@@ -104,7 +109,7 @@ def _available_after(total: Params, argument: Any) -> Any:
     x = sum(leaf.ravel()[0] for leaf in jax.tree.leaves(total) if _has_mean(leaf) and leaf.size)
     never = jnp.isnan(x) & jnp.isinf(x)  # which the compiler does not see
 
-    def after(leaf: Array) -> Array:
+    def after(leaf: Any) -> Any:
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return jax.random.wrap_key_data(after(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf))
         return jnp.where(never, jnp.zeros_like(leaf), leaf)
@@ -132,7 +137,7 @@ def in_groups(method: Method, m: int | None, execution: Execution = HERE) -> Met
     unroll, mesh = execution
 
     def grouped(
-        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
     ) -> Update:
         if m == (size := examples(batch)):
             return method(apply_fn, loss_fn, params, batch, key, strength)
@@ -155,18 +160,19 @@ def in_groups(method: Method, m: int | None, execution: Execution = HERE) -> Met
         if count % mesh.size:
             sharding = NamedSharding(mesh, PartitionSpec(None, axis))
             return mean_in_turn(one, (jax.lax.with_sharding_constraint(groups[0], sharding), groups[1]), unroll)
-        return jax.shard_map(
+        shared: Update = jax.shard_map(
             lambda groups: jax.tree.map(functools.partial(_mean_over, axis), mean(groups)),
             mesh=mesh,
             in_specs=PartitionSpec(axis),
             out_specs=PartitionSpec(),
             check_vma=False,  # or the gradient with respect to what all devices have would be its sum over them
         )(groups)
+        return shared
 
     return grouped
 
 
-def _mean_over(axis: str, leaf: Array) -> Array:
+def _mean_over(axis: str, leaf: Any) -> Any:
     """The mean over devices, or the first device's value of what has none."""
     if _has_mean(leaf):
         return jax.lax.pmean(leaf, axis)

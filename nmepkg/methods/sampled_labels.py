@@ -22,6 +22,7 @@ from jax.typing import ArrayLike
 
 from nmepkg import curvature
 from nmepkg.curvature.jaxprs import reverse_only
+from nmepkg.curvature.types import Key, Params
 from nmepkg.curvature.vectors import dot
 from nmepkg.losses import cross_entropy
 from nmepkg.methods.base import (
@@ -29,10 +30,10 @@ from nmepkg.methods.base import (
     Batch,
     LabelledLossFn,
     Method,
-    Params,
     Update,
     add_scaled,
     loss_and_gradient,
+    on_batch,
 )
 from nmepkg.methods.parts import HERE, Execution, in_groups, mean_of_draws
 
@@ -64,17 +65,15 @@ def gn_trace(
     product = curvature.nmevp if straight_through else curvature.hvp
 
     def method(
-        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
     ) -> Update:
         inputs, labels = batch
         loss, state, clean = loss_and_gradient(apply_fn, loss_fn, params, batch)
 
-        def logits_of(params: Params) -> Array:
-            return apply_fn(params, inputs)[0]
-
+        logits_of, _ = on_batch(apply_fn, loss_fn, batch)
         logits, vjp = jax.vjp(logits_of, params)
 
-        def draw(key: Array) -> Params:
+        def draw(key: Key) -> Params:
             drawn = jax.random.categorical(key, logits)
             (g,) = vjp(jax.grad(cross_entropy)(logits, drawn))
             return product(logits_of, lambda z: cross_entropy(z, drawn), params, g)
@@ -98,7 +97,7 @@ def gn_trace_exact() -> Method:
     """
 
     def method(
-        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
     ) -> Update:
         loss, state, clean = loss_and_gradient(apply_fn, loss_fn, params, batch)
         if jax.tree.leaves(state):
@@ -110,7 +109,8 @@ def gn_trace_exact() -> Method:
             )
 
         def one(params: Params, x: Any) -> Array:
-            return apply_fn(params, jax.tree.map(lambda leaf: leaf[None], x))[0][0]
+            logits: Array = apply_fn(params, jax.tree.map(lambda leaf: leaf[None], x))[0][0]
+            return logits
 
         reverse = reverse_only(one, params, jax.tree.map(lambda leaf: leaf[0], inputs))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from jax import Array
 from jax.typing import ArrayLike
 
+from nmepkg.curvature.types import Key, Params
 from nmepkg.curvature.vectors import normalize
-from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Params, Update, loss_and_gradient, shifted
+from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Update, loss_and_gradient, shifted
 from nmepkg.methods.parts import HERE, Execution, in_groups
 
 
@@ -30,7 +30,7 @@ def usam(*, m: int | None = None, execution: Execution = HERE) -> Method:
 
 def _ascent(normalized: bool) -> Method:
     def method(
-        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
     ) -> Update:
         loss, state, gradient = loss_and_gradient(apply_fn, loss_fn, params, batch)
         along = normalize(gradient)[0] if normalized else gradient

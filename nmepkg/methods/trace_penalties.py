@@ -21,14 +21,13 @@ from jax.typing import ArrayLike
 from nmepkg import curvature
 from nmepkg.curvature import probes
 from nmepkg.curvature.jaxprs import reverse_only
-from nmepkg.curvature.products import LogitsFn, LossFn
+from nmepkg.curvature.types import Key, LogitsFn, LossFn, Params
 from nmepkg.curvature.vectors import dot
 from nmepkg.methods.base import (
     ApplyFn,
     Batch,
     LabelledLossFn,
     Method,
-    Params,
     Update,
     add_scaled,
     loss_and_gradient,
@@ -89,12 +88,12 @@ def _trace_penalty(part: Part, samples: int, probe: str, m: int | None, executio
     gradient, product = _FORMS[part]
 
     def method(
-        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Array, strength: ArrayLike, /
+        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
     ) -> Update:
         loss, state, clean = loss_and_gradient(apply_fn, loss_fn, params, batch)
         logits_of, loss_of = on_batch(apply_fn, loss_fn, batch)
 
-        def draw(key: Array) -> Params:
+        def draw(key: Key) -> Params:
             v = probes.draw(key, params, probe)
             if reverse_only(lambda p: loss_of(logits_of(p)), params):  # the reverse mode of ⟨v, A v⟩
                 return jax.grad(lambda p: dot(v, product(logits_of, loss_of, p, v)))(params)

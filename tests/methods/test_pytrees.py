@@ -218,4 +218,4 @@ def test_groups_of_none_are_refused():
     with pytest.raises(ValueError, match="m = 0 examples do not divide"):
         step("sam", named, params(), batch(), m=0)
     with pytest.raises(ValueError, match="above 0, not 0"):
-        psam_fd(step=0)
+        psam_fd(step=0.0)

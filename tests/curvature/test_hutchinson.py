@@ -9,7 +9,7 @@ import pytest
 
 from nmepkg import curvature
 from nmepkg.curvature import parameters, probes
-from nmepkg.curvature.quadratic_forms import estimate, quadratic_forms
+from nmepkg.curvature.hutchinson import estimate, quadratic_forms
 from tests import cases
 from tests.measurement import problems
 

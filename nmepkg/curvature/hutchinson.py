@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 
 from nmepkg.curvature import parameters, probes
+from nmepkg.curvature.types import Key, Params
 from nmepkg.curvature.vectors import dot
 
-Params = Any  # a pytree of arrays
 Parts = Callable[[Params], tuple[Params, Params]]
 
 
-def quadratic_forms(parts: Parts, params: Params, key: Array, probe: str) -> Array:
+def quadratic_forms(parts: Parts, params: Params, key: Key, probe: str) -> Float[Array, "2 layers"]:
     """v_lᵀ (A v)_l for every layer l, A = G and N, and one probe v drawn with ``key``; sums over l are vᵀA v.
 
     The expectation over v is the trace of layer l's diagonal block of A: cross-layer blocks have none.
@@ -43,7 +43,7 @@ def quadratic_forms(parts: Parts, params: Params, key: Array, probe: str) -> Arr
     return jnp.stack(rows)
 
 
-def estimate(values: np.ndarray) -> tuple[float, float, float]:
+def estimate(values: Float[np.ndarray, " n"]) -> tuple[float, float, float]:
     """(mean, standard error of the mean, variance of one value) of (n,) independent values, n ≥ 2, in float64.
 
     For quadratic forms vᵀA v of Gaussian probes the variance tends to 2‖A‖_F², for Rademacher probes to

@@ -1,0 +1,16 @@
+from .hutchinson import estimate as estimate
+from .hutchinson import quadratic_forms as quadratic_forms
+from .krylov import Lanczos as Lanczos
+from .krylov import Ritz as Ritz
+from .krylov import eigenvalues as eigenvalues
+from .krylov import lanczos as lanczos
+from .krylov import ritz as ritz
+from .matrices import dense as dense
+from .matrices import frobenius_norm as frobenius_norm
+from .products import Products as Products
+from .products import gnvp as gnvp
+from .products import hvp as hvp
+from .products import linearize as linearize
+from .products import map_vectors as map_vectors
+from .products import nmevp as nmevp
+from .products import split_nmevp as split_nmevp
