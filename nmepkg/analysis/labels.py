@@ -6,7 +6,6 @@ the registry, so a new entry needs no change here.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -162,18 +161,6 @@ def axis_title(name: str, measured: bool = False) -> str:
 def number(value: float) -> str:
     """``0.01``, ``100``, ``1e+06``: the same text for equal values."""
     return f"{value:g}"
-
-
-def tick_text(value: float) -> str:
-    """A number as a figure shows it: far from 1 as a power of ten, in mathtext."""
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
-        return number(value).replace("-", "−")
-    exponent = math.floor(math.log10(abs(value)) + 1e-9)
-    mantissa = f"{value / 10**exponent:g}"
-    power = f"10^{{{exponent}}}"
-    if mantissa in ("1", "-1"):
-        return f"${mantissa[:-1]}{power}$"
-    return f"${mantissa}{{\\times}}{power}$"
 
 
 def drawn(text: str) -> str:

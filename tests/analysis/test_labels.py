@@ -1,6 +1,6 @@
 import pytest
 
-from nmepkg.analysis.labels import METHOD_NAMES, activation_label, drawn, method_label, place_label, tick_text
+from nmepkg.analysis.labels import METHOD_NAMES, activation_label, drawn, method_label, place_label
 from nmepkg.registry import METHODS
 
 
@@ -65,19 +65,3 @@ def test_greek_symbols_are_drawn_as_mathematics_unless_the_label_has_its_own() -
     assert drawn("PSAM, G only") == "PSAM, $G$ only"
     assert drawn("Norm of N ĝ, GELU") == r"Norm of $N$ $\hat{g}$, GELU"
     assert drawn(r"$\rho$ and ρ") == r"$\rho$ and ρ"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.001, "0.001"),
-        (100.0, "100"),
-        (1e6, "$10^{6}$"),
-        (1e-4, "$10^{-4}$"),
-        (2e-5, r"$2{\times}10^{-5}$"),
-        (-100.0, "−100"),
-        (-1e6, "$-10^{6}$"),
-    ],
-)
-def test_numbers_on_an_axis(value: float, text: str) -> None:
-    assert tick_text(value) == text

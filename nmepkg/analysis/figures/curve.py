@@ -26,16 +26,18 @@ from nmepkg.analysis.figures.layout import (
     PANEL_HEIGHT,
     Panels,
     add_legend,
+    fit_height,
+    freeze,
     new_canvas,
     panel_width,
-    set_ticks,
     value_limits,
     wrap,
 )
-from nmepkg.analysis.figures.scales import ValueScale, format_values, value_scale
-from nmepkg.analysis.labels import axis_title, drawn, tick_text
+from nmepkg.analysis.figures.scales import ValueScale, value_scale
+from nmepkg.analysis.figures.ticks import set_value_ticks, set_x_ticks, tick_text
+from nmepkg.analysis.labels import axis_title, drawn
 from nmepkg.analysis.quantities import bounds, common_title, is_accuracy, metric_title
-from nmepkg.analysis.style import NEUTRAL, NORMAL, LineStyle, line_styles
+from nmepkg.analysis.style import NEUTRAL, LineStyle, line_styles
 
 Scales = dict[tuple[int, int], ValueScale]
 
@@ -60,8 +62,10 @@ def draw(curves: Curves, titles: Mapping[str, str]) -> Canvas:
     _set_texts(curves, panels, scales, titles)
     canvas.align_ylabels()
     add_legend(canvas, _legend(curves, styles, baselines), curves.figure.title)
-    values = {place: _x(curves, *place).tolist() for place in panels}
-    set_ticks(canvas, panels, values, curves.figure.x_scale, scales)
+    fit_height(canvas, [ax for (_, column), ax in panels.items() if column == 0], PANEL_HEIGHT)
+    for place, ax in panels.items():
+        set_x_ticks(ax, curves.figure.x_scale, _x(curves, *place).tolist())
+    freeze(canvas)
     return canvas
 
 
@@ -115,7 +119,7 @@ def _set_axes(curves: Curves, panels: Panels, scales: Scales, foot: float) -> No
         low, high = _limits(curves, row, column, scales[row, column], foot)
         ax.set_ylim(low, high)
         names = _names(curves, row, column)
-        format_values(ax, 100 if all(is_accuracy(name) for name in names) else 1)
+        set_value_ticks(ax, scales[row, column], 100 if all(is_accuracy(name) for name in names) else 1)
         values = _panel(curves.runs, row, column)["_y"]
         if (values < 0).any() and low < 0 < high:
             ax.axhline(0, color=NEUTRAL, linewidth=0.6, zorder=1)
@@ -162,12 +166,11 @@ def _set_texts(curves: Curves, panels: Panels, scales: Scales, titles: Mapping[s
         elif figure.rows == "quantity":
             name = ""
         if row == 0:
-            ax.set_title(wrap(drawn(heading), NORMAL, width))
+            wrap(ax.title, width, drawn(heading))
         if column == 0:
-            lines = [wrap(drawn(text), NORMAL, PANEL_HEIGHT * 72 - 12) for text in (name, title) if text]
-            ax.set_ylabel("\n".join(lines))
+            wrap(ax.yaxis.label, PANEL_HEIGHT, *(drawn(text) for text in (name, title) if text))
         if row == len(curves.rows) - 1:
-            ax.set_xlabel(wrap(drawn(axis_title(figure.x, figure.measurement is not None)), NORMAL, width))
+            wrap(ax.xaxis.label, width, drawn(axis_title(figure.x, figure.measurement is not None)))
 
 
 def _value_title(curves: Curves, row: int, column: int, scale: ValueScale) -> str:

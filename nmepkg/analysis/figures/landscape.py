@@ -15,10 +15,11 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, LogLocator, MaxNLocator, NullLocator
 
-from nmepkg.analysis.figures.layout import add_legend, wrap
-from nmepkg.analysis.labels import drawn, tick_text
+from nmepkg.analysis.figures.layout import add_legend, fit_height, freeze, wrap
+from nmepkg.analysis.figures.ticks import tick_text
+from nmepkg.analysis.labels import drawn
 from nmepkg.analysis.landscapes import Panel
-from nmepkg.analysis.style import NORMAL, ONE_COLUMN, TWO_COLUMNS
+from nmepkg.analysis.style import ONE_COLUMN, TWO_COLUMNS
 from nmepkg.errors import UserError
 from nmepkg.study.placement import MOST_LANDSCAPES
 
@@ -71,20 +72,20 @@ def draw(panels: Sequence[Panel], title: str) -> Canvas:
     width = ONE_COLUMN if columns == 1 else TWO_COLUMNS
     side = min((width - _MARGIN) / columns - _GAP, _LARGEST)
     rows = _rows([landscape for _, landscape in panels])
-    canvas = Canvas(figsize=(width, len(rows) * (side + _GAP) + 0.85), layout="constrained")
+    canvas = Canvas(figsize=(width, len(rows) * side + 1), layout="constrained")
     FigureCanvasAgg(canvas)
     grid = canvas.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
     for row, axes in zip(rows, grid, strict=True):
         for ax, (_, landscape) in zip(axes, panels, strict=True):
             mesh = _map(ax, row, landscape)
         _color_bar(canvas, axes, mesh, row, side)
-        axes[0].set_ylabel(_weight(panels[0][1], 1, side))
+        wrap(axes[0].yaxis.label, side, *_weight(panels[0][1], 1))
     for top, bottom, (label, landscape) in zip(grid[0], grid[-1], panels, strict=True):
-        top.set_title(wrap(drawn(label), NORMAL, side * 72))
-        bottom.set_xlabel(_weight(landscape, 0, side))
+        wrap(top.title, side, drawn(label))
+        wrap(bottom.xaxis.label, side, *_weight(landscape, 0))
     add_legend(canvas, _legend(panels), title)
-    canvas.draw_without_rendering()
-    canvas.set_layout_engine("none")  # the layout is found: every format gets this one, without finding it again
+    fit_height(canvas, grid[:, 0], side)
+    freeze(canvas)
     return canvas
 
 
@@ -134,7 +135,7 @@ def _color_bar(canvas: Canvas, axes: Sequence[Axes], mesh: QuadMesh, row: _Row, 
     bar = canvas.colorbar(
         mesh, ax=list(axes), aspect=14, pad=0.015, extend="min" if isinstance(row.norm, LogNorm) else "neither"
     )
-    bar.set_label(wrap(row.label, NORMAL, side * 72), fontsize=NORMAL)
+    wrap(bar.ax.yaxis.label, side, row.label)
     bar.outline.set_linewidth(0.6)
     bar.locator = _locator(row, side)
     bar.minorlocator = NullLocator()
@@ -173,9 +174,8 @@ def _legend(panels: Sequence[Panel]) -> list[Line2D]:
     return [*boundaries, Line2D([], [], color="darkgrey", linewidth=_CONTOUR, label=label)]
 
 
-def _weight(landscape: Mapping[str, np.ndarray], position: int, side: float) -> str:
-    """The label of an axis, for a panel of ``side`` inches."""
+def _weight(landscape: Mapping[str, np.ndarray], position: int) -> tuple[str, str]:
+    """The label of an axis, in two lines."""
     layer, (source, unit) = int(landscape["layer"]), landscape["weights"][position]
     origin = f"input {source}" if layer == 1 else f"unit {source} of layer {layer - 1}"
-    lines = (f"Weight from {origin}", f"to unit {unit} of layer {layer}")
-    return "\n".join(wrap(line, NORMAL, side * 72) for line in lines)
+    return f"Weight from {origin}", f"to unit {unit} of layer {layer}"

@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
@@ -7,7 +5,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 from nmepkg.analysis.figures.layout import value_limits
-from nmepkg.analysis.figures.scales import ValueScale, format_values, set_value_ticks, value_scale
+from nmepkg.analysis.figures.scales import ValueScale, value_scale
 
 _NONE = np.full((1, 2), np.nan)
 
@@ -19,8 +17,6 @@ def _axes(name: str, values: np.ndarray) -> tuple[Axes, ValueScale]:
     scale = value_scale(name, values)
     scale.set(ax)
     ax.set_ylim(*value_limits(values, _NONE, (-np.inf, np.inf), scale=scale, min_span=scale.min_span(values)))
-    format_values(ax)
-    set_value_ticks(ax, scale)
     canvas.draw_without_rendering()
     return ax, scale
 
@@ -50,47 +46,3 @@ def test_symlog_is_linear_below_the_usual_values() -> None:
 @pytest.mark.parametrize("values", [[], [np.nan], [0.0, 0.0]])
 def test_without_a_value_to_tell_from_zero_symlog_is_linear(values: list[float]) -> None:
     assert value_scale("symlog", np.array(values)) == ValueScale("linear")
-
-
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("symlog", [-1e12, 50.0, 90.0, 100.0]),
-        ("symlog", [-3e5, 2e5, 10.0, -20.0]),
-        ("symlog", [5.0, 7.0, 9.0, -2.0]),
-        ("symlog", [1e-6, 5e-5, -3e-4]),
-        ("symlog", [3e37, -1e38, 1.0, 2.0, 3.0]),
-        ("symlog", [400.0, 410.0]),
-        ("log", [1e-12, 1.0]),
-        ("log", [0.02, 0.9]),
-        ("log", [0.5, 0.6]),
-        ("linear", [-4e12, 100.0]),
-        ("linear", [1e-5, 1.1e-5]),
-    ],
-)
-def test_ticks_are_few_and_have_room(name: str, values: list[float]) -> None:
-    ax, _ = _axes(name, np.array(values))
-    low, high = ax.get_ylim()
-    assert low < min(values)
-    assert max(values) < high
-    labels = [text for text in ax.get_yticklabels() if low <= text.get_position()[1] <= high]
-    assert 2 <= len(labels) <= 8
-    assert len({text.get_text() for text in labels}) == len(labels)
-    boxes = [text.get_window_extent() for text in labels]
-    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
-    assert not ax.yaxis.get_minorticklocs().size
-
-
-def test_symlog_shows_zero_and_whole_powers_of_ten() -> None:
-    ax, _ = _axes("symlog", np.array([-3e5, 2e5, 10.0, -20.0]))
-    ticks = ax.get_yticks()
-    assert 0.0 in ticks
-    assert ticks.min() <= -1e4
-    assert ticks.max() >= 1e4
-    powers = np.log10(np.abs(ticks[ticks != 0]))
-    np.testing.assert_allclose(powers, np.round(powers), atol=1e-9)
-
-
-def test_rounding_errors_are_no_numbers() -> None:
-    ax, _ = _axes("linear", np.array([-1.0, 1.0]))
-    assert ax.yaxis.get_major_formatter()(-5.55e-17, 0) == "0"
