@@ -10,10 +10,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from matplotlib.cbook import is_math_text
+
 from nmepkg.entries import Entry
 from nmepkg.registry import ACTIVATIONS, METHODS, SECOND_DERIVATIVES
 from nmepkg.study.axes import STRENGTHS
-from nmepkg.study.mathtext import is_math_text
 
 METHOD_NAMES = {
     "sgd": "SGD",

@@ -10,12 +10,6 @@ from nmepkg.study.strict_yaml import shortened
 _WORD = re.compile(r"(?:\$(?:\\.|[^$\\])*\$|\\\$|\S)+", re.DOTALL)
 
 
-def is_math_text(text: str) -> bool:
-    """Whether Matplotlib takes a text for mathtext: it has an even number of dollar signs that aren't escaped."""
-    dollars = text.count("$") - text.count("\\$")
-    return dollars > 0 and dollars % 2 == 0
-
-
 def words(text: str) -> list[str]:
     """The words of a text; a formula is part of one."""
     return _WORD.findall(text)
@@ -27,10 +21,13 @@ def refuse_unset(text: str, where: str) -> None:
     Raises:
       StudyError: says which text, and how to write dollar signs.
     """
-    if not is_math_text(text):
+    if "$" not in text:
         return
+    from matplotlib.cbook import is_math_text
     from matplotlib.mathtext import MathTextParser
 
+    if not is_math_text(text):
+        return
     parser: MathTextParser = MathTextParser("path")
     for line in (*text.split("\n"), *words(text)):
         if is_math_text(line):
