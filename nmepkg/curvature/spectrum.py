@@ -13,6 +13,7 @@ further runs on the complement of what has converged (:func:`eigenvalues`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -60,45 +61,75 @@ class Ritz(NamedTuple):
 
 
 def lanczos(matvec: LinearMap, start: Params, steps: int, found: Array | None = None) -> Lanczos:
-    """Lanczos' method with full reorthogonalisation, in float32 at least. Call it inside ``jax.jit``.
+    """Lanczos' method with full reorthogonalisation, in float32 at least.
+
+    Steps are driven from Python: ``matvec`` may call compiled programs, batch by batch say, and nothing waits for a result.
+    Memory is the basis, k · P numbers, and a few vectors. Call it outside ``jax.jit``: inside, all k steps are written out,
+    and compiled for as long.
 
     A is divided by the largest entry of its first product, so that squares of small or large numbers are in range.
 
     Args:
-      matvec: v ↦ A v, symmetric.
+      matvec: v ↦ A v, symmetric; any function, best a compiled one.
       start: the start vector, not zero; a pytree.
-      steps: k, at most the dimension P; static.
+      steps: k, at most the dimension P.
       found: (j, P) orthonormal rows (or zeros) that span an invariant space; A is then taken on its complement.
 
     Raises:
       ValueError: k is not from 1 to P.
     """
+    size = sum(jnp.size(leaf) for leaf in jax.tree.leaves(start))
+    if not 1 <= steps <= size:
+        raise ValueError(f"Lanczos' method takes from 1 to {size} steps here, not {steps}")
+    state, v = _begin(start, found, steps)
+    for i in range(steps):
+        state, v = _step(state, v, matvec(v), found, i)
+    return Lanczos(state.basis, state.scale * state.diagonal, state.scale * state.off_diagonal)
+
+
+class _State(NamedTuple):
+    """What steps read and write: those of Lanczos but for the scale, the next Lanczos vector (P,), and the scale of A."""
+
+    basis: Array
+    diagonal: Array
+    off_diagonal: Array
+    following: Array
+    scale: Array
+
+
+@partial(jax.jit, static_argnames="steps")
+def _begin(start: Params, found: Array | None, steps: int) -> tuple[_State, Params]:
+    """The state before the first step, and the first vector as a pytree."""
     flat, unravel = ravel_pytree(start)
-    if not 1 <= steps <= flat.size:
-        raise ValueError(f"Lanczos' method takes from 1 to {flat.size} steps here, not {steps}")
+    precise = single(flat)
+    following, length = normalize(_orthogonal(precise, found))
+    following = jnp.where(length > 0, following, jnp.nan)
+    zeros = jnp.zeros(steps, precise.dtype)
+    basis = jnp.zeros((steps, flat.size), precise.dtype)
+    return _State(basis, zeros, zeros, following, jnp.ones((), precise.dtype)), unravel(following.astype(flat.dtype))
 
-    def orthogonal(w: Array, basis: Array) -> Array:
-        for _ in range(2):  # twice is enough for orthogonality to rounding
-            if found is not None:
-                w = w - found.T @ (found @ w)
-            w = w - basis.T @ (basis @ w)
-        return w
 
-    def step(i: Array, before: tuple[Array, Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array, Array]:
-        basis, diagonal, off_diagonal, q, scale = before
-        basis = basis.at[i].set(q)
-        w = single(ravel_pytree(matvec(unravel(q.astype(flat.dtype))))[0])
-        scale = jnp.where(i > 0, scale, divisor(jnp.max(jnp.abs(w))))
-        w = w / scale
-        following, length = normalize(orthogonal(w, basis))
-        return basis, diagonal.at[i].set(q @ w), off_diagonal.at[i].set(length), following, scale
+# The state is donated, so that the basis is written in place.
+@partial(jax.jit, donate_argnames="state")
+def _step(state: _State, v: Params, product: Params, found: Array | None, i: int) -> tuple[_State, Params]:
+    """The state after step i, and the next vector, given v and A v; of v only structure, shapes and types matter."""
+    flat, unravel = ravel_pytree(v)
+    w, q = ravel_pytree(product)[0].astype(state.basis.dtype), state.following
+    basis = jax.lax.dynamic_update_index_in_dim(state.basis, q, i, 0)
+    scale = jnp.where(i > 0, state.scale, divisor(jnp.max(jnp.abs(w))))
+    w = w / scale
+    following, length = normalize(_orthogonal(w, found, basis))
+    diagonal, off_diagonal = state.diagonal.at[i].set(q @ w), state.off_diagonal.at[i].set(length)
+    return _State(basis, diagonal, off_diagonal, following, scale), unravel(following.astype(flat.dtype))
 
-    basis, zeros = jnp.zeros((steps, flat.size), single(flat).dtype), jnp.zeros(steps, single(flat).dtype)
-    first, length = normalize(orthogonal(single(flat), basis))
-    first = jnp.where(length > 0, first, jnp.nan)
-    begin = (basis, zeros, zeros, first, jnp.ones((), zeros.dtype))
-    basis, diagonal, off_diagonal, _, scale = jax.lax.fori_loop(0, steps, step, begin)
-    return Lanczos(basis, scale * diagonal, scale * off_diagonal)
+
+def _orthogonal(w: Array, *spaces: Array | None) -> Array:
+    """What of w is orthogonal to the rows of each of some matrices."""
+    for _ in range(2):  # twice is enough for orthogonality to rounding
+        for rows in spaces:
+            if rows is not None:
+                w = w - rows.T @ (rows @ w)
+    return w
 
 
 def ritz(run: Lanczos, scale: float = 0.0, dimension: int | None = None) -> Ritz:
@@ -159,6 +190,7 @@ def eigenvalues(restart: Callable[[int, Array], Lanczos], first: Lanczos, copies
         if not new.any():
             break
         basis = jnp.concatenate([basis, _ritz_vectors(run, found, new)])
+        del run  # and its Lanczos vectors with it
         if len(basis) == dimension:
             break
         run = restart(number, jnp.pad(basis, ((0, -len(basis) % steps), (0, 0))))  # so that few shapes are compiled

@@ -13,7 +13,7 @@ from jax import Array
 from nmepkg import curvature
 from nmepkg.curvature import probes
 from nmepkg.curvature.spectrum import Lanczos, eigenvalues, lanczos, ritz, rounding_error
-from nmepkg.measurement.problem import Context, Measure, Params, Problem
+from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
 
 _PRODUCTS = {"H": curvature.hvp, "G": curvature.gnvp, "N": curvature.nmevp}
 
@@ -23,7 +23,8 @@ def spectrum(problem: Problem, *, steps: int, samples: int, top: int) -> Measure
 
     Args:
       problem: what is measured.
-      steps: of Lanczos' method, with full reorthogonalisation; P of them at most. Memory is steps · P.
+      steps: of Lanczos' method, with full reorthogonalisation; P of them at most. A run's memory is steps · P numbers and one
+        batch's product, however many batches there are; ``top`` > 1 holds the first run and what has converged beside it.
       samples: number of random start vectors of the densities; the first one's run gives the eigenvalues too.
       top: how many eigenvalues at each end; as many as there are Ritz values at most.
 
@@ -38,32 +39,36 @@ def spectrum(problem: Problem, *, steps: int, samples: int, top: int) -> Measure
       - ``density_A``: ``values`` and ``weights``, a list for each start vector, with Σ w f(θ) averaged over them an
         estimate of tr f(A) / P: broaden them to draw the density.
     """
-    batches = problem.batches
 
-    @partial(jax.jit, static_argnames="part")
-    def run(params: Params, context: Context, batches: Any, key: Array, found: Array | None, part: str) -> Lanczos:
-        stacked = jax.tree.map(lambda *x: jnp.stack(x), *batches)
+    @jax.jit
+    def draw(params: Params, key: Array, number: int) -> Params:
+        return probes.draw(jax.random.fold_in(key, number), params, "gaussian")
 
-        def matvec(v: Params) -> Params:
-            def add(total: Params, batch: Any) -> tuple[Params, None]:
-                inputs, labels = batch
-                product = _PRODUCTS[part](
-                    lambda p: problem.logits_fn(p, context, inputs), lambda z: problem.loss_fn(z, labels), params, v
-                )
-                return jax.tree.map(jnp.add, total, product), None
+    # One batch's product is one program, called from Python, as convolutions in a compiled loop are slow on a CPU; it is
+    # linearised anew each time, as what a linearisation keeps would grow with the number of batches.
+    @partial(jax.jit, static_argnames="part", donate_argnames="total")
+    def add(total: Params, params: Params, context: Context, batch: Batch, v: Params, part: str) -> Params:
+        inputs, labels = batch
+        product = _PRODUCTS[part](
+            lambda p: problem.logits_fn(p, context, inputs), lambda z: problem.loss_fn(z, labels), params, v
+        )
+        return jax.tree.map(lambda total, x: total + x / len(problem.batches), total, product)
 
-            total, _ = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, v), stacked)
-            return jax.tree.map(lambda x: x / len(batches), total)
-
-        size = sum(leaf.size for leaf in jax.tree.leaves(params))
-        return lanczos(matvec, probes.draw(key, params, "gaussian"), min(steps, size), found)
+    zeros = jax.jit(lambda params: jax.tree.map(jnp.zeros_like, params))
 
     def measure(params: Params, context: Context, key: Array) -> dict[str, Any]:
         result: dict[str, Any] = {}
+        size = sum(leaf.size for leaf in jax.tree.leaves(params))
         for part in _PRODUCTS:
 
-            def start(number: int, found: Array | None = None, part: str = part) -> Lanczos:
-                return run(params, context, batches, jax.random.fold_in(key, number), found, part)
+            def matvec(v: Params, part: str = part) -> Params:
+                total = zeros(params)
+                for batch in problem.batches:
+                    total = add(total, params, context, batch, v, part)
+                return total
+
+            def start(number: int, found: Array | None = None, matvec: Any = matvec) -> Lanczos:
+                return lanczos(matvec, draw(params, key, number), min(steps, size), found)
 
             first = start(0)
             quadratures = [ritz(first)]

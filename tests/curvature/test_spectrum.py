@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from nmepkg import curvature
 from nmepkg.curvature import probes
-from nmepkg.curvature.spectrum import eigenvalues, lanczos, ritz
+from nmepkg.curvature.spectrum import _begin, _step, eigenvalues, lanczos, ritz
 from tests import cases
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -26,20 +26,17 @@ def symmetric(values, seed=0):
 
 
 def run(matrix, steps, start=None, found=None, number=0):
-    """Lanczos on a dense matrix, as a map of pytrees."""
+    """Lanczos on a dense matrix, as a map of pytrees that is compiled."""
     matrix = jnp.asarray(matrix)
     like = {"a": jnp.zeros(2, matrix.dtype), "b": jnp.zeros(len(matrix) - 2, matrix.dtype)}
     start = probes.draw(jax.random.fold_in(KEY, number), like, "gaussian") if start is None else start
-    return compiled(matrix, start, found, steps)
+    return lanczos(partial(product, matrix), start, steps, found)
 
 
-@partial(jax.jit, static_argnames="steps")
-def compiled(matrix, start, found, steps):
-    def matvec(v):
-        y = matrix @ jnp.concatenate([v["a"], v["b"]])
-        return {"a": y[:2], "b": y[2:]}
-
-    return lanczos(matvec, start, steps, found)
+@jax.jit
+def product(matrix, v):
+    y = matrix @ jnp.concatenate([v["a"], v["b"]])
+    return {"a": y[:2], "b": y[2:]}
 
 
 def all_eigenvalues(matrix, steps, copies):
@@ -157,7 +154,7 @@ def test_no_start_has_no_eigenvalues():
 
 def test_parameters_in_half_precision():
     like = {"a": jnp.ones(3, jnp.bfloat16), "b": jnp.ones(2, jnp.float32)}
-    found = ritz(jax.jit(lambda v: lanczos(lambda v: jax.tree.map(lambda x: 2 * x, v), v, 3))(like))
+    found = ritz(lanczos(lambda v: jax.tree.map(lambda x: 2 * x, v), like, 3))
     np.testing.assert_allclose(found.values[0], 2, rtol=1e-2)
 
 
@@ -168,14 +165,55 @@ def test_an_operator_that_is_not_finite_has_no_eigenvalues():
     assert np.isnan([*values, *bounds]).all()
 
 
-@pytest.mark.parametrize("product", ["hvp", "nmevp"])
-def test_agrees_with_scipy(product):
+@pytest.mark.parametrize("name", ["hvp", "nmevp"])
+def test_agrees_with_scipy(name):
     """The peer: ARPACK's implicitly restarted Lanczos method, on the same products."""
     case = cases.make(("mlp", "cross_entropy", "gelu"))
-    linear_map = getattr(jax.jit(lambda p: curvature.linearize(case.logits, case.loss, p))(case.params), product)
+    linear_map = getattr(jax.jit(lambda p: curvature.linearize(case.logits, case.loss, p))(case.params), name)
     flat, unravel = jax.flatten_util.ravel_pytree(case.params)
     matvec = jax.jit(lambda v: jax.flatten_util.ravel_pytree(linear_map(unravel(v)))[0])
     peer = eigsh(LinearOperator((flat.size, flat.size), matvec, dtype=np.float64), 6, which="BE")[0]
     start = probes.draw(KEY, case.params, "gaussian")
-    found = ritz(jax.jit(lambda start: lanczos(linear_map, start, 40))(start))
+    found = ritz(lanczos(jax.jit(linear_map), start, 40))
     np.testing.assert_allclose(found.values[[0, 1, 2, -3, -2, -1]], np.sort(peer), atol=1e-8)
+
+
+def test_inside_a_compiled_function_it_is_the_same():
+    matrix = jnp.asarray(symmetric(np.linspace(-2, 5, 12)))
+    start = {"a": jnp.ones(2), "b": jnp.arange(10.0)}
+    inside = jax.jit(lambda matrix, start: lanczos(partial(product, matrix), start, 4))(matrix, start)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12), inside, run(matrix, 4, start))
+
+
+def test_what_a_product_returns_is_still_the_callers():
+    """The state is donated from step to step; vectors and products are not, and the same one may come back."""
+    start = {"a": jnp.ones(2), "b": jnp.arange(3.0)}
+    products = []
+
+    def identity(v):
+        products.append(v)
+        return v
+
+    lanczos(identity, start, 3)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves([start, products[0]]))
+    constant = {"a": jnp.ones(2), "b": jnp.ones(3)}
+    lanczos(lambda v: constant, start, 3)
+    np.testing.assert_array_equal(constant["a"], 1)
+
+
+@pytest.mark.parametrize("rows", [None, 7])
+def test_memory_is_the_basis_and_a_few_vectors(rows):
+    """A step writes the basis where it is, and needs as little besides for forty steps as for ten."""
+    v = {"a": jnp.ones((50, 20)), "b": jnp.ones(3000)}
+    size = 4000
+    vector, found = 8 * size, None if rows is None else jnp.zeros((rows, size))
+
+    def beyond_the_basis(steps):
+        state, first = _begin(v, found, steps)
+        memory = _step.lower(state, first, v, found, 0).compile().memory_analysis()
+        assert memory.alias_size_in_bytes >= steps * vector
+        begin = _begin.lower(v, found, steps).compile().memory_analysis()
+        assert begin.output_size_in_bytes + begin.temp_size_in_bytes < (steps + 5) * vector
+        return memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+
+    assert beyond_the_basis(40) < beyond_the_basis(10) + 0.1 * vector < 5 * vector
