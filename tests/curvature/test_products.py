@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -130,6 +132,20 @@ def test_mapping_draws_vectors_as_it_goes():
 
     next(curvature.map_vectors(hvp, draws()))
     assert drawn == [0]
+
+
+def test_mapping_holds_one_vector_at_a_time():
+    case = cases.make(("mlp", "cross_entropy", "gelu"))
+    hvp = jax.jit(lambda p: curvature.linearize(case.logits, case.loss, p).hvp)(case.params)
+
+    def most(count):
+        """Bytes that live at once while one result after another comes and goes."""
+        gc.collect()
+        vectors = (cases.vector(case, seed) for seed in range(count))
+        return max(sum(x.nbytes for x in jax.live_arrays()) for _ in curvature.map_vectors(hvp, vectors))
+
+    few = most(3)  # what a first call makes once and for all is there now
+    assert most(30) <= most(3) <= few
 
 
 def test_mapping_at_another_point_compiles_nothing(caplog):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -57,3 +60,37 @@ def test_fewer_steps_than_eigenvalues_wanted_and_a_diverged_model():
 
     result = measure(jax.tree.map(lambda x: x * np.nan, case.params), {}, problems.KEY)
     assert np.isnan([result[f"{end}_eigenvalue_{part}"] for end in ("largest", "smallest") for part in "HGN"]).all()
+
+
+def peak(batches, monkeypatch):
+    """Bytes that a measurement holds at once, the data aside: arrays that live when it calls a program, and what that needs."""
+    jit, seen, known = jax.jit, [], {}
+
+    def recording(function, **options):
+        program = jit(function, **options)
+
+        def call(*args):
+            key = (function, *(leaf if isinstance(leaf, str) else jnp.shape(leaf) for leaf in jax.tree.leaves(args)))
+            if key not in known:
+                memory = program.lower(*args).compile().memory_analysis()
+                known[key] = memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+            seen.append(known[key] + sum(x.nbytes for x in jax.live_arrays()))
+            return program(*args)
+
+        return call
+
+    problem, batch_cases = problems.make(("mlp", "cross_entropy", "gelu"), batches)
+    many = [(jnp.tile(x, (50, 1)), jnp.tile(y, 50)) for x, y in problem.batches]  # so that the data are no small part
+    problem = problem._replace(batches=tuple(many))
+    with monkeypatch.context() as patch:
+        patch.setattr(jax, "jit", recording)
+        measure = spectrum(problem, steps=6, samples=2, top=1)
+        gc.collect()
+        before = sum(x.nbytes for x in jax.live_arrays())
+        measure(batch_cases[0].params, {}, problems.KEY)
+    assert len(seen) > 3 * 2 * 6 * batches  # a program for each batch, step, start and matrix
+    return max(seen) - before
+
+
+def test_memory_does_not_grow_with_the_number_of_batches(monkeypatch):
+    assert peak(8, monkeypatch) <= 1.01 * peak(1, monkeypatch)

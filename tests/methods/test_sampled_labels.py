@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
+from nmepkg import activations, losses
+from nmepkg.methods.sampled_labels import gn_trace
 from tests import cases
 from tests.methods.test_methods import KEY, close, gradient, step
 
@@ -134,3 +137,22 @@ def test_an_impossible_class_gives_a_finite_exact_gradient():
     *hidden, last = case.params
     low = case._replace(params=[*hidden, {**last, "bias": last["bias"].at[0].set(-1e4)}])
     assert np.isfinite(cases.flat(step("gn_trace_exact", low, 0.5).direction)).all()
+
+
+def temporary(samples):
+    """Bytes of intermediate values of a compiled step."""
+    model = nn.Sequential([nn.Dense(64), activations.gelu, nn.Dense(64), activations.gelu, nn.Dense(10)])
+    x, y = jnp.ones((256, 32)), jnp.zeros(256, jnp.int32)
+    params = model.init(KEY, x)
+
+    def direction(params):
+        return gn_trace(
+            lambda p, x: (model.apply(p, x), {}), losses.cross_entropy, params, (x, y), KEY, 0.1, samples=samples
+        ).direction
+
+    return jax.jit(direction).lower(params).compile().memory_analysis().temp_size_in_bytes
+
+
+def test_memory_does_not_grow_with_the_number_of_draws():
+    """Beyond the second, whose sum with the first is one vector more."""
+    assert temporary(8) < 1.05 * temporary(2)
