@@ -12,7 +12,7 @@ from jax import Array
 
 from nmepkg import curvature
 from nmepkg.curvature import probes
-from nmepkg.curvature.spectrum import Lanczos, eigenvalues, lanczos, ritz, rounding_error
+from nmepkg.curvature.krylov import Lanczos, eigenvalues, lanczos, ritz, rounding_error
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
 
 _PRODUCTS = {"H": curvature.hvp, "G": curvature.gnvp, "N": curvature.nmevp}

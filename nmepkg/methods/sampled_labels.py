@@ -67,7 +67,6 @@ def gn_trace(
     def method(
         apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
     ) -> Update:
-        inputs, labels = batch
         loss, state, clean = loss_and_gradient(apply_fn, loss_fn, params, batch)
 
         logits_of, _ = on_batch(apply_fn, loss_fn, batch)
@@ -78,7 +77,7 @@ def gn_trace(
             (g,) = vjp(jax.grad(cross_entropy)(logits, drawn))
             return product(logits_of, lambda z: cross_entropy(z, drawn), params, g)
 
-        scale = 2 * strength * (jnp.size(labels) if scale_by_batch else 1)
+        scale = 2 * strength * (jnp.size(batch[1]) if scale_by_batch else 1)
         along = mean_of_draws(draw, key, samples, execution.unroll)
         return Update(add_scaled(clean, scale, along), state, loss)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from nmepkg.analysis.axes import axis_label
+from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.render import mixed_origins, tables, write_tables
 from nmepkg.analysis.statistics import mean_interval
 from nmepkg.errors import UserError

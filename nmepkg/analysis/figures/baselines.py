@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from nmepkg.analysis.axes import axis_label
+from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.curves import Curves
 from nmepkg.analysis.labels import SYMBOLS, base_activation_label
 from nmepkg.analysis.style import NEUTRAL, LineStyle

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from nmepkg.analysis.axes import axis_label
+from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.curves import Curves
 from nmepkg.analysis.figures import marks
 from nmepkg.analysis.figures.baselines import Baseline, find_baselines

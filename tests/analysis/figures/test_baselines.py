@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from nmepkg.analysis.axes import axis_label
+from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.figures.baselines import find_baselines
 from nmepkg.analysis.style import NEUTRAL, line_styles
 from tests.analysis.figures.forms import at_strengths

@@ -21,25 +21,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
 
+from nmepkg.curvature.types import LinearMap, Params, Scalar
 from nmepkg.curvature.vectors import divisor, normalize, single
-
-Params = Any  # a pytree of arrays
-LinearMap = Callable[[Params], Params]
 
 
 class Lanczos(NamedTuple):
     """k steps as they came; not numbers after the space is exhausted (see :func:`ritz`).
 
     Attributes:
-      basis: (k, P) Lanczos vectors.
-      diagonal: (k,) α.
-      off_diagonal: (k,) β; the last is the norm of the residual.
+      basis: the Lanczos vectors, a row each.
+      diagonal: α.
+      off_diagonal: β; the last is the norm of the residual.
     """
 
-    basis: Array
-    diagonal: Array
-    off_diagonal: Array
+    basis: Float[Array, "steps size"]
+    diagonal: Float[Array, " steps"]
+    off_diagonal: Float[Array, " steps"]
 
 
 class Ritz(NamedTuple):
@@ -60,7 +59,7 @@ class Ritz(NamedTuple):
     exhausted: bool
 
 
-def lanczos(matvec: LinearMap, start: Params, steps: int, found: Array | None = None) -> Lanczos:
+def lanczos(matvec: LinearMap, start: Params, steps: int, found: Float[Array, "found size"] | None = None) -> Lanczos:
     """Lanczos' method with full reorthogonalisation, in float32 at least.
 
     Steps are driven from Python: ``matvec`` may call compiled programs, batch by batch say, and nothing waits for a result.
@@ -90,11 +89,11 @@ def lanczos(matvec: LinearMap, start: Params, steps: int, found: Array | None = 
 class _State(NamedTuple):
     """What steps read and write: those of Lanczos but for the scale, the next Lanczos vector (P,), and the scale of A."""
 
-    basis: Array
-    diagonal: Array
-    off_diagonal: Array
-    following: Array
-    scale: Array
+    basis: Float[Array, "steps size"]
+    diagonal: Float[Array, " steps"]
+    off_diagonal: Float[Array, " steps"]
+    following: Float[Array, " size"]
+    scale: Scalar
 
 
 @partial(jax.jit, static_argnames="steps")
@@ -123,7 +122,7 @@ def _step(state: _State, v: Params, product: Params, found: Array | None, i: int
     return _State(basis, diagonal, off_diagonal, following, scale), unravel(following.astype(flat.dtype))
 
 
-def _orthogonal(w: Array, *spaces: Array | None) -> Array:
+def _orthogonal(w: Float[Array, " size"], *spaces: Float[Array, "_ size"] | None) -> Float[Array, " size"]:
     """What of w is orthogonal to the rows of each of some matrices."""
     for _ in range(2):  # twice is enough for orthogonality to rounding
         for rows in spaces:

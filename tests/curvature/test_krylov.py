@@ -12,7 +12,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from nmepkg import curvature
 from nmepkg.curvature import probes
-from nmepkg.curvature.spectrum import _begin, _step, eigenvalues, lanczos, ritz
+from nmepkg.curvature.krylov import _begin, _step, eigenvalues, lanczos, ritz
 from tests import cases
 
 pytestmark = pytest.mark.usefixtures("x64")
