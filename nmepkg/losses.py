@@ -49,11 +49,12 @@ def cross_entropy(logits: Array, labels: Array, label_smoothing: float = 0.0) ->
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"label smoothing must be at least 0 and below 1, not {label_smoothing}")
     # Negative places would count from the end; those beyond it read NaN.
-    places = labels.astype(jnp.promote_types(labels.dtype, jnp.int32))[..., None]
+    places = labels.astype(jnp.arange(0).dtype)[..., None]
     places = jnp.where(places < 0, classes, places)
     margins = logits - jnp.take_along_axis(logits, places, axis=-1, mode="fill", fill_value=jnp.nan)
     # The label's own margin is 0 by construction; -inf leaves it out of the sum, and `where` leaves it out of the gradient.
-    others = jnp.where(jnp.arange(classes) == places, -jnp.inf, margins)
+    is_label = jax.lax.broadcasted_iota(places.dtype, logits.shape, logits.ndim - 1) == places
+    others = jnp.where(is_label, -jnp.inf, margins)
     # Where no other class is left, logsumexp would be -inf, and its derivatives 0/0.
     alone = jnp.max(jax.lax.stop_gradient(others), axis=-1) == -jnp.inf
     losses = jax.nn.softplus(jax.nn.logsumexp(jnp.where(alone[..., None], 0, others), axis=-1))

@@ -41,7 +41,7 @@ def _dense(rng, fan_in, fan_out):
 
 
 def _apply(layer, x):
-    return x @ layer["kernel"] + layer["bias"]
+    return x @ layer["kernel"] + layer["bias"][None]
 
 
 def _linear(rng, phi):
@@ -70,7 +70,7 @@ def _normalized(rng, phi):
 
     def apply(params, x):
         x = _apply(params["in"], x)
-        y = (x - x.mean(0)) / jnp.sqrt(x.var(0) + 1e-2) * params["scale"]
+        y = (x - x.mean(0, keepdims=True)) / jnp.sqrt(x.var(0, keepdims=True) + 1e-2) * params["scale"][None]
         return _apply(params["out"], x + _apply(params["block"], phi(y)))
 
     return params, apply

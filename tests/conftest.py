@@ -23,6 +23,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
+def strict_promotion() -> Iterator[None]:
+    """Ranks and types of two arrays agree, or are made to: what is broadcast or promoted by itself hides mistakes."""
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+@pytest.fixture
 def x64() -> Iterator[None]:
     """Double precision for one test, as the oracles need it."""
     before = jax.config.jax_enable_x64

@@ -14,6 +14,8 @@ from scipy.stats import norm
 
 from nmepkg import activations
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 X = np.linspace(-3.7, 3.8, 16)  # no kink of a piecewise linear activation among them
 
 

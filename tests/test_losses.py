@@ -14,6 +14,8 @@ from scipy.special import log_softmax, softmax
 
 from nmepkg import activations, curvature, losses
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 
 def _random(rng, batch=5, classes=4, scale=1.0):
     return rng.normal(size=(batch, classes)) * scale, rng.integers(classes, size=batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,7 +37,7 @@ def quadratic_forms(parts: Parts, params: Params, key: Key, probe: str) -> Float
     order = sorted(set(names))
     rows = []
     for product in parts(v):
-        sums = dict.fromkeys(order, jnp.zeros(()))
+        sums: dict[str, Any] = dict.fromkeys(order, 0.0)
         for name, x, y in zip(names, jax.tree.leaves(v), jax.tree.leaves(product), strict=True):
             sums[name] = sums[name] + dot(x, y)
         rows.append(jnp.stack([sums[name] for name in order]))

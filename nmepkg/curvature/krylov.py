@@ -21,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
-from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from nmepkg.curvature.types import LinearMap, Params, Scalar
@@ -111,7 +110,7 @@ def _begin(start: Params, found: Array | None, steps: int) -> tuple[_State, Para
 
 # The state is donated, so that the basis is written in place.
 @partial(jax.jit, donate_argnames="state")
-def _step(state: _State, v: Params, product: Params, found: Array | None, i: ArrayLike) -> tuple[_State, Params]:
+def _step(state: _State, v: Params, product: Params, found: Array | None, i: Any) -> tuple[_State, Params]:
     """The state after step i, and the next vector, given v and A v; of v only structure, shapes and types matter."""
     flat, unravel = ravel_pytree(v)
     w, q = ravel_pytree(product)[0].astype(state.basis.dtype), state.following

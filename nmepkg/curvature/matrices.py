@@ -27,7 +27,8 @@ def columns(linear_map: LinearMap, like: Params, start: Any, chunk: int) -> Floa
       (chunk, P), a column of A to a row.
     """
     flat, unravel = ravel_pytree(like)
-    units = jax.nn.one_hot(start + jnp.arange(chunk), flat.size, dtype=flat.dtype)
+    places = jnp.asarray(start, jnp.arange(0).dtype) + jnp.arange(chunk)
+    units = jax.nn.one_hot(places, flat.size, dtype=flat.dtype)
     return jax.vmap(lambda unit: ravel_pytree(linear_map(unravel(unit)))[0])(units)
 
 

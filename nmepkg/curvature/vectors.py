@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,13 +21,27 @@ def refuse_complex(tree: Params) -> None:
 
 def single(leaf: ArrayLike) -> Array:
     """A leaf in float32, or as it is where it is more precise."""
-    return jnp.asarray(leaf, jnp.promote_types(jnp.result_type(leaf), jnp.float32))
+    dtype = jnp.result_type(leaf)
+    precise = jnp.issubdtype(dtype, jnp.inexact) and dtype.itemsize >= 4
+    return jnp.asarray(leaf, dtype if precise else jnp.float32)
 
 
 def dot(x: Params, y: Params) -> Scalar:
     """⟨x, y⟩ of two pytrees of one structure, as a scalar."""
-    products = jax.tree.map(lambda a, b: jnp.vdot(single(a), single(b)), x, y)
-    return functools.reduce(jnp.add, jax.tree.leaves(products), jnp.zeros((), jnp.float32))
+    x, y = _of_one_type((x, y))
+    leaves = jax.tree.leaves(jax.tree.map(jnp.vdot, x, y))
+    return functools.reduce(jnp.add, leaves, jnp.zeros((), _widest((x, y))))
+
+
+def _widest(tree: Params) -> Any:
+    """The most precise type of a leaf, float32 at least."""
+    types = [single(leaf).dtype for leaf in jax.tree.leaves(tree)]
+    return max(types, key=lambda dtype: dtype.itemsize, default=jnp.dtype(jnp.float32))
+
+
+def _of_one_type(tree: Params) -> Params:
+    """The tree with every leaf of the most precise one's type."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, _widest(tree)), tree)
 
 
 def norm(tree: Params) -> Scalar:
@@ -48,9 +63,9 @@ def normalize(tree: Params) -> tuple[Params, Scalar]:
 
 def _scaled(tree: Params) -> tuple[Params, Scalar, Scalar]:
     """(t/s, s, ‖t/s‖) with s of :func:`divisor`."""
-    precise = jax.tree.map(single, tree)
+    precise = _of_one_type(tree)
     entries = [jnp.max(jnp.abs(leaf), initial=0) for leaf in jax.tree.leaves(precise)]
-    largest = functools.reduce(jnp.maximum, entries, jnp.zeros((), jnp.float32))
+    largest = functools.reduce(jnp.maximum, entries, jnp.zeros((), _widest(tree)))
     scale = divisor(largest)
     scaled = jax.tree.map(lambda leaf: leaf / scale, precise)
     return scaled, scale, jnp.sqrt(dot(scaled, scaled))

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
@@ -100,13 +101,20 @@ def on_batch(apply_fn: ApplyFn, loss_fn: LabelledLossFn, batch: Batch) -> tuple[
 
 def add_scaled(tree: Params, scale: ArrayLike, other: Params) -> Params:
     """tree + scale · other, of the types of ``tree``."""
-    return jax.tree.map(lambda x, y: (single(x) + scale * single(y)).astype(jnp.result_type(x)), tree, other)
+    return jax.tree.map(lambda x, y: _sum(x, scale, y).astype(jnp.result_type(x)), tree, other)
 
 
 def shifted(apply_fn: ApplyFn, scale: ArrayLike, v: Params) -> ApplyFn:
     """The model at θ + scale · v as a function of θ, so that its gradient is of the types of θ whatever those of the sum."""
 
     def at(params: Params, inputs: Any) -> tuple[Any, State]:
-        return apply_fn(jax.tree.map(lambda x, y: single(x) + scale * single(y), params, v), inputs)
+        return apply_fn(jax.tree.map(lambda x, y: _sum(x, scale, y), params, v), inputs)
 
     return at
+
+
+def _sum(x: ArrayLike, scale: ArrayLike, y: ArrayLike) -> Array:
+    """x + scale · y in the more precise of the types of x and y, float32 at least."""
+    a, b = single(x), single(y)
+    dtype = max(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)
+    return a.astype(dtype) + jnp.asarray(scale, dtype) * b.astype(dtype)

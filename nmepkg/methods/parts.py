@@ -86,7 +86,7 @@ def mean_in_turn(function: Callable[[Any], Tree], arguments: Any, unroll: bool =
 
     def add(total: Tree, argument: Any) -> tuple[Tree, None]:
         found = function(_available_after(total, argument))
-        return jax.tree.map(lambda x, y: x + y if _has_mean(x) else x, total, found), None
+        return jax.tree.map(lambda x, y: x + y.astype(x.dtype) if _has_mean(x) else x, total, found), None
 
     count = len(jax.tree.leaves(arguments)[0])
     begin, *others = (jax.tree.map(operator.itemgetter(i), arguments) for i in range(count))

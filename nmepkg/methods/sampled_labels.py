@@ -129,7 +129,7 @@ def _example_gradient(one: Callable[[Params], Array], params: Params, reverse: b
     def factors(z: Array) -> Array:
         """(C, C), rows a_c."""
         p = jax.nn.softmax(z)
-        return jnp.exp(jax.nn.log_softmax(z) / 2)[:, None] * (p - jnp.eye(len(z), dtype=z.dtype))
+        return jnp.exp(jax.nn.log_softmax(z) / 2)[:, None] * (p[None] - jnp.eye(len(z), dtype=z.dtype))
 
     z, vjp = jax.vjp(one, params)
     rows = jax.vmap(lambda a: vjp(a)[0])(factors(z))

@@ -13,7 +13,7 @@ from nmepkg.curvature.hutchinson import estimate, quadratic_forms
 from tests import cases
 from tests.measurement import problems
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 KEY = jax.random.key(0)
 
 

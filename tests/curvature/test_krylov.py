@@ -15,7 +15,7 @@ from nmepkg.curvature import probes
 from nmepkg.curvature.krylov import _begin, _step, eigenvalues, lanczos, ritz
 from tests import cases
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 KEY = jax.random.key(0)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from nmepkg.curvature import matrices
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 LIKE = {"a": jnp.zeros((2, 3)), "b": jnp.zeros(1)}  # 7 entries
 CHUNKS = [1, 3, 7, 10]  # whole, with a rest, and more columns than there are
 

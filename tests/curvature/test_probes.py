@@ -9,7 +9,7 @@ import pytest
 
 from nmepkg.curvature import probes
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 LIKE = {"a": jnp.zeros((2, 2)), "b": jnp.zeros(3, jnp.float32)}
 DRAWS = 20_000
 

@@ -12,7 +12,7 @@ import pytest
 from nmepkg import activations, curvature
 from tests import cases
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 close = {"rtol": 1e-9, "atol": 1e-10}
 
 ORACLES = {"hvp": cases.dense_hessian, "gnvp": cases.dense_gauss_newton, "nmevp": cases.dense_nme}

@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from nmepkg import curvature
 from nmepkg.losses import cross_entropy
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 close = {"rtol": 1e-9, "atol": 1e-11}
 
 
@@ -120,7 +120,7 @@ def test_complex_parameters_and_vectors_of_other_shapes_are_refused():
         return jnp.real(x @ p["w"] @ p["u"])
 
     for product in (curvature.hvp, curvature.gnvp, curvature.nmevp):
-        imaginary = jax.tree.map(lambda leaf: leaf + 0j, params)
+        imaginary = jax.tree.map(lambda leaf: leaf.astype(complex), params)
         with pytest.raises(TypeError, match="complex parameters"):
             product(logits_fn, lambda z: cross_entropy(z, y), imaginary, imaginary)
         with pytest.raises((TypeError, ValueError)):

@@ -9,6 +9,8 @@ import pytest
 
 from nmepkg.curvature import vectors
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 
 @pytest.mark.parametrize("size", [2e-38, 1e-22, 1.0, 1e25, 1e37])
 def test_norms_of_tiny_and_huge_entries(size):

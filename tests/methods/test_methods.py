@@ -12,7 +12,7 @@ from nmepkg import curvature
 from nmepkg.registry import METHODS
 from tests import cases
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 close = {"rtol": 1e-8, "atol": 1e-10}
 OPTIONS = {"gradient_penalty": {"p": 1.5}, "psam_fd": {"step": 1e-2}}
 KEY = jax.random.key(0)

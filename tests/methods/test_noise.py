@@ -11,13 +11,13 @@ from nmepkg.curvature import probes
 from tests import cases
 from tests.methods.test_methods import KEY, close, gradient, step
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 
 
 def perturbed(case, scale, keep=lambda path: True):
     noise = probes.draw(KEY, case.params, "gaussian")
     return jax.tree_util.tree_map_with_path(
-        lambda path, x, e: x + scale * e * keep(jax.tree_util.keystr(path)), case.params, noise
+        lambda path, x, e: x + scale * e * float(keep(jax.tree_util.keystr(path))), case.params, noise
     )
 
 

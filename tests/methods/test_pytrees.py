@@ -12,6 +12,8 @@ from nmepkg.methods import psam_fd, sam
 from nmepkg.methods.parts import examples, mean_in_turn
 from nmepkg.registry import METHODS
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 OPTIONS = {"gradient_penalty": {"p": 1.5}, "psam_fd": {"step": 1e-2}}
 KEY = jax.random.key(0)
 IN_GROUPS = [name for name, entry in METHODS.items() if "m" in entry.options]
@@ -113,7 +115,7 @@ def test_directions_are_of_the_parameters_types(method):
     def logits_fn(p, x):  # computes in single precision whatever its parameters are
         p = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), p)
         z, state = named(p, x)
-        return z + p["bias"], state
+        return z + p["bias"][None], state
 
     got = step(method, logits_fn, mixed, batch()).direction
     assert jax.tree.map(lambda leaf: leaf.dtype, got) == {"w": jnp.bfloat16, "u": jnp.float16, "bias": jnp.float32}

@@ -16,7 +16,7 @@ from nmepkg.methods.sampled_labels import gn_trace
 from tests import cases
 from tests.methods.test_methods import KEY, close, gradient, step
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 each_case = pytest.mark.parametrize(
     "name",
     [(model, "cross_entropy", activation) for model in cases.MODELS for activation in ("gelu", "relu")]

@@ -15,7 +15,7 @@ from nmepkg.methods.parts import mean_of_draws
 from tests import cases
 from tests.methods.test_methods import KEY, close, each_case, gradient, step
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 PARTS = {"hessian_trace": "H", "gn_trace_hutchinson": "G", "nme_trace": "N"}
 
 
