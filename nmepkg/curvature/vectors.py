@@ -62,11 +62,11 @@ def normalize(tree: Params) -> tuple[Params, Scalar]:
 
 
 def _scaled(tree: Params) -> tuple[Params, Scalar, Scalar]:
-    """(t/s, s, ‖t/s‖) with s of :func:`divisor`."""
+    """(t/s, s, ‖t/s‖) with s of :func:`divisor`, whose own derivative cancels out of what is made of them, or overflows."""
     precise = _of_one_type(tree)
     entries = [jnp.max(jnp.abs(leaf), initial=0) for leaf in jax.tree.leaves(precise)]
     largest = functools.reduce(jnp.maximum, entries, jnp.zeros((), _widest(tree)))
-    scale = divisor(largest)
+    scale = divisor(jax.lax.stop_gradient(largest))
     scaled = jax.tree.map(lambda leaf: leaf / scale, precise)
     return scaled, scale, jnp.sqrt(dot(scaled, scaled))
 
