@@ -135,6 +135,13 @@ def make(name, seed=0) -> Case:
     return Case(params, lambda p, x: (apply(p, x), {}), LOSSES[loss], batch)
 
 
+def shallow(phi=activations.tanh, loss="cross_entropy") -> Case:
+    """An MLP of one hidden layer with an activation that is smooth, and cheap to compile derivatives of."""
+    case = make(("mlp", loss, "tanh"))
+    _, apply = _mlp(np.random.default_rng(0), phi)
+    return case._replace(params=[case.params[0], case.params[-1]], logits_fn=lambda p, x: (apply(p, x), {}))
+
+
 def vector(case: Case, seed=1):
     """A random pytree of the parameters' structure."""
     flat, unravel = ravel_pytree(case.params)
@@ -212,3 +219,80 @@ def gradient_of_trace(case: Case, part: str) -> np.ndarray:
         return jnp.trace(jax.hessian(lambda t: case.loss(logits(t)))(theta))
 
     return np.asarray(jax.jit(jax.grad(trace))(theta))
+
+
+# What the tests of transformations share. A number of a type is right to half its epsilon. The longest path through a product
+# or a direction of these models has some 60 to 100 operations that round, in a forward, a tangent and a reverse pass. Their
+# errors are of random sign: √100/2 = 5 epsilons of the largest number on the way. The largest number on the way may be a few
+# times the largest of the result. Four times the 5 is allowed.
+TYPES = ("float64", "float32", "bfloat16")
+ROUNDING = 20
+# In epsilons ε of double precision too: a central difference with steps h = 1e-5 of numbers near 1 is wrong by ε/h = 1e5 ε of
+# rounding and by h²/6 = 1e5 ε times a third derivative, which may be some hundreds.
+DIFFERENCE = 1e8
+
+
+def cast(case: Case, dtype) -> Case:
+    """The case with parameters and inputs rounded to a type, so that the model computes in it."""
+    params, inputs = jax.tree.map(lambda x: x.astype(dtype), (case.params, case.batch[0]))
+    return case._replace(params=params, batch=(inputs, case.batch[1]))
+
+
+def random_like(tree, seed):
+    """Normal numbers of a tree's structure, shapes and types."""
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype), tree)
+
+
+@jax.custom_jvp
+def ruled(x):
+    """tanh, with a rule of its own for derivatives of every order."""
+    return jnp.tanh(x)
+
+
+ruled.defjvp(lambda primals, tangents: (ruled(*primals), (1 - ruled(*primals) ** 2) * tangents[0]))
+
+
+@jax.custom_vjp
+def reversed_only(x):
+    """tanh, with a rule for reverse mode alone, as fused kernels have."""
+    return jnp.tanh(x)
+
+
+reversed_only.defvjp(lambda x: (reversed_only(x), x), lambda x, g: (g * (1 - reversed_only(x) ** 2),))
+
+
+# Name -> ((params, inputs) -> logits and state) of the shallow MLP, in ways that keep less or have rules of their own.
+WRITTEN = {
+    "checkpointed": lambda: jax.checkpoint(
+        shallow(jax.remat(jnp.tanh)).logits_fn, policy=jax.checkpoint_policies.dots_saveable
+    ),
+    "a rule of its own": lambda: shallow(ruled).logits_fn,
+}
+each_way_of_writing = pytest.mark.parametrize("written", WRITTEN)
+
+
+def types(tree) -> list[str]:
+    return [leaf.dtype.name for leaf in jax.tree.leaves(tree)]
+
+
+def stack(trees):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def assert_close(found, expected, dtype="float64", errors=ROUNDING, what=""):
+    """Whether two pytrees agree to so many epsilons of a type, of the largest entry of what is expected."""
+    assert jax.tree.structure(found) == jax.tree.structure(expected), what
+    found, expected = (flat(tree).astype(np.float64) for tree in (found, expected))
+    largest = np.abs(expected).max()
+    assert np.isfinite(largest), what
+    assert largest > 0, what
+    atol = errors * float(jnp.finfo(dtype).eps) * largest
+    np.testing.assert_allclose(found, expected, rtol=0, atol=atol, err_msg=what)
+
+
+def differences(function: Callable, tree, step=1e-5) -> np.ndarray:
+    """(P,) the central differences of a scalar function, one that is compiled, along each entry of a pytree."""
+    theta, unravel = ravel_pytree(tree)
+    steps = step * np.eye(theta.size)
+    return np.asarray([(function(unravel(theta + h)) - function(unravel(theta - h))) / (2 * step) for h in steps])
