@@ -61,7 +61,7 @@ soak: $(VENV)/dev.stamp
 smoke: $(VENV)/dev.stamp
 	$(BIN)/pytest -m soak tests/workflow/test_smoke.py
 
-# The models against PyTorch's, and a real step of every method on each of the large ones.
+# The models against PyTorch's, every measured number against curvlinops, and a real step of every method on each of the large models.
 test-peers: $(VENV)/peers.stamp
 	$(BIN)/pytest -m peers tests/peers
 

@@ -1,7 +1,8 @@
-"""Residual networks in PyTorch, and their weights as variables of ours."""
+"""Networks in PyTorch, and their weights as variables of ours."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
+
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 class WideBlock(nn.Module):
@@ -48,11 +51,36 @@ class WideResNet(nn.Module):
         return self.head(F.relu(self.norm(self.blocks(self.conv(x)))).mean((2, 3)))
 
 
+class CNN(nn.Module):
+    """As ours, on square images of an even side at each convolution: at stride 2 "SAME" pads those at their far side alone."""
+
+    def __init__(self, classes: int, activation: Callable[[], nn.Module], channels: list[int], width: int, side: int):
+        super().__init__()
+        blocks: list[nn.Module] = []
+        for inputs, outputs in zip([1, *channels[:-1]], channels, strict=True):
+            blocks += [nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(inputs, outputs, 3, 2), activation()]
+        self.features = nn.Sequential(*blocks)
+        pixels = (side // 2 ** len(channels)) ** 2
+        self.head = nn.Sequential(nn.Linear(pixels * channels[-1], width), activation(), nn.Linear(width, classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(x).permute(0, 2, 3, 1).flatten(1))
+
+
+def mlp(
+    inputs: int, classes: int, activation: Callable[[], nn.Module], width: int, depth: int, norm: bool
+) -> nn.Module:
+    modules: list[nn.Module] = []
+    for i in range(depth):
+        modules += [nn.Linear(width if i else inputs, width), *([nn.BatchNorm1d(width)] if norm else []), activation()]
+    return nn.Sequential(*modules, nn.Linear(width, classes))
+
+
 def randomize(model: nn.Module) -> None:
     """Draws all that a fresh model has by default: scales, biases and running averages."""
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, NORMS):
             for tensor, low, high in (
                 (module.weight, 0.3, 1.0),
                 (module.bias, -0.3, 0.3),
@@ -76,6 +104,8 @@ def variables(model: nn.Module, gradients: bool = False) -> dict[str, Any]:
     for name, layer in layers(model).items():
         if isinstance(layer, nn.Conv2d):
             params[name] = {"kernel": array(layer.weight).transpose(2, 3, 1, 0)}
+            if layer.bias is not None:
+                params[name]["bias"] = array(layer.bias)
         elif isinstance(layer, nn.Linear):
             params[name] = {"kernel": array(layer.weight).T, "bias": array(layer.bias)}
         else:
@@ -87,7 +117,7 @@ def variables(model: nn.Module, gradients: bool = False) -> dict[str, Any]:
 def layers(model: nn.Module) -> dict[str, Any]:
     """Flax's name of each layer -> the layer."""
     found: dict[str, Any] = {}
-    for kind, name in ((nn.Conv2d, "Conv"), (nn.BatchNorm2d, "BatchNorm"), (nn.Linear, "Dense")):
+    for kind, name in ((nn.Conv2d, "Conv"), (NORMS, "BatchNorm"), (nn.Linear, "Dense")):
         of_kind = (module for module in model.modules() if isinstance(module, kind))
         found |= {f"{name}_{i}": module for i, module in enumerate(of_kind)}
     return found
@@ -101,6 +131,6 @@ def count_examples(model: nn.Module) -> dict[str, int]:
         counts[name] = inputs[0][:, 0].numel()
 
     for name, layer in layers(model).items():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, NORMS):
             layer.register_forward_hook(partial(count, name))
     return counts
