@@ -12,7 +12,7 @@ import pytest
 from nmepkg import curvature
 from nmepkg.activations import replace_second_derivative, tanh, zero
 from nmepkg.curvature import matrices, probes, vectors
-from nmepkg.curvature.quadratic_forms import quadratic_forms
+from nmepkg.curvature.hutchinson import quadratic_forms
 from tests import cases
 from tests.cases import assert_close, random_like
 

@@ -11,8 +11,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from nmepkg import curvature
-from nmepkg.curvature import dense, probes
-from nmepkg.curvature.spectrum import lanczos, ritz
+from nmepkg.curvature import matrices, probes
+from nmepkg.curvature.krylov import lanczos, ritz
 from nmepkg.measurement.alignment import alignment
 from nmepkg.measurement.nme_blocks import nme_blocks
 from nmepkg.measurement.second_derivative import _GRID, second_derivative
@@ -80,8 +80,8 @@ def test_products_and_dense_matrices(name: Any) -> None:
     for part in "HGN":
         matvec = product(pair, part)
         assert_close(ravel_pytree(matvec(pair.unravel(v)))[0], truth[part] @ v)
-        assert_close(dense.dense(matvec, pair.params), truth[part])
-        norm = jax.jit(lambda params, matvec=matvec: dense.frobenius_norm(matvec, params))(pair.params)
+        assert_close(matrices.dense(matvec, pair.params), truth[part])
+        norm = jax.jit(lambda params, matvec=matvec: matrices.frobenius_norm(matvec, params))(pair.params)
         assert float(norm) == pytest.approx(np.linalg.norm(truth[part]), rel=1e-10)
     on_the_way = pair.factor * (pair.operator("H") @ torch.tensor(v[np.argsort(pair.order)])).numpy()[pair.order]
     assert_close(truth["H"] @ v, on_the_way)  # the permutation is one of vectors as of matrices
@@ -243,4 +243,4 @@ def test_batches_of_a_mean() -> None:
     x = jnp.concatenate([x for x, _ in pair.problem.batches])
     y = jnp.concatenate([y for _, y in pair.problem.batches])
     whole = pair._replace(problem=pair.problem._replace(batches=((x, y),)))
-    assert_close(dense.dense(product(whole, "H"), pair.params), pair.matrix("H"))
+    assert_close(matrices.dense(product(whole, "H"), pair.params), pair.matrix("H"))
