@@ -132,9 +132,10 @@ def test_every_rule_and_every_reserved_name_is_told() -> None:
 
 
 def run_snippet(file: str) -> dict[str, Any]:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / file).read_text(encoding="utf-8"), flags=re.DOTALL)
+    """What its blocks of Python define, run one after another."""
     names: dict[str, Any] = {}
-    exec(code, names)
+    for code in re.findall(r"```python\n(.*?)```", (ROOT / file).read_text(encoding="utf-8"), flags=re.DOTALL):
+        exec(code, names)
     return names
 
 
@@ -190,6 +191,7 @@ def test_the_snippet_of_the_library_runs() -> None:
     for h, g, n in zip(*(jax.tree.leaves(names[name]) for name in ("hv", "gv", "nv")), strict=True):
         np.testing.assert_allclose(h, g + n, rtol=1e-4, atol=1e-6)
     assert len(names["many"]) == 2
+    assert np.isfinite(names["loss"])
 
 
 def test_numbers_are_read_as_it_says(tmp_path: Path) -> None:
