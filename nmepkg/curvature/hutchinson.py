@@ -31,6 +31,16 @@ def quadratic_forms(parts: Parts, params: Params, key: Key, probe: str) -> Float
 
     Returns:
       (2, number of layers): G then N, layers by name as ``sorted(set(parameters.layer_names(params)))``.
+
+    Example:
+      G = 2 I and N = I, where vᵀA v of a Rademacher probe is the trace itself:
+
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import curvature
+      >>> params = {"one": {"kernel": jnp.ones(2)}, "two": {"kernel": jnp.ones(3)}}
+      >>> parts = lambda v: (jax.tree.map(lambda x: 2 * x, v), v)
+      >>> curvature.quadratic_forms(parts, params, jax.random.key(0), "rademacher").tolist()
+      [[4.0, 6.0], [2.0, 3.0]]
     """
     v = probes.draw(key, params, probe)
     names = parameters.layer_names(params)
@@ -49,6 +59,12 @@ def estimate(values: Float[np.ndarray, " n"]) -> tuple[float, float, float]:
 
     For quadratic forms vᵀA v of Gaussian probes the variance tends to 2‖A‖_F², for Rademacher probes to
     2(‖A‖_F² − ‖diag A‖²) (Hutchinson 1990).
+
+    Example:
+      >>> import numpy as np
+      >>> from nmepkg import curvature
+      >>> curvature.estimate(np.array([0.0, 4.0]))
+      (2.0, 2.0, 8.0)
     """
     values = np.asarray(values, np.float64)
     variance = float(np.var(values, ddof=1))

@@ -76,6 +76,16 @@ def lanczos(matvec: LinearMap, start: Params, steps: int, found: Float[Array, "f
 
     Raises:
       ValueError: k is not from 1 to P.
+
+    Example:
+      α begins with the mean, and β with the standard deviation, of the eigenvalues, of equal weights here:
+
+      >>> import jax.numpy as jnp
+      >>> from nmepkg import curvature
+      >>> diagonal = jnp.array([2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0])
+      >>> run = curvature.lanczos(lambda v: diagonal * v, jnp.ones(8), steps=3)
+      >>> round(float(run.diagonal[0]), 3), round(float(run.off_diagonal[0]), 3)
+      (5.0, 2.0)
     """
     size = sum(jnp.size(leaf) for leaf in jax.tree.leaves(start))
     if not 1 <= steps <= size:
@@ -142,6 +152,14 @@ def ritz(run: Lanczos, scale: float = 0.0, dimension: int | None = None) -> Ritz
 
     Returns:
       NaN throughout where A is not finite.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from nmepkg import curvature
+      >>> diagonal = jnp.array([1.0, 2.0, 4.0])
+      >>> found = curvature.ritz(curvature.lanczos(lambda v: diagonal * v, jnp.ones(3), steps=3))
+      >>> print(found.values.round(3), found.weights.round(3), found.exhausted)
+      [1. 2. 4.] [0.333 0.333 0.333] True
     """
     dtype = run.diagonal.dtype
     diagonal, off_diagonal = (np.asarray(x, np.float64) for x in (run.diagonal, run.off_diagonal))
@@ -177,6 +195,17 @@ def eigenvalues(restart: Callable[[int, Array], Lanczos], first: Lanczos, copies
 
     Returns:
       (values, bounds), by value.
+
+    Example:
+      One run of diag(1, 5, 5) sees 5 once:
+
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import curvature
+      >>> def run(number, found=None):
+      ...     start = jax.random.normal(jax.random.key(number), (3,))
+      ...     return curvature.lanczos(lambda v: jnp.array([1.0, 5.0, 5.0]) * v, start, 3, found)
+      >>> [curvature.eigenvalues(run, run(0), copies)[0].round(3).tolist() for copies in (1, 2)]
+      [[1.0, 5.0], [1.0, 5.0, 5.0]]
     """
     steps, dimension = first.basis.shape
     run, found = first, ritz(first)

@@ -33,10 +33,25 @@ def columns(linear_map: LinearMap, like: Params, start: Any, chunk: int) -> Floa
 
 
 def dense(linear_map: LinearMap, like: Params, chunk: int = 64) -> Float[Array, "size size"]:
-    """The matrix A of a linear map of pytrees, ``chunk`` columns at a time. Arguments as of :func:`columns`.
+    """The matrix A of a linear map of pytrees, ``chunk`` columns at a time.
+
+    Args:
+      linear_map: v ↦ A v, for v of the structure, shapes and types of ``like``.
+      like: a pytree of P entries in all; its order is that of ``jax.flatten_util.ravel_pytree``.
+      chunk: number of columns; static.
 
     Returns:
       (P, P).
+
+    Example:
+      The Hessian of L = ½ z² with z = θ₁ θ₂, which is ((θ₂², 2θ₁θ₂), (2θ₁θ₂, θ₁²)):
+
+      >>> import jax.numpy as jnp
+      >>> from nmepkg import curvature
+      >>> theta = jnp.array([1.0, 2.0])
+      >>> at = curvature.linearize(lambda p: p[0] * p[1], lambda z: z**2 / 2, theta)
+      >>> curvature.dense(at.hvp, theta).tolist()
+      [[4.0, 4.0], [4.0, 1.0]]
     """
     flat, _ = ravel_pytree(like)
     starts = jnp.arange(0, flat.size, chunk)
@@ -47,10 +62,22 @@ def dense(linear_map: LinearMap, like: Params, chunk: int = 64) -> Float[Array, 
 def frobenius_norm(linear_map: LinearMap, like: Params, chunk: int = 64) -> Scalar:
     """‖A‖_F of a linear map of pytrees, ``chunk`` columns at a time: memory grows with chunk · P, not with P².
 
-    Call it inside ``jax.jit``; ``jax.vmap`` over what ``linear_map`` closes over works. Arguments as of :func:`columns`.
+    Call it inside ``jax.jit``; ``jax.vmap`` over what ``linear_map`` closes over works.
+
+    Args:
+      linear_map: v ↦ A v, for v of the structure, shapes and types of ``like``.
+      like: a pytree of P entries in all; its order is that of ``jax.flatten_util.ravel_pytree``.
+      chunk: number of columns; static.
 
     Returns:
       Scalar.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from nmepkg import curvature
+      >>> diagonal = jnp.array([3.0, 4.0])
+      >>> round(float(curvature.frobenius_norm(lambda v: diagonal * v, jnp.zeros(2))), 3)
+      5.0
     """
     flat, _ = ravel_pytree(like)
 

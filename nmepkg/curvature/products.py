@@ -40,13 +40,35 @@ def hvp(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Para
 
     Raises:
       TypeError: a parameter is complex, or v is not of θ's structure, shapes and types.
+
+    Example:
+      z = θ₁ θ₂ and L = ½ z², so that H = ((θ₂², 2θ₁θ₂), (2θ₁θ₂, θ₁²)):
+
+      >>> import jax.numpy as jnp
+      >>> from nmepkg import curvature
+      >>> theta, v = jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0])
+      >>> curvature.hvp(lambda p: p[0] * p[1], lambda z: z**2 / 2, theta, v).tolist()
+      [4.0, 4.0]
     """
     refuse_complex(params)
     return _hessian_product(lambda p: loss_fn(logits_fn(p)), params, v)
 
 
 def gnvp(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Params:
-    """G v = Jᵀ H_z J v. Arguments as of :func:`hvp`. Needs no second derivative of the model."""
+    """G v = Jᵀ H_z J v. Needs no second derivative of the model.
+
+    Args:
+      logits_fn, loss_fn, params, v: as of :func:`hvp`.
+
+    Example:
+      z = θ₁ θ₂ and L = ½ z², so that J = (θ₂, θ₁) and G = JᵀJ; G v and N v are the parts of H v:
+
+      >>> import jax.numpy as jnp
+      >>> from nmepkg import curvature
+      >>> theta, v = jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0])
+      >>> curvature.gnvp(lambda p: p[0] * p[1], lambda z: z**2 / 2, theta, v).tolist()
+      [4.0, 2.0]
+    """
     refuse_complex(params)
     logits, jvp = _linearized(logits_fn, params, reverse_only(logits_fn, params))
     _, loss_hvp = _linearized(jax.grad(loss_fn), logits, reverse_only(loss_fn, logits))
@@ -54,7 +76,22 @@ def gnvp(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Par
 
 
 def nmevp(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Params:
-    """N v, as the Hessian product of θ ↦ ⟨r, z(θ)⟩ with the residual r = ∇_z L held constant. Arguments as of :func:`hvp`."""
+    """N v, as the Hessian product of θ ↦ ⟨r, z(θ)⟩ with the residual r = ∇_z L held constant.
+
+    Args:
+      logits_fn, loss_fn, params, v: as of :func:`hvp`.
+
+    Example:
+      z = θ₁ θ₂ and L = ½ z², so that r = z and N = z ((0, 1), (1, 0)). A linear model has none:
+
+      >>> import jax.numpy as jnp
+      >>> from nmepkg import curvature
+      >>> theta, v = jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0])
+      >>> curvature.nmevp(lambda p: p[0] * p[1], lambda z: z**2 / 2, theta, v).tolist()
+      [0.0, 2.0]
+      >>> curvature.nmevp(lambda p: p[0] + p[1], lambda z: z**2 / 2, theta, v).tolist()
+      [0.0, 0.0]
+    """
     refuse_complex(params)
     residual = jax.grad(loss_fn)(logits_fn(params))
     return _hessian_product(lambda p: dot(residual, logits_fn(p)), params, v)
@@ -76,6 +113,17 @@ def split_nmevp(
 
     Returns:
       (activation part, rest); their sum is N v.
+
+    Example:
+      z = θ₂ φ(θ₁) with φ(x) = x², and L = ½ z², so that at θ = (1, 1) N = ((φ'', φ'), (φ', 0)) = ((2, 2), (2, 0)):
+
+      >>> import jax.numpy as jnp
+      >>> from nmepkg import activations, curvature
+      >>> ablated = activations.replace_second_derivative(jnp.square, activations.zero)
+      >>> models = [lambda p, phi=phi: p[1] * phi(p[0]) for phi in (jnp.square, ablated)]
+      >>> parts = curvature.split_nmevp(*models, lambda z: z**2 / 2, jnp.ones(2), jnp.array([1.0, 0.0]))
+      >>> [part.tolist() for part in parts]
+      [[2.0, 0.0], [0.0, 2.0]]
     """
     whole = nmevp(logits_fn, loss_fn, params, v)
     rest = nmevp(ablated_logits_fn, loss_fn, params, v)
@@ -112,6 +160,17 @@ def linearize(logits_fn: LogitsFn, loss_fn: LossFn, params: Params) -> Products:
 
     Args:
       logits_fn, loss_fn, params: as of :func:`hvp`.
+
+    Example:
+      z = θ₁ θ₂ and L = ½ z², where H v = G v + N v:
+
+      >>> import jax.numpy as jnp
+      >>> from nmepkg import curvature
+      >>> at = curvature.linearize(lambda p: p[0] * p[1], lambda z: z**2 / 2, jnp.array([1.0, 2.0]))
+      >>> float(at.loss), at.gradient.tolist()
+      (2.0, [4.0, 2.0])
+      >>> [product(jnp.array([1.0, 0.0])).tolist() for product in (at.hvp, at.gnvp, at.nmevp)]
+      [[4.0, 4.0], [4.0, 2.0], [0.0, 2.0]]
     """
     refuse_complex(params)
     model_reverse = reverse_only(logits_fn, params)
@@ -152,6 +211,16 @@ def map_vectors(linear_map: LinearMap, vectors: Iterable[Params]) -> Iterator[Pa
         point has the same program. Any other ``jax.tree_util.Partial`` will do. The programs of the last few are kept, so that
         memory does not grow with the number of batches.
       vectors: of θ's structure, shapes and types. A generator is drawn from as it goes.
+
+    Example:
+      z = θ₁ θ₂ and L = ½ z², whose H has the columns
+
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import curvature
+      >>> model, loss = lambda p: p[0] * p[1], lambda z: z**2 / 2
+      >>> hessian = jax.jit(lambda p: curvature.linearize(model, loss, p).hvp)(jnp.array([1.0, 2.0]))
+      >>> [column.tolist() for column in curvature.map_vectors(hessian, jnp.eye(2))]
+      [[4.0, 4.0], [4.0, 1.0]]
     """
     if isinstance(linear_map, Partial) and linear_map.func in (_only, _gauss_newton, _second, _parts):
         program = _program(jax.tree.structure(linear_map))

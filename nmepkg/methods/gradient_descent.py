@@ -9,7 +9,17 @@ from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Update, 
 
 
 def sgd() -> Method:
-    """direction = ∇L(θ), whatever the strength."""
+    """direction = ∇L(θ), whatever the strength.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> model = lambda theta, x: ((theta * x) ** 2, None)  # with this batch, L = ½θ⁴
+      >>> batch = jnp.ones((1, 1)), jnp.zeros((1, 1))
+      >>> update = methods.sgd()(model, losses.mse, jnp.ones(()), batch, jax.random.key(0), 0.5)
+      >>> round(float(update.direction), 3)  # 2θ³
+      2.0
+    """
 
     def method(
         apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /

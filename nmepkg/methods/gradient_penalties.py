@@ -47,6 +47,15 @@ def gradient_penalty(
     Raises:
       ValueError: p < 1.
 
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> model = lambda theta, x: ((theta * x) ** 2, None)  # with this batch, L = ½θ⁴
+      >>> batch = jnp.ones((1, 1)), jnp.zeros((1, 1))
+      >>> update = methods.gradient_penalty(p=2.0)(model, losses.mse, jnp.ones(()), batch, jax.random.key(0), 0.5)
+      >>> round(float(update.direction), 3)  # ∇(½θ⁴ + ρ (2θ³)²) = 2θ³ + 24ρ θ⁵
+      14.0
+
     Source: paper, section 2 (p = 1 is PSAM, p = 2 is PUSAM); Barrett & Dherin (2021), Zhao et al. (2022).
     """
     if p < 1:
@@ -66,6 +75,18 @@ def gradient_penalty(
 def psam(*, m: int | None = None, execution: Execution = HERE) -> Method:
     """Penalty SAM: direction = g + ρ H ĝ, the gradient of L + ρ ‖∇L‖ and SAM's step to first order in ρ.
 
+    Args:
+      m, execution: as of :func:`gradient_penalty`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> model = lambda theta, x: ((theta * x) ** 2, None)  # with this batch, L = ½θ⁴
+      >>> batch = jnp.ones((1, 1)), jnp.zeros((1, 1))
+      >>> update = methods.psam()(model, losses.mse, jnp.ones(()), batch, jax.random.key(0), 0.5)
+      >>> round(float(update.direction), 3)  # 2θ³ + 6ρ θ², as H = 6θ² and ĝ = 1
+      5.0
+
     Source: paper, section 2, whose printed update forgets the ρ.
     """
     return gradient_penalty(p=1.0, m=m, execution=execution)
@@ -74,6 +95,18 @@ def psam(*, m: int | None = None, execution: Execution = HERE) -> Method:
 def pusam(*, m: int | None = None, execution: Execution = HERE) -> Method:
     """Penalty USAM: direction = g + 2ρ H g, the gradient of L + ρ ‖∇L‖². USAM's step to first order has ρ where this has 2ρ.
 
+    Args:
+      m, execution: as of :func:`gradient_penalty`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> model = lambda theta, x: ((theta * x) ** 2, None)  # with this batch, L = ½θ⁴
+      >>> batch = jnp.ones((1, 1)), jnp.zeros((1, 1))
+      >>> update = methods.pusam()(model, losses.mse, jnp.ones(()), batch, jax.random.key(0), 0.5)
+      >>> round(float(update.direction), 3)  # 2θ³ + 2ρ H g, with H = 6θ² and g = 2θ³
+      14.0
+
     Source: paper, section 2.
     """
     return gradient_penalty(p=2.0, m=m, execution=execution)
@@ -81,6 +114,18 @@ def pusam(*, m: int | None = None, execution: Execution = HERE) -> Method:
 
 def psam_gn(*, m: int | None = None, execution: Execution = HERE) -> Method:
     """PSAM with the full NME ablated: direction = g + ρ G ĝ. Not the gradient of any function; needs no φ''.
+
+    Args:
+      m, execution: as of :func:`gradient_penalty`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> model = lambda theta, x: ((theta * x) ** 2, None)  # with this batch, L = ½θ⁴
+      >>> batch = jnp.ones((1, 1)), jnp.zeros((1, 1))
+      >>> update = methods.psam_gn()(model, losses.mse, jnp.ones(()), batch, jax.random.key(0), 0.5)
+      >>> round(float(update.direction), 3)  # 2θ³ + 4ρ θ², as G = 4θ² and ĝ = 1
+      4.0
 
     Source: paper, section 4.4 (the route that adds a Gauss-Newton-vector product to the update; the penalty
     ‖J(θ̃)ᵀ ∇_z L(z(θ))‖ with its Jacobian held constant has the same gradient).
@@ -92,6 +137,18 @@ def psam_nme(*, m: int | None = None, execution: Execution = HERE) -> Method:
     """PSAM with the NME alone: direction = g + ρ N ĝ, the complement of :func:`psam_gn`.
 
     To first order in ρ this is Functional SAM's step (Singh et al. 2025): the Jacobian at θ + ρĝ times ∇_z L at θ.
+
+    Args:
+      m, execution: as of :func:`gradient_penalty`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> model = lambda theta, x: ((theta * x) ** 2, None)  # with this batch, L = ½θ⁴
+      >>> batch = jnp.ones((1, 1)), jnp.zeros((1, 1))
+      >>> update = methods.psam_nme()(model, losses.mse, jnp.ones(()), batch, jax.random.key(0), 0.5)
+      >>> round(float(update.direction), 3)  # 2θ³ + 2ρ θ², as N = 2θ² and ĝ = 1
+      3.0
     """
     return gradient_penalty(p=1.0, product=curvature.nmevp, m=m, execution=execution)
 
@@ -111,6 +168,15 @@ def psam_fd(*, step: float, m: int | None = None, execution: Execution = HERE) -
 
     Raises:
       ValueError: h ≤ 0.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> model = lambda theta, x: ((theta * x) ** 2, None)  # with this batch, L = ½θ⁴
+      >>> batch = jnp.ones((1, 1)), jnp.zeros((1, 1))
+      >>> update = methods.psam_fd(step=1.0)(model, losses.mse, jnp.ones(()), batch, jax.random.key(0), 0.5)
+      >>> round(float(update.direction), 3)  # 2θ³ + ρ (2 (θ + h)³ − 2θ³)/h, as ĝ = 1
+      9.0
     """
     if step <= 0:
         raise ValueError(f"the step of a finite difference must be above 0, not {step}")

@@ -27,6 +27,16 @@ def weight_noise(
       m: examples of a group that has noise of its own; see :func:`nmepkg.methods.parts.in_groups`.
       execution: how parts are taken.
 
+    Example:
+      L = ½‖θ‖² at θ = 0, where direction = σε, of standard deviation σ = 2:
+
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import methods
+      >>> model, loss = lambda theta, x: (theta, None), lambda z, y: z @ z / 2
+      >>> update = methods.weight_noise()(model, loss, jnp.zeros(10_000), (None, None), jax.random.key(0), 4.0)
+      >>> round(float(update.direction.std()), 1)
+      2.0
+
     Source: paper, section 2; An (1996).
     """
 

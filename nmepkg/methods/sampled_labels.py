@@ -61,6 +61,18 @@ def gn_trace(
 
     Raises:
       ValueError: by the method; samples < 1.
+
+    Example:
+      Logits (θ² − 1, 0), so that at θ = 1, where p = ½, ∇L = −1, and g_ŷ = ∓1 and N_ŷ = ∓1 for the two labels:
+
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> model = lambda theta, x: ((theta**2 - x) * jnp.array([1.0, 0.0]), None)  # with this batch, p = ½ at θ = 1
+      >>> batch = jnp.ones((1, 1)), jnp.array([0])
+      >>> method = methods.gn_trace(straight_through=True)
+      >>> update = method(model, losses.cross_entropy, jnp.ones(()), batch, jax.random.key(0), 2.0)
+      >>> round(float(update.direction), 3)  # −1 + 2σ² N_ŷ g_ŷ, whatever the draw
+      3.0
     """
     product = curvature.nmevp if straight_through else curvature.hvp
 
@@ -93,6 +105,18 @@ def gn_trace_exact() -> Method:
     Raises:
       ValueError: by the method; the model keeps running averages: with BatchNorm a single example has no gradient of its own.
         Or its logits are not (B, C).
+
+    Example:
+      Logits (θ² − 1, 0), so that tr G = 4θ² p₁ p₂, and at θ = 1, where p₁ = p₂ = ½ and ∇ p₁ p₂ = 0, ∇L = −1 and ∇ tr G = 2:
+
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> model = lambda theta, x: ((theta**2 - x) * jnp.array([1.0, 0.0]), None)  # with this batch, p = ½ at θ = 1
+      >>> batch = jnp.ones((1, 1)), jnp.array([0])
+      >>> method = methods.gn_trace_exact()
+      >>> update = method(model, losses.cross_entropy, jnp.ones(()), batch, jax.random.key(0), 2.0)
+      >>> round(float(update.direction), 3)  # −1 + 2σ²
+      3.0
     """
 
     def method(

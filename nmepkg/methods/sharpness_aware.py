@@ -16,6 +16,15 @@ def sam(*, m: int | None = None, execution: Execution = HERE) -> Method:
     Args:
       m: examples of a group that is perturbed by itself; see :func:`nmepkg.methods.parts.in_groups`.
       execution: how parts are taken.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> model = lambda theta, x: ((theta * x) ** 2, None)  # with this batch, L = ½θ⁴
+      >>> batch = jnp.ones((1, 1)), jnp.zeros((1, 1))
+      >>> update = methods.sam()(model, losses.mse, jnp.ones(()), batch, jax.random.key(0), 0.5)
+      >>> round(float(update.direction), 3)  # 2 (θ + ρ)³, as ĝ = 1
+      6.75
     """
     return in_groups(_ascent(normalized=True), m, execution)
 
@@ -23,7 +32,17 @@ def sam(*, m: int | None = None, execution: Execution = HERE) -> Method:
 def usam(*, m: int | None = None, execution: Execution = HERE) -> Method:
     """direction = ∇L(θ + ρ ∇L(θ)): SAM without the normaliser, with strength ρ (Andriushchenko & Flammarion 2022).
 
-    Arguments as of :func:`sam`.
+    Args:
+      m, execution: as of :func:`sam`.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> model = lambda theta, x: ((theta * x) ** 2, None)  # with this batch, L = ½θ⁴
+      >>> batch = jnp.ones((1, 1)), jnp.zeros((1, 1))
+      >>> update = methods.usam()(model, losses.mse, jnp.ones(()), batch, jax.random.key(0), 0.5)
+      >>> round(float(update.direction), 3)  # 2 (θ + ρ g)³, with g = 2θ³ = 2
+      16.0
     """
     return in_groups(_ascent(normalized=False), m, execution)
 
