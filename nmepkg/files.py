@@ -34,10 +34,10 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are for their owner alone
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp's files are for their owner alone
+        Path(temporary).replace(path)
     except BaseException as problem:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         if (
             isinstance(problem, OSError) and problem.errno and problem.filename is None
         ):  # a full disk does not say what it was full for

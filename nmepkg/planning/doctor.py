@@ -143,7 +143,7 @@ def _folder(name: str, path: Path, unusual: list[str]) -> dict[str, Any]:
     writable = os.access(there, os.W_OK | os.X_OK)
     locks = _has_locks(there) if writable else None
     if path.is_symlink() and not path.exists():
-        unusual.append(f"{name}: {path} is a link to {os.readlink(path)}, which is not there")
+        unusual.append(f"{name}: {path} is a link to {path.readlink()}, which is not there")
     if not writable:
         unusual.append(f"{name}: {there} is not writable")
     if locks is False:

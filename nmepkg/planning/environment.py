@@ -161,7 +161,7 @@ def _existing(key: str, path: Path) -> Path:
             if present(folder):
                 break
             if folder.is_symlink():
-                target = os.readlink(folder)
+                target = folder.readlink()
                 raise UserError(
                     f"{key}: {folder} is a link to {target}, which is not there; mount that, or choose another folder"
                 )

@@ -55,7 +55,7 @@ def _expanded(content: Mapping[str, Any]) -> dict[str, Any]:
     def expanded(path: Any, place: str) -> Any:
         if not isinstance(path, str):
             return path
-        found = os.path.expanduser(os.path.expandvars(path))
+        found = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 (Path makes "." of "")
         if unset := re.search(r"\$(\w+|\{\w+\})", found):
             raise StudyError(place, f"the variable {unset[0]} is not set; set it, or write the folder's path")
         return found
