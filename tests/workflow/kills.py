@@ -64,7 +64,7 @@ def processes(project: Project) -> Iterator[tuple[int, list[bytes]]]:
     """Ids and commands of what works in a project's folder: Snakemake and jobs, orphans too."""
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if os.readlink(entry / "cwd") == str(project.folder):
+            if str((entry / "cwd").readlink()) == str(project.folder):
                 yield int(entry.name), (entry / "cmdline").read_bytes().split(b"\0")
 
 
