@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 CORES ?= all
 REPORT ?= results/report.html
 KILLS ?= 50
-COMMANDS ?= make test
+COMMANDS ?= make figures CONFIG=smoke=true && make test
+CONFIG ?=
 SNAKEMAKE ?= 9.16.0
 
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start.
@@ -15,7 +16,7 @@ unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMOD
 .PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers package picture lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
-	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures
+	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures $(if $(CONFIG),--config $(CONFIG))
 
 report: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) report
@@ -34,8 +35,8 @@ test: lint
 test-slurm: $(VENV)/dev.stamp
 	$(BIN)/pytest -m slurm -n 3 tests/slurm
 
-# What the README promises of a fresh machine, on a bare Debian 13 (Python 3.13) made for it: needs root and debootstrap. Others:
-# make test-debian COMMANDS='make figures && make test'; tests/debian.sh has the rest.
+# What the README promises of a fresh machine, with the study in small, on a bare Debian 13 (Python 3.13) made for it: needs root
+# and debootstrap. All of the study: make test-debian COMMANDS='make figures && make test'; tests/debian.sh has the rest.
 test-debian:
 	sh tests/debian.sh '$(COMMANDS)'
 
