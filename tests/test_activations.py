@@ -13,6 +13,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from nmepkg import activations
+from tests.cases import ROUNDING, assert_close
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -132,6 +133,22 @@ def test_replacement_holds_under_jit_vmap_and_a_traced_beta():
     by_beta = jax.vmap(lambda b: phi(jnp.asarray(0.7), b))(jnp.asarray([1.0, 2.0]))
     np.testing.assert_allclose(by_beta, [beta_gelu_derivatives(0.7, b)[0] for b in (1.0, 2.0)], rtol=1e-12)
     assert value.shape == X.shape
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", CASES)
+def test_derivatives_are_of_the_type_of_their_argument_and_exact_to_its_rounding(name, dtype):
+    """Compiled or not, of one number at a time or many. Beyond |x| = 2, 1 − tanh² cancels."""
+    x = jnp.asarray(X / 2, dtype)
+    derivatives = [CASES[name][0]]
+    for mode in MODES.values():
+        derivatives.append(mode(derivatives[-1]))
+    for f in derivatives:
+        expected = np.asarray(f(x.astype("float64")))
+        for found in (f(x), jax.jit(f)(x), jax.vmap(f)(x)):
+            assert found.dtype == dtype
+            assert_close(jnp.append(found, 1), np.append(expected, 1), dtype, ROUNDING)
 
 
 @pytest.mark.usefixtures("x64")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import jax
@@ -13,6 +14,7 @@ from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
 
 from nmepkg import activations, curvature, losses
+from tests.cases import ROUNDING, assert_close
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -113,6 +115,29 @@ def test_nme_is_accurate_near_interpolation_in_single_precision(loss):
 
     assert relative_error(losses.cross_entropy) < 1e-4
     assert relative_error(_textbook) > 1e-3
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, None])
+def test_losses_are_of_the_type_of_their_logits_and_exact_to_its_rounding(smoothing, dtype):
+    """With gradients and Hessian products, compiled or not, of one batch or many at a time; no smoothing: squares."""
+    rng = np.random.default_rng(6)
+    z, v = (jnp.asarray(rng.normal(size=(2, 5, 4)), dtype) for _ in range(2))
+    labels = jnp.asarray(rng.integers(4, size=(2, 5)))
+
+    def all_of(z, labels, v):
+        loss = losses.mse if smoothing is None else functools.partial(losses.cross_entropy, label_smoothing=smoothing)
+        gradient = jax.grad(loss)
+        return loss(z, labels), gradient(z, labels), jax.jvp(lambda z: gradient(z, labels), (z,), (v,))[1]
+
+    together = jax.jit(jax.vmap(all_of))(z, labels, v)
+    for i in range(2):
+        exact = all_of(z[i].astype("float64"), labels[i], v[i].astype("float64"))
+        for found in (all_of(z[i], labels[i], v[i]), [leaf[i] for leaf in together]):
+            for one, expected in zip(found, exact, strict=True):
+                assert one.dtype == dtype
+                assert_close(one, expected, dtype, ROUNDING)
 
 
 def _mean_log_loss(z, y):

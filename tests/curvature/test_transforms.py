@@ -55,10 +55,10 @@ def shifted(tree, scale, by):
     return jax.tree.map(lambda x, y: x + scale * y, tree, by)
 
 
-def assert_each_close(found, expected, dtype="float64"):
+def assert_each_close(found, expected, dtype="float64", errors=1000):
     assert found.keys() == expected.keys()
-    for name in expected:
-        assert_close(found[name], expected[name], dtype, what=name)
+    for name in expected:  # what is split off is a difference of two products
+        assert_close(found[name], expected[name], dtype, errors * (2 if name == "split" else 1), what=name)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -66,7 +66,7 @@ def test_products_are_of_the_parameters_types_and_exact_to_their_rounding(dtype)
     """At parameters, data and vectors that are rounded to the type, and for a model that computes in it."""
     found = compiled(*arguments(dtype))
     assert set(cases.types(found)) == {dtype}
-    assert_each_close(found, compiled(*wide(arguments(dtype))), dtype)
+    assert_each_close(found, compiled(*wide(arguments(dtype))), dtype, cases.ROUNDING)
 
 
 def test_products_that_are_not_compiled_are_those_that_are():
