@@ -87,7 +87,7 @@ def test_split_separates_what_comes_through_the_second_derivative(activation):
     params = case.params[:1] + case.params[2:]
 
     def one_layer(phi):
-        return lambda p: phi(case.batch[0] @ p[0]["kernel"] + p[0]["bias"]) @ p[1]["kernel"] + p[1]["bias"]
+        return lambda p: phi(case.batch[0] @ p[0]["kernel"] + p[0]["bias"][None]) @ p[1]["kernel"] + p[1]["bias"][None]
 
     v = [{k: jnp.ones_like(x) for k, x in layer.items()} for layer in params]
     part, _ = curvature.split_nmevp(
