@@ -94,10 +94,10 @@ def test_split_separates_what_comes_through_the_second_derivative(activation):
         one_layer(phi), one_layer(activations.replace_second_derivative(phi, activations.zero)), case.loss, params, v
     )
     x = case.batch[0]
-    a = x @ params[0]["kernel"] + params[0]["bias"]
+    a = x @ params[0]["kernel"] + params[0]["bias"][None]
     second = jax.vmap(jax.vmap(jax.grad(jax.grad(lambda s: phi(s)))))(a)
     residual = jax.grad(case.loss)(one_layer(phi)(params))
-    by_hand = (residual @ params[1]["kernel"].T) * second * (x @ v[0]["kernel"] + v[0]["bias"])
+    by_hand = (residual @ params[1]["kernel"].T) * second * (x @ v[0]["kernel"] + v[0]["bias"][None])
     np.testing.assert_allclose(part[0]["kernel"], x.T @ by_hand, **close)
     np.testing.assert_allclose(part[0]["bias"], by_hand.sum(0), **close)
     np.testing.assert_allclose(cases.flat(part[1]), 0, atol=1e-14)
