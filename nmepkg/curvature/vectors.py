@@ -21,9 +21,13 @@ def refuse_complex(tree: Params) -> None:
 
 def single(leaf: ArrayLike) -> Array:
     """A leaf in float32, or as it is where it is more precise."""
+    return jnp.asarray(leaf, _precise(leaf))
+
+
+def _precise(leaf: ArrayLike) -> Any:
+    """The type of a leaf, or float32 where that is more precise."""
     dtype = jnp.result_type(leaf)
-    precise = jnp.issubdtype(dtype, jnp.inexact) and dtype.itemsize >= 4
-    return jnp.asarray(leaf, dtype if precise else jnp.float32)
+    return dtype if jnp.issubdtype(dtype, jnp.inexact) and dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
 
 
 def dot(x: Params, y: Params) -> Scalar:
@@ -35,13 +39,14 @@ def dot(x: Params, y: Params) -> Scalar:
 
 def _widest(tree: Params) -> Any:
     """The most precise type of a leaf, float32 at least."""
-    types = [single(leaf).dtype for leaf in jax.tree.leaves(tree)]
+    types = map(_precise, jax.tree.leaves(tree))
     return max(types, key=lambda dtype: dtype.itemsize, default=jnp.dtype(jnp.float32))
 
 
 def _of_one_type(tree: Params) -> Params:
     """The tree with every leaf of the most precise one's type."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, _widest(tree)), tree)
+    dtype = _widest(tree)
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), tree)
 
 
 def norm(tree: Params) -> Scalar:
