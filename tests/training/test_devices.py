@@ -130,7 +130,8 @@ def test_devices_that_can_share_a_batch(
     visible: int, batch: int, accumulate: int, m: int | None, used: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whole groups of m, or else the examples of each."""
-    monkeypatch.setattr(jax, "devices", lambda: [object()] * visible)
+    cpu = jax.devices()[0]
+    monkeypatch.setattr(jax, "devices", lambda: [cpu] * visible)
     monkeypatch.setattr(devices, "Mesh", lambda array, axes: array)
     spec = make_spec(method=method("sam", 0.1) | {"m": m}, training={"batch_size": batch, "accumulate": accumulate})
     assert devices.layout(recipe(spec)).mesh.size == used
@@ -141,7 +142,8 @@ def test_one_device_needs_no_mesh() -> None:
 
 
 def test_processes_whose_devices_cannot_all_take_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jax, "devices", lambda: [object()] * 4)
+    cpu = jax.devices()[0]
+    monkeypatch.setattr(jax, "devices", lambda: [cpu] * 4)
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(
         UserError, match=r"training\.batch_size: 6 examples at once cannot be shared out among 4 devices"
