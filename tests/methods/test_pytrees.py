@@ -117,7 +117,8 @@ def test_directions_are_of_the_parameters_types(method):
         z, state = named(p, x)
         return z + p["bias"][None], state
 
-    got = step(method, logits_fn, mixed, batch()).direction
+    with jax.numpy_dtype_promotion("standard"):  # of JAX's own ravel_pytree, by which probes are drawn
+        got = step(method, logits_fn, mixed, batch()).direction
     assert jax.tree.map(lambda leaf: leaf.dtype, got) == {"w": jnp.bfloat16, "u": jnp.float16, "bias": jnp.float32}
     if METHODS[method].strength == "sigma2" and not METHODS[method].per_example:
         return  # probes in half precision are others

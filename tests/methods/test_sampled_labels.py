@@ -142,13 +142,12 @@ def test_an_impossible_class_gives_a_finite_exact_gradient():
 def temporary(samples):
     """Bytes of intermediate values of a compiled step."""
     model = nn.Sequential([nn.Dense(64), activations.gelu, nn.Dense(64), activations.gelu, nn.Dense(10)])
-    x, y = jnp.ones((256, 32)), jnp.zeros(256, jnp.int32)
+    x, y = jnp.ones((256, 32), jnp.float32), jnp.zeros(256, jnp.int32)
     params = model.init(KEY, x)
 
     def direction(params):
-        return gn_trace(
-            lambda p, x: (model.apply(p, x), {}), losses.cross_entropy, params, (x, y), KEY, 0.1, samples=samples
-        ).direction
+        method = gn_trace(samples=samples)
+        return method(lambda p, x: (model.apply(p, x), {}), losses.cross_entropy, params, (x, y), KEY, 0.1).direction
 
     return jax.jit(direction).lower(params).compile().memory_analysis().temp_size_in_bytes
 

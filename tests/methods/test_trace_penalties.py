@@ -83,7 +83,7 @@ def test_fewer_than_one_sample_is_refused(samples):
 def temporary(samples):
     """Bytes of intermediate values of a compiled step."""
     model = nn.Sequential([nn.Dense(64), activations.gelu, nn.Dense(64), activations.gelu, nn.Dense(10)])
-    x, y = jnp.ones((256, 32)), jnp.zeros(256, jnp.int32)
+    x, y = jnp.ones((256, 32), jnp.float32), jnp.zeros(256, jnp.int32)
     params = model.init(KEY, x)
 
     def direction(params):

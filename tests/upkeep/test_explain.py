@@ -185,5 +185,5 @@ def test_modules_are_compared() -> None:
 
 def test_the_targets_of_a_run_are_its_own(made: Made) -> None:
     methods = {run.spec["method"]["name"]: run_targets(run.spec) for run in made.runs}
-    assert any("gradient_penalty" in target for target in methods["psam"])
-    assert not any("gradient_penalty" in target for target in methods["sam"])
+    assert any("gradient_penalties" in target for target in methods["psam"])
+    assert not any("gradient_penalties" in target for target in methods["sam"])

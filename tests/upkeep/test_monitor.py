@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from nmepkg.upkeep import progress
+from nmepkg.upkeep import monitor
 from nmepkg.upkeep.status import status
 from nmepkg.upkeep.survey import log
 from tests.upkeep.made import Made
@@ -15,7 +15,7 @@ from tests.upkeep.made import Made
 def test_a_line_counts_runs_not_steps(made: Made) -> None:
     first = status(made.study, made.expansion, made.store)
     runs, job = made.runs, next(iter(made.expansion.measurements.values()))
-    assert progress.progress_line(first, first, 1.0) == "runs: 0 of 11 finished; measurements: 0 of 10; figures: 0 of 2"
+    assert monitor.progress_line(first, first, 1.0) == "runs: 0 of 11 finished; measurements: 0 of 10; figures: 0 of 2"
     for run in runs[:3]:
         made.finish(run, seconds=36)
     made.finish(runs[3], status="diverged", seconds=12)
@@ -24,7 +24,7 @@ def test_a_line_counts_runs_not_steps(made: Made) -> None:
     made.measure(job)
     with made.training(runs[4]):
         now = status(made.study, made.expansion, made.store)
-    line = progress.progress_line(now, first, elapsed=66.0)
+    line = monitor.progress_line(now, first, elapsed=66.0)
     counts = "4 of 11 finished (1 diverged), 1 running, 1 failed"
     # 144 s of jobs in 66 s, and 240 to go: 110 s.
     assert line == f"runs: {counts}; measurements: 1 of 10; figures: 0 of 2; trainings: about 1 min 50 s to go"
@@ -33,9 +33,9 @@ def test_a_line_counts_runs_not_steps(made: Made) -> None:
 def test_it_says_each_line_once_and_survives_a_store_that_cannot_be_read(
     made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "_EVERY", 0.05)
+    monkeypatch.setattr(monitor, "_EVERY", 0.05)
     said: list[str] = []
-    watcher = progress.Progress(made.study, made.expansion, made.store, said.append)
+    watcher = monitor.Progress(made.study, made.expansion, made.store, said.append)
     looks = iter([watcher._look(), None])
     real = watcher._look
     monkeypatch.setattr(watcher, "_look", lambda: next(looks, None) or real())
@@ -56,8 +56,8 @@ def test_jobs_on_runs_and_figures_that_failed_are_counted_and_named(made: Made) 
         path.parent.mkdir(parents=True)
         path.write_text(f"Traceback\n  one\nfailed: {path.stem}: no space left\n")
     found = status(made.study, made.expansion, made.store)
-    assert "measurements: 0 of 10 (1 failed)" in progress.progress_line(found, found, 30.0)
-    measured, drawn, undrawn = progress.what_failed(found)
+    assert "measurements: 0 of 10 (1 failed)" in monitor.progress_line(found, found, 30.0)
+    measured, drawn, undrawn = monitor.what_failed(found)
     assert measured == f"failed: {job.id}: no space left; log: {made.store.root}/logs/measure/{job.run}/{job.id}.log"
     assert drawn == f"failed: curve: no space left; log: {made.store.root}/logs/figure/tiny/curve.log"
     assert undrawn == "not drawn: curve, step"
@@ -76,13 +76,13 @@ def test_what_works_again_or_is_there_has_not_failed(made: Made) -> None:
 
 
 def test_what_failed_is_named_with_its_log(made: Made) -> None:
-    assert list(progress.what_failed(status(made.study, made.expansion, made.store))) == ["not drawn: curve, step"]
+    assert list(monitor.what_failed(status(made.study, made.expansion, made.store))) == ["not drawn: curve, step"]
     failed = made.runs[0]
     made.unfinished(failed, "failed", error="no space left")
-    first, *_ = progress.what_failed(status(made.study, made.expansion, made.store))
+    first, *_ = monitor.what_failed(status(made.study, made.expansion, made.store))
     assert first.startswith(f"failed: {failed.id}: no space left; log: ")
     assert first.endswith(f"logs/train/{failed.id}.log")
     for run in made.runs[1:]:
         made.unfinished(run, "failed", error="no space left")
-    lines = list(progress.what_failed(status(made.study, made.expansion, made.store)))
+    lines = list(monitor.what_failed(status(made.study, made.expansion, made.store)))
     assert lines[-2:] == ["failed: 1 more; see: python -m nmepkg status", "not drawn: curve, step"]
