@@ -131,6 +131,8 @@ $(VENV)/dev.stamp: $(VENV)/figures.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --constraint requirements.lock --editable '.[dev]'
 	touch $@
 
+# PyTorch brings libraries for GPUs of its own, and other versions of them than JAX's, which are locked.
 $(VENV)/peers.stamp: $(VENV)/dev.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[peers]'
+	grep -v '^nvidia-' requirements.lock >$(VENV)/peers.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/peers.lock --editable '.[peers]'
 	touch $@
