@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import itertools
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from nmepkg import activations, losses
 from nmepkg.methods.sampled_labels import gn_trace
 from tests import cases
 from tests.methods.test_methods import KEY, close, gradient, step
+from tests.methods.test_trace_penalties import temporary
 
 pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 each_case = pytest.mark.parametrize(
@@ -139,19 +138,6 @@ def test_an_impossible_class_gives_a_finite_exact_gradient():
     assert np.isfinite(cases.flat(step("gn_trace_exact", low, 0.5).direction)).all()
 
 
-def temporary(samples):
-    """Bytes of intermediate values of a compiled step."""
-    model = nn.Sequential([nn.Dense(64), activations.gelu, nn.Dense(64), activations.gelu, nn.Dense(10)])
-    x, y = jnp.ones((256, 32), jnp.float32), jnp.zeros(256, jnp.int32)
-    params = model.init(KEY, x)
-
-    def direction(params):
-        method = gn_trace(samples=samples)
-        return method(lambda p, x: (model.apply(p, x), {}), losses.cross_entropy, params, (x, y), KEY, 0.1).direction
-
-    return jax.jit(direction).lower(params).compile().memory_analysis().temp_size_in_bytes
-
-
 def test_memory_does_not_grow_with_the_number_of_draws():
     """Beyond the second, whose sum with the first is one vector more."""
-    assert temporary(8) < 1.05 * temporary(2)
+    assert temporary(gn_trace(samples=8)) < 1.05 * temporary(gn_trace(samples=2))
