@@ -21,13 +21,14 @@ wildcard_constraints:
 
 
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/claims.smk"
 
 
 # Messages of targets are what Snakemake says of them in place of all their inputs.
 rule figures:
     default_target: True
     input:
-        distinct(getattr(rules, name).input for name in plan.study.figures),
+        distinct(getattr(rules, name).input for name in plan.shown),
     localrule: True
     message:
         f"The figures are in {plan.figures}"

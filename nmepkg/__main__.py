@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     adopting.add_argument("--reason", help="why the results are the same; recorded with each, and shown in tables")
     adopting.add_argument("--yes", action="store_true", help="adopt what is listed")
+    judging = add("claims", _claims, "The study's claims with their verdicts, from the runs that are finished.")
+    judging.add_argument("--next", action="store_true", help="how many more seeds, of which runs, would decide each")
+    judging.add_argument("--budget", metavar="TIME", help="with --next: no more device time than this, as 30min or 2h")
     add("doctor", _doctor, "Versions, devices, settings and folders that jobs here would have, and what is unusual.")
     return parser
 
@@ -151,6 +154,29 @@ def _adopt(options: argparse.Namespace, study: Study, expansion: Expansion, stor
     if not options.json:
         terminal.show_adoptions(console, found, options.yes)
     return terminal.plain(found)
+
+
+def _claims(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:
+    from nmepkg.analysis.claims import judge, write  # with pandas and Matplotlib, which take a second
+    from nmepkg.upkeep import seeds, verdicts
+
+    if options.budget is not None and not options.next:
+        raise UserError("claims: --budget is of --next; give both")
+    budget = None if options.budget is None else seeds.seconds_of(options.budget)
+    if not study.claims:
+        raise UserError(f"{study.path}: the study has no claims; see 'claims' in config/README.md")
+    judged = write.look_at(study, expansion)
+    found = judge.verdicts(judged)
+    if options.next:
+        lacking = seeds.undecided(store, study, judged, found)
+        chosen = seeds.affordable(lacking, budget)
+        if not options.json:
+            verdicts.show_lacking(console, study, lacking, chosen)
+        return {"experiments": seeds.experiments(chosen)}
+    table = judge.table(study, judged)
+    if not options.json:
+        verdicts.show_claims(console, study, table.to_dict("records"))
+    return json.loads(table.to_json(orient="records"))
 
 
 def _named(names: Sequence[str], study: Study, expansion: Expansion) -> set[str]:

@@ -76,6 +76,11 @@ class Store:
         return self.root / "landscapes" / f"{identity}.npz"
 
     @property
+    def claims(self) -> Path:
+        """Records of looks at claims, a folder for each thing that is compared."""
+        return self.root / "claims"
+
+    @property
     def compiled(self) -> Path:
         """The compilation cache."""
         return self.root / "cache" / "jax"

@@ -13,9 +13,10 @@ from nmepkg.files import present
 from nmepkg.planning.packs import Pack, packs
 from nmepkg.registry import DATASETS
 from nmepkg.runs import jobs
+from nmepkg.runs.compared import compared_measurements, compared_runs, study_comparisons
 from nmepkg.runs.expand import expand
 from nmepkg.runs.expansion import Job, Run
-from nmepkg.runs.figure_identity import figure_digest, origin_identity
+from nmepkg.runs.figure_identity import claims_identity, figure_digest, origin_identity
 from nmepkg.runs.jobs import Assignment
 from nmepkg.storage import Store, figure_record
 from nmepkg.study.overrides import arguments
@@ -102,6 +103,31 @@ class Plan:
         """Named by what a figure shows and the code that draws it: whatever else is there, it is missing if either changed."""
         digest = figure_digest(self.study, self.expansion, self.study.figures[figure])
         return str(figure_record(Path(self.figures), figure, digest))
+
+    def behind_claims(self) -> list[str]:
+        """What the study's claims are judged by."""
+        figures = [self.study.figures[claim.figure] for claim in self.study.claims.values()]
+        of_landscapes = [self.behind(figure.name) for figure in figures if figure.landscape is not None]
+        found = study_comparisons(self.study, self.expansion)
+        measured = [self.expansion.measurements[id] for id in compared_measurements(self.study, found)]
+        files = [str(self.store.measurement(str(job.run), job.id)) for job in measured]
+        return distinct([*of_landscapes, map(self.result, compared_runs(found)), files])
+
+    @property
+    def shown(self) -> list[str]:
+        """The targets that show what the study finds: its figures, and its claims if it has any."""
+        return [*self.study.figures, *(["claims"] if self.study.claims else [])]
+
+    @property
+    def verdicts(self) -> str:
+        """The table of verdicts."""
+        return f"{self.study.output}/claims/{self.study.name}.csv"
+
+    @cached_property
+    def claims(self) -> str:
+        """The record of the verdicts, named as a figure's."""
+        digest = claims_identity(self.study, self.expansion)["digest"]
+        return str(figure_record(Path(self.figures), "claims", digest))
 
     @cached_property
     def origin(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from nmepkg.records import digest
@@ -35,6 +36,30 @@ def figure_parts(study: Study, expansion: Expansion, figure: Figure) -> dict[str
         ),
         "landscapes": [[entry, job.id] for entry, job in expansion.landscapes.get(figure.landscape or "", ())],
     }
+
+
+def claims_identity(study: Study, expansion: Expansion) -> dict[str, Any]:
+    """The digest of all that a study's verdicts are of besides its runs' results, and the parts that it is of."""
+    runs = {cell.run_id: sorted(cell.measurements.values()) for cell in expansion.cells}
+    parts = {
+        "code": code_hash(["nmepkg.analysis.claims.write"]),
+        "claims": {name: _plain(claim) for name, claim in study.claims.items()},
+        "figures": {
+            name: {key: getattr(figure, key) for key in ("measurement", "report", "experiments")}
+            for name, figure in study.figures.items()
+        },
+        "titles": {name: setup.title for name, setup in study.setups.items()},
+        "runs": digest(runs),
+        "landscapes": {name: [job.id for _, job in panels] for name, panels in expansion.landscapes.items()},
+    }
+    return {"digest": digest(parts), "parts": parts}
+
+
+def _plain(value: Any) -> Any:
+    """A claim, or a part of one, as JSON has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return value
 
 
 def origin_identity(study: Study, expansion: Expansion) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from nmepkg.landscape.check import check as check_landscape
 from nmepkg.registry import METHODS
 from nmepkg.study import schema
 from nmepkg.study.checks import StudyError, check, check_entry, join, shown, suggestion
+from nmepkg.study.claims import check_claims
 from nmepkg.study.figures import load_figure
 from nmepkg.study.mathtext import refuse_unset
 from nmepkg.study.placement import planned
@@ -87,15 +88,16 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
         study = _checked(path, complete, selected=True)
     if complete["smoke"]:
         shown = {name: complete["figures"][name] for name in study.figures}
-        study = _checked(path, smoke({**complete, "figures": shown}))
+        study = _checked(path, smoke({**complete, "figures": shown}), small=True)
     return study
 
 
-def _checked(path: Path, complete: Spec, selected: bool = False) -> Study:
+def _checked(path: Path, complete: Spec, selected: bool = False, small: bool = False) -> Study:
     """A study of content whose keys are right.
 
     Args:
       selected: whether it is what is left of a study that was checked, whose figures may have lost what they show.
+      small: whether it is a study in small, which has one seed and so no claims, unless they need no runs.
     """
     setups = {name: load_setup(name, spec) for name, spec in complete["setups"].items()}
     measurements = {name: _measurement(name, spec) for name, spec in complete["measurements"].items()}
@@ -128,12 +130,13 @@ def _checked(path: Path, complete: Spec, selected: bool = False) -> Study:
             raise StudyError(
                 join("figures", name), f"is the rule that draws {drawing[name.lower()]!r}; rename the figure"
             )
-    return replace(study, figures=figures)
+    study = replace(study, figures=figures)
+    return replace(study, claims=check_claims(study, complete["claims"], cells, lenient=selected or small))
 
 
 def _refuse_alike(study: Spec) -> None:
     """Names that differ only in case: some file systems take their files for the same."""
-    for section in ("setups", "experiments", "measurements", "landscapes", "figures"):
+    for section in ("setups", "experiments", "measurements", "landscapes", "figures", "claims"):
         seen: dict[str, str] = {}
         for name in study[section]:
             other = seen.setdefault(name.lower(), name)

@@ -8,8 +8,8 @@ from typing import Any
 
 from nmepkg.errors import UserError
 from nmepkg.records import to_json
+from nmepkg.study.arms import run_text
 from nmepkg.study.axes import STRENGTHS, Observation, axis_value, clash, options, x_value
-from nmepkg.study.canonical import canonical
 from nmepkg.study.checks import StudyError, join
 from nmepkg.study.grid import grid
 from nmepkg.study.setups import counts
@@ -25,13 +25,8 @@ def planned(experiment: Experiment, setups: Mapping[str, Setup]) -> list[Cell]:
     cells = []
     for setup, method, activation, strength, seed in grid(experiment):
         if seed == experiment.seeds[0]:
-            spec = {
-                **setups[setup].spec,
-                "method": {"name": method["name"], **options("method", method), "strength": strength},
-                "activation": {"name": activation["name"], **options("activation", activation)},
-            }
-            run = to_json(canonical(spec))
-            measured = dict.fromkeys(experiment.measurements, to_json(spec["activation"]))
+            run = run_text(setups[setup].spec, method, activation, strength)
+            measured = dict.fromkeys(experiment.measurements, to_json(options("activation", activation)))
             cells.append(Cell(experiment.name, setup, method, activation, strength, seed, {}, run, measured))
     return cells
 

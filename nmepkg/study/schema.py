@@ -18,6 +18,7 @@ from nmepkg.registry import (
     MODELS,
     SECOND_DERIVATIVES,
 )
+from nmepkg.study.claim_keys import CLAIM
 from nmepkg.study.keys import (
     COUNT,
     ENTRY,
@@ -33,13 +34,13 @@ from nmepkg.study.keys import (
     mapping,
 )
 
-__all__ = ["ENTRIES", "FIGURE", "MEASUREMENT", "METRICS", "STRENGTHS", "STUDY", "TAKEN", "entry_schema"]
+__all__ = ["CLAIM", "ENTRIES", "FIGURE", "MEASUREMENT", "METRICS", "STRENGTHS", "STUDY", "TAKEN", "entry_schema"]
 
 VERSION = 1
 # Rules of the workflow, and its files beside the figures; a figure's name is a target too, and its files'.
 TARGETS = (
     "figures", "measurements", "report", "all", "data", "train", "train_again", "train_together", "trained", "measure",
-    "landscape", "figure", "origin",
+    "landscape", "figure", "origin", "claims",
 )  # fmt: skip
 FILES = ("study", "versions", "records")
 TAKEN = frozenset((*TARGETS, *FILES))
@@ -218,6 +219,7 @@ STUDY = mapping(
             "what experiments may measure of their runs ([below](#measurementsname))", {"type": "object"}, default={}
         ),
         "landscapes": _named("losses over two weights ([below](#landscapesname))", LANDSCAPE, default={}),
+        "claims": _named("what figures should show, judged ([below](#claimsname))", CLAIM, default={}),
         "figures": _named(
             "what is drawn ([below](#figuresname)); each name is a target of Snakemake", {"type": "object"}, default={}
         ),

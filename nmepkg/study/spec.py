@@ -96,6 +96,85 @@ class Figure:
     report: str = "final"
 
 
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A method with an activation, at any strength; both as written, complete with their options."""
+
+    method: Spec
+    activation: Spec
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """One side of a comparison: of every seed, one number.
+
+    Attributes:
+      line: what is trained; of a landscape its activation alone counts.
+      strength: of the method, or the line whose best strength it is: for each seed, that of the highest mean validation
+        accuracy of the line's other seeds.
+      y: which metric, quantity of the figure's measurement, or number of a landscape.
+      at: where it was measured: ``initial``, ``final``, a step, or a share of training (``40%``).
+      within: of a landscape, what counts as near a boundary, in units of 1/β.
+      minus: what is subtracted of it, of the same seed.
+    """
+
+    line: Line
+    strength: float | Line = 0.0
+    y: str = "test_accuracy"
+    at: str | int | None = None
+    within: float | None = None
+    minus: Arm | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is said of two arms, and how it is judged; once for each setup.
+
+    Attributes:
+      figure: that shows it, whose measurement and evaluation are compared.
+      says: the sentence, of the paper or of who asks.
+      b: an arm, or a number that the first one is compared with.
+      expect: of a against b: ``less``, ``greater``, ``equal`` or ``different``.
+      smallest: the smallest effect of interest: points of accuracy, a factor on the scale ``log``, else in units of y.
+      scale: ``log`` compares ratios.
+      diverged: what a diverged run's accuracy counts as: ``chance``, or ``left_out``.
+      setups: that it is judged in; None: those of the figure that have the runs of both.
+    """
+
+    name: str
+    figure: str
+    says: str
+    a: Arm
+    b: Arm | float
+    expect: str
+    smallest: float
+    scale: str = "linear"
+    diverged: str = "chance"
+    setups: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A claim in one setup, with the runs that judge it; of a landscape, ``setup`` is its name and there are no runs.
+
+    Attributes:
+      seeds: that all of its arms have.
+      runs: arm -> its runs (strength -> seed -> cell), and those by which its strength is chosen.
+    """
+
+    claim: Claim
+    setup: str
+    seeds: tuple[int, ...] = ()
+    runs: Mapping[Arm, tuple[Mapping[float, Mapping[int, Cell]], Mapping[float, Mapping[int, Cell]]]] = field(
+        default_factory=dict
+    )
+
+    def cells(self) -> list[Cell]:
+        """Every cell that it reads."""
+        sides = [side for pair in self.runs.values() for side in pair]
+        return [runs[seed] for side in sides for runs in side.values() for seed in self.seeds]
+
+
 @dataclass(frozen=True)
 class Study:
     """A checked study.
@@ -124,6 +203,7 @@ class Study:
     sources: Mapping[str, str] = field(default_factory=dict)
     select: tuple[str, ...] | None = None
     smoke: bool = False
+    claims: Mapping[str, Claim] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Claims judged: from the runs that a study names to verdicts with intervals."""

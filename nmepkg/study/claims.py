@@ -1,0 +1,239 @@
+"""Checks of a claim: what it compares exists, is of one kind, and has the seeds to be judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from nmepkg.registry import METHODS
+from nmepkg.study import arms, schema
+from nmepkg.study.checks import StudyError, check_entry, join, shown, suggestion
+from nmepkg.study.claim_keys import BEST
+from nmepkg.study.keys import STRENGTHS
+from nmepkg.study.setups import counts
+from nmepkg.study.spec import Arm, Cell, Claim, Comparison, Figure, Line, Spec, Study
+
+# What a landscape says of its points, as numbers: analysis.landscape_numbers computes them.
+LANDSCAPE_NUMBERS = ("share_near_boundaries", "largest_norm_N_layer")
+
+
+def load_claim(name: str, spec: Spec, study: Study) -> Claim:
+    """Checks the keys of a claim against the study that it is of. What it compares, :func:`comparisons` finds.
+
+    Raises:
+      StudyError: it names what the study does not have, or what does not go together.
+    """
+    where = join("claims", name)
+    figure = study.figures.get(spec["figure"])
+    if figure is None:
+        raise StudyError(
+            join(where, "figure"),
+            f"unknown figure {shown(spec['figure'])}; {suggestion(spec['figure'], study.figures)}",
+        )
+    if spec["scale"] == "log" and spec["smallest"] <= 1:
+        raise StudyError(
+            join(where, "smallest"), f"{spec['smallest']:g} is no factor above 1, as the scale 'log' has; write, say, 2"
+        )
+    for i, setup in enumerate(spec["setups"] or ()):
+        if setup not in study.setups:
+            raise StudyError(
+                join(where, "setups", i), f"unknown setup {shown(setup)}; {suggestion(setup, study.setups)}"
+            )
+    a = _arm({**spec["both"], **spec["a"]}, figure, study, join(where, "a"))
+    b = spec["b"]
+    if isinstance(b, Mapping):
+        b = _arm({**spec["both"], **b}, figure, study, join(where, "b"))
+    elif spec["scale"] == "log" and b <= 0:
+        raise StudyError(join(where, "b"), f"{b:g} has no logarithm; compare with a number above 0")
+    rest = {key: spec[key] for key in ("figure", "says", "expect", "smallest", "scale", "diverged")}
+    return Claim(name=name, a=a, b=b, setups=spec["setups"] and tuple(spec["setups"]), **rest)
+
+
+def _arm(spec: Spec, figure: Figure, study: Study, where: str) -> Arm:
+    own = {key: value for key, value in spec.items() if key != "minus"}
+    minus = None
+    if "minus" in spec:
+        minus = _arm({**own, **spec["minus"]}, figure, study, join(where, "minus"))
+    y = _y(own, figure, study, where)
+    if figure.landscape is not None:
+        if wrong := next((key for key in ("method", "at", *STRENGTHS) if key in own), None):
+            raise StudyError(join(where, wrong), "a landscape has none; remove it")
+        within = own.get("within")
+        activation = _entry("activation", own, where)
+        if y == "share_near_boundaries" and (within is None or "beta" not in activation):
+            raise StudyError(
+                where,
+                f"{y!r} is of what lies within so many 1/β of a boundary; give it an activation with β, and 'within'",
+            )
+        return Arm(Line({}, activation), y=y, within=within, minus=minus)
+    if "within" in own:
+        raise StudyError(join(where, "within"), "is of landscapes alone; remove it")
+    line = Line(_entry("method", own, where), _entry("activation", own, where))
+    at = own.get("at")
+    if figure.measurement is None and at is not None:
+        raise StudyError(join(where, "at"), f"{figure.name!r} draws no measurement; remove it")
+    if figure.measurement is not None and at is None:
+        at = "final"
+    return Arm(line, _strength(own, line, where), y, at, minus=minus)
+
+
+def _y(spec: Spec, figure: Figure, study: Study, where: str) -> str:
+    if figure.landscape is not None:
+        valid: tuple[str, ...] = LANDSCAPE_NUMBERS
+        default = None
+    else:
+        kind = figure.measurement and study.measurements[figure.measurement]["kind"]
+        valid = schema.METRICS if kind is None else schema.ENTRIES["measurement"][kind].quantities
+        default = figure.y[0] if len(figure.y) == 1 else None
+    y = spec.get("y", default)
+    if y is None:
+        raise StudyError(where, f"the key 'y' is missing; choose from {', '.join(figure.y if default else valid)}")
+    if y not in valid:
+        raise StudyError(join(where, "y"), f"unknown value {shown(y)}; {suggestion(y, valid)}")
+    return str(y)
+
+
+def _entry(kind: str, spec: Spec, where: str) -> Spec:
+    if kind not in spec:
+        raise StudyError(where, f"the key {kind!r} is missing; name it there, or in 'both'")
+    return check_entry(kind, spec[kind], join(where, kind))
+
+
+def _strength(spec: Spec, line: Line, where: str) -> float | Line:
+    kind = METHODS[line.method["name"]].strength
+    # What both arms have may be of one of them alone: SGD beside PSAM at some ρ.
+    if kind is None:
+        return 0.0
+    if kind not in spec:
+        raise StudyError(
+            where, f"the key {kind!r} is missing; the method {line.method['name']!r} takes it as its strength"
+        )
+    value, place = spec[kind], join(where, kind)
+    if value == BEST:
+        return line
+    if isinstance(value, str):
+        raise StudyError(place, f"unknown value {shown(value)}; write a number, {BEST}, or {{best_of: {{method: …}}}}")
+    if not isinstance(value, Mapping):
+        return float(value)
+    if list(value) != ["best_of"] or not isinstance(value["best_of"], Mapping):
+        raise StudyError(place, f"{shown(dict(value))} is not understood; write {{best_of: {{method: …}}}}")
+    other, place = dict(value["best_of"]), join(place, "best_of")
+    if unknown := next((key for key in other if key not in ("method", "activation")), None):
+        raise StudyError(place, f"unknown key {shown(unknown)}; {suggestion(unknown, ['method', 'activation'])}")
+    chooser = Line(
+        _entry("method", other, place), _entry("activation", {"activation": line.activation, **other}, place)
+    )
+    if METHODS[chooser.method["name"]].strength != kind:
+        raise StudyError(place, f"{chooser.method['name']!r} has no {kind}; name a method that takes it")
+    return chooser
+
+
+def comparisons(study: Study, claim: Claim, known: arms.Index) -> list[Comparison]:
+    """What a claim compares, a setup each; of a landscape, once.
+
+    Args:
+      known: the study's runs, :func:`nmepkg.study.arms.index`.
+
+    Raises:
+      StudyError: it names a setup that lacks the runs, or no setup has them.
+    """
+    where, figure = join("claims", claim.name), study.figures[claim.figure]
+    if figure.landscape is not None:
+        shown_there = [entry for entry, _ in study.landscapes[figure.landscape]]
+        for arm in (claim.a, claim.b):
+            if isinstance(arm, Arm) and landscape_panel(shown_there, arm) is None:
+                raise StudyError(where, f"landscapes.{figure.landscape} has no such activation; add it there")
+        return [Comparison(claim, figure.landscape)]
+    offered = dict.fromkeys(s for name in figure.experiments for s in study.experiments[name].setups)
+    found, lacking = [], None
+    for setup in claim.setups or offered:
+        try:
+            comparison = arms.compare(study, claim, setup, known)
+        except LookupError as problem:
+            lacking = lacking or str(problem)
+            if claim.setups:
+                break
+            continue
+        _refuse(study, claim, setup, where)
+        found.append(comparison)
+    if lacking and (claim.setups or not found):
+        raise StudyError(where, lacking)
+    return found
+
+
+def landscape_panel(entries: list[Spec], arm: Arm) -> int | None:
+    """Which panel of a landscape an arm is of."""
+    complete = [check_entry("activation", {k: v for k, v in e.items() if k != "label"}, "") for e in entries]
+    return complete.index(arm.line.activation) if arm.line.activation in complete else None
+
+
+def _refuse(study: Study, claim: Claim, setup: str, where: str) -> None:
+    figure, spec = study.figures[claim.figure], study.setups[setup].spec
+    for arm in (claim.a, claim.b):
+        if not isinstance(arm, Arm):
+            continue
+        needs = [arm.y, *(["validation_accuracy"] if isinstance(arm.strength, Line) else [])]
+        if figure.measurement is None and any("validation" in y for y in needs) and not counts(spec).validation:
+            raise StudyError(
+                where,
+                f"it needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it",
+            )
+        for one in filter(None, (arm, arm.minus)):
+            if figure.measurement is not None:
+                place(one.at, study, figure, setup, where)
+
+
+def place(at: str | int | None, study: Study, figure: Figure, setup: str, where: str) -> str | int:
+    """Where in the figure's measurement something is: a share of training becomes the measured step nearest to it.
+
+    Raises:
+      StudyError: nothing is measured there.
+    """
+    measured = study.measurements[figure.measurement or ""]["at"]
+    if isinstance(at, str) and at.endswith("%"):
+        steps = counts(study.setups[setup].spec).steps
+        wanted = int(at[:-1]) / 100 * steps
+        near = min(
+            (step for step in measured if isinstance(step, int)), key=lambda step: abs(step - wanted), default=math.inf
+        )
+        if abs(near - wanted) <= 0.01 * steps:
+            return int(near)
+    elif at in measured:
+        return at  # type: ignore[return-value]
+    raise StudyError(
+        where,
+        f"measurements.{figure.measurement} measures nothing at {at}; choose from {', '.join(map(str, measured))}",
+    )
+
+
+def planned_index(study: Study, cells: Mapping[str, list[Cell]]) -> arms.Index:
+    """The runs of cells that are planned, by experiment: one stands for all seeds of its experiment."""
+    every = (cell for some in cells.values() for cell in some)
+    return arms.index(every, lambda cell: cell.run_id, lambda cell: study.experiments[cell.experiment].seeds)
+
+
+def check_claims(
+    study: Study, specs: Mapping[str, Any], cells: Mapping[str, list[Cell]], lenient: bool
+) -> dict[str, Claim]:
+    """The claims of a study.
+
+    Args:
+      specs: claims as written, complete.
+      lenient: whether the study is what is left of one, where a claim that lost its runs goes.
+
+    Raises:
+      StudyError: a claim is wrong.
+    """
+    found: dict[str, Claim] = {}
+    known = planned_index(study, cells) if specs else {}
+    for name, spec in specs.items():
+        try:
+            claim = load_claim(name, spec, study)
+            comparisons(study, claim, known)
+        except StudyError:
+            if not lenient:
+                raise
+        else:
+            found[name] = claim
+    return found

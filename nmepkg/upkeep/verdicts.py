@@ -1,0 +1,78 @@
+"""Verdicts on a terminal: a table of claims, and what those that are undecided lack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nmepkg.study.spec import Study
+from nmepkg.training.progress import duration
+from nmepkg.upkeep.seeds import More, cost, experiments
+
+_COLOURS = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
+
+
+def show_claims(console: Console, study: Study, rows: Iterable[Mapping[str, Any]]) -> None:
+    """A row a claim and setup: the effect with its interval, the seeds, the verdict.
+
+    Args:
+      rows: of the table of verdicts.
+    """
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("claim", overflow="fold")
+    for name in ("setup", "effect"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("n", justify="right")
+    table.add_column("verdict", no_wrap=True)
+    before, counts = "", dict.fromkeys(_COLOURS, 0)
+    for row in rows:
+        setup, verdict = str(row["setup"]), str(row["verdict"])
+        counts[verdict] += 1
+        name = escape(str(row["claim"]).replace("_", " ")) if row["claim"] != before else ""
+        before = str(row["claim"])
+        title = study.setups[setup].title if setup in study.setups else setup
+        n = str(row["n_seeds"] or "·")
+        table.add_row(name, escape(title or setup), _effect(row), n, f"[{_COLOURS[verdict]}]{verdict}[/]")
+    console.print(table)
+    console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+
+
+def _effect(row: Mapping[str, Any]) -> str:
+    """``+2.1 [0.9, 3.4]``, and a factor as ``× 0.02 [0.01, 0.04]``."""
+    factor = row["unit"] == "factor"
+    effect = f"× {row['effect']:.3g}" if factor else f"{row['effect']:+.3g}"
+    if row["ci_low"] is None or math.isnan(row["ci_low"]):
+        return effect
+    return escape(f"{effect} [{row['ci_low']:.3g}, {row['ci_high']:.3g}]")
+
+
+def show_lacking(console: Console, study: Study, lacking: Sequence[More], chosen: Sequence[More]) -> None:
+    """What each undecided claim lacks, and experiments to paste for those that are chosen."""
+    if not lacking:
+        console.print("Every claim is decided.")
+        return
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("undecided", overflow="fold")
+    table.add_column("setup", no_wrap=True)
+    for name in ("more seeds at the effect seen", "at the smallest"):
+        table.add_column(name, justify="right")
+    for more in lacking:
+        claim, setup = more.judged.comparison.claim, more.judged.comparison.setup
+        shown = [_seeds(more, count) for count in (more.at_effect, more.at_smallest)]
+        table.add_row(claim.name.replace("_", " "), escape(study.setups[setup].title or setup), *shown)
+    console.print(table)
+    if chosen:
+        console.print(f"# {len(chosen)} claims at the effects seen, about {duration(cost(chosen))} of device time")
+        console.print(escape(experiments(chosen)), end="")
+
+
+def _seeds(more: More, count: int | None) -> str:
+    if count is None:
+        return "no number would do"
+    return f"{count}, {duration(more.cost(count))}"
