@@ -173,10 +173,10 @@ def _claims(options: argparse.Namespace, study: Study, expansion: Expansion, sto
         if not options.json:
             verdicts.show_lacking(console, study, lacking, chosen)
         return {"experiments": seeds.experiments(chosen)}
-    table = judge.table(study, judged)
+    rows = json.loads(judge.table(study, judged).to_json(orient="records"))
     if not options.json:
-        verdicts.show_claims(console, study, table.to_dict("records"))
-    return json.loads(table.to_json(orient="records"))
+        verdicts.show_claims(console, study, rows)
+    return rows
 
 
 def _named(names: Sequence[str], study: Study, expansion: Expansion) -> set[str]:

@@ -41,6 +41,7 @@ class Plan:
       packs: id -> runs that one job trains.
       unasked: ids of packs of which no run was asked for by itself, so that all of their runs are trained.
       started: whether the first job is near.
+      judges: whether claims are judged.
       again: runs whose result is there and whose parameters or snapshots are not.
     """
 
@@ -54,7 +55,7 @@ class Plan:
         self.packs: dict[str, Pack] = {}
         self.again: set[str] = set()
         self.unasked: set[str] = set()
-        self.started = False
+        self.started = self.judges = False
         self._setup_of = self.expansion.setup_of()
         self._pack_of: dict[str, Pack] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from nmepkg.errors import UserError
@@ -27,9 +27,11 @@ from nmepkg.planning.resources import estimates
 from nmepkg.planning.shell import check_jax_starts, check_shell
 from nmepkg.planning.site import refuse_too_few_tries, refuse_too_long
 from nmepkg.runs import jobs
+from nmepkg.runs.looks import declare
 from nmepkg.study.lists import read_lists
 from nmepkg.study.load import load
 from nmepkg.study.overrides import from_config
+from nmepkg.upkeep import verdicts
 from nmepkg.upkeep.monitor import Progress, what_failed
 from nmepkg.upkeep.registration import register
 from nmepkg.upkeep.status import status
@@ -108,7 +110,7 @@ def _check(call: Call, plan: Plan) -> None:
         store.root,
         Path(plan.figures),
         study.path,
-        targets=["figures", "measurements", "report", "all", *study.figures],
+        targets=["figures", "measurements", "report", "all", *plan.shown],
     )
 
 
@@ -139,6 +141,10 @@ def before_jobs(call: Call, plan: Plan) -> None:
         if any(job.rule in _COMPUTING for job in needed):
             check_jax_starts(here=call.executor == "local")
         refuse_too_large(plan, [job.wildcards["measurement"] for job in needed if job.rule == "measure"])
+        plan.judges = any(Path(plan.verdicts) in job.files for job in needed)
+        if plan.judges:
+            with suppress(OSError):  # a store to be read alone has all the runs already
+                declare(store, study, plan.expansion)
         _write_files(plan, needed)
         Progress(study, plan.expansion, store, call.say).start()
     try:
@@ -182,9 +188,9 @@ def _runs(plan: Plan, job: Needed) -> list[str]:
 
 
 def after_success(call: Call, plan: Plan) -> None:
-    """Fails the call if runs failed that were trained together.
+    """Says the verdicts, if claims were judged; fails the call if runs failed that were trained together.
 
-    Each has a rule that says so, which ``--until`` may leave out.
+    Each of these has a rule that says so, which ``--until`` may leave out.
     """
     runs = [run for pack in plan.unasked for run in plan.packs[pack].runs]
     lost = [run.id for run in runs if not plan.store.finished(run.id, run.spec)]
@@ -192,6 +198,8 @@ def after_success(call: Call, plan: Plan) -> None:
         log = f"{plan.logs}/train/{lost[0]}.log"
         call.warn(f"{len(lost)} runs failed, the first is {lost[0]}: see {log}")
         raise SystemExit(1)
+    if plan.judges:
+        call.warn(verdicts.text(plan.study, Path(plan.verdicts)).rstrip())
 
 
 def after_failure(call: Call, plan: Plan) -> None:

@@ -8,7 +8,7 @@ from nmepkg.records import to_json
 from nmepkg.registry import METHODS
 from nmepkg.study.axes import options
 from nmepkg.study.canonical import canonical
-from nmepkg.study.spec import Arm, Cell, Claim, Comparison, Line, Spec, Study
+from nmepkg.study.spec import Arm, Cell, Claim, Comparison, Figure, Line, Spec, Study
 
 # Setup and text of a run without its seed -> seed -> the cells that it answers for.
 Index = Mapping[tuple[str, str], Mapping[int, tuple[Cell, ...]]]
@@ -53,8 +53,10 @@ def compare(study: Study, claim: Claim, setup: str, known: Index) -> Comparison:
     def runs(line: Line, strength: float) -> Mapping[int, Cell] | None:
         text = run_text(study.setups[setup].spec, line.method, line.activation, strength)
         found = known.get((setup, text))
-        if found is None or figure.measurement is None:
-            return found and {seed: cells[0] for seed, cells in found.items()}
+        if found is None:
+            return None
+        if figure.measurement is None:
+            return {seed: cells[0] for seed, cells in found.items()}
         # What is measured of a run depends on what replaces φ'', even where the run does not.
         activation = options("activation", line.activation)
         fitting = {
@@ -67,14 +69,15 @@ def compare(study: Study, claim: Claim, setup: str, known: Index) -> Comparison:
 
     def sides(arm: Arm) -> tuple[dict[float, Mapping[int, Cell]], dict[float, Mapping[int, Cell]]]:
         if isinstance(arm.strength, Line):
-            chooser = {s: found for s in _strengths(study, arm.strength) if s and (found := runs(arm.strength, s))}
+            offered = _strengths(study, arm.strength, figure) or _strengths(study, arm.strength)
+            chooser = {s: found for s in offered if s and (found := runs(arm.strength, s))}
             own = {s: found for s in chooser if (found := runs(arm.line, s))}
             if not own or own.keys() != chooser.keys():
                 raise LookupError(_missing(study, arm.line, setup, chooser or None, {}))
             return own, chooser
         found = runs(arm.line, arm.strength)
         if found is None:
-            there = {s for s in _strengths(study, arm.line) if runs(arm.line, s)}
+            there = {s for s in _strengths(study, arm.line) if s and runs(arm.line, s)}
             raise LookupError(_missing(study, arm.line, setup, {arm.strength: {}}, there))
         return {arm.strength: found}, {}
 
@@ -90,12 +93,26 @@ def compare(study: Study, claim: Claim, setup: str, known: Index) -> Comparison:
     return Comparison(claim, setup, tuple(sorted(seeds)), found)
 
 
-def _strengths(study: Study, line: Line) -> list[float]:
-    """Every strength of a method's kind in a study."""
+def _strengths(study: Study, line: Line, figure: Figure | None = None) -> list[float]:
+    """Every strength of a method's kind in a study; or where the experiments of a figure have the line itself."""
     kind = METHODS[line.method["name"]].strength
     if kind is None:
         return [0.0]
-    return sorted({s for experiment in study.experiments.values() for s in experiment.strengths.get(kind, ())})
+    shown = [study.experiments[name] for name in figure.experiments] if figure else study.experiments.values()
+    return sorted(
+        {
+            strength
+            for experiment in shown
+            if figure is None
+            or any(_alike("method", entry, line.method) for entry in experiment.methods)
+            and any(_alike("activation", entry, line.activation) for entry in experiment.activations)
+            for strength in experiment.strengths.get(kind, ())
+        }
+    )
+
+
+def _alike(kind: str, one: Spec, other: Spec) -> bool:
+    return one["name"] == other["name"] and options(kind, one) == options(kind, other)
 
 
 def _missing(study: Study, line: Line, setup: str, asked: Iterable[float] | None, there: Iterable[float]) -> str:

@@ -27,8 +27,8 @@ _ARM: dict[str, Any] = {
     },
     "y": key("which number; left out: that of the figure, where it has one", {"type": "string"}, example="tr_H"),
     "at": key(
-        "where it was measured: `initial`, `final`, a step, or a share of training, within a hundredth of it",
-        {"anyOf": [{"type": "string", "pattern": r"^(initial|final|\d{1,2}%)\Z"}, COUNT]},
+        "where it was measured: `initial`, `final`, a step, or a share of training: the nearest point",
+        {**COUNT, "type": ["string", "integer"]},
         example="40%",
     ),
     "within": key(
@@ -37,12 +37,25 @@ _ARM: dict[str, Any] = {
         example=2,
     ),
 }
-ARM = mapping(
-    {
-        **_ARM,
-        "minus": key("what is subtracted of it: the keys in which that differs", mapping(_ARM), example={"at": "20%"}),
-    }
-)
+# A title is what tables call it, in place of its keys.
+ARM = {
+    **mapping(
+        {
+            **_ARM,
+            "minus": key(
+                "what is subtracted of it: the keys in which that differs",
+                {**mapping(_ARM), "title": "arm"},
+                example={"at": "20%"},
+            ),
+            "per_step": key(
+                "that difference is divided by the training steps between the two",
+                {"type": "boolean"},
+                example=True,
+            ),
+        }
+    ),
+    "title": "arm",
+}
 CLAIM = mapping(
     {
         "figure": key(
@@ -55,7 +68,7 @@ CLAIM = mapping(
         "a": key("the one arm", ARM, default={}, example={"method": "psam"}),
         "b": key(
             "the other, or a number that the first is compared with",
-            {**ARM, "type": ["object", "number"]},
+            {**ARM, "type": ["object", "number"], "title": "arm, or a number"},
             example={"method": "sam"},
         ),
         "expect": key(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from nmepkg.registry import METHODS
+from nmepkg.registry import MEASUREMENTS, METHODS
 from nmepkg.study import arms, schema
 from nmepkg.study.checks import StudyError, check_entry, join, shown, suggestion
 from nmepkg.study.claim_keys import BEST
@@ -54,10 +54,11 @@ def _arm(spec: Spec, figure: Figure, study: Study, where: str) -> Arm:
     own = {key: value for key, value in spec.items() if key != "minus"}
     minus = None
     if "minus" in spec:
-        minus = _arm({**own, **spec["minus"]}, figure, study, join(where, "minus"))
+        other = {**own, **spec["minus"]}
+        minus = _arm({k: v for k, v in other.items() if k != "per_step"}, figure, study, join(where, "minus"))
     y = _y(own, figure, study, where)
     if figure.landscape is not None:
-        if wrong := next((key for key in ("method", "at", *STRENGTHS) if key in own), None):
+        if wrong := next((key for key in ("method", "at", "per_step", *STRENGTHS) if key in own), None):
             raise StudyError(join(where, wrong), "a landscape has none; remove it")
         within = own.get("within")
         activation = _entry("activation", own, where)
@@ -73,9 +74,15 @@ def _arm(spec: Spec, figure: Figure, study: Study, where: str) -> Arm:
     at = own.get("at")
     if figure.measurement is None and at is not None:
         raise StudyError(join(where, "at"), f"{figure.name!r} draws no measurement; remove it")
+    if isinstance(at, str) and not re.fullmatch(r"initial|final|\d{1,2}%", at):
+        raise StudyError(
+            join(where, "at"), f"unknown value {shown(at)}; write initial, final, a step, or a share as 40%"
+        )
     if figure.measurement is not None and at is None:
         at = "final"
-    return Arm(line, _strength(own, line, where), y, at, minus=minus)
+    if own.get("per_step") and minus is None:
+        raise StudyError(join(where, "per_step"), "is of a difference; say by 'minus' what is subtracted")
+    return Arm(line, _strength(own, line, where), y, at, minus=minus, per_step=own.get("per_step", False))
 
 
 def _y(spec: Spec, figure: Figure, study: Study, where: str) -> str:
@@ -84,7 +91,7 @@ def _y(spec: Spec, figure: Figure, study: Study, where: str) -> str:
         default = None
     else:
         kind = figure.measurement and study.measurements[figure.measurement]["kind"]
-        valid = schema.METRICS if kind is None else schema.ENTRIES["measurement"][kind].quantities
+        valid = schema.METRICS if kind is None else MEASUREMENTS[kind].quantities
         default = figure.y[0] if len(figure.y) == 1 else None
     y = spec.get("y", default)
     if y is None:
@@ -179,32 +186,37 @@ def _refuse(study: Study, claim: Claim, setup: str, where: str) -> None:
                 where,
                 f"it needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it",
             )
-        for one in filter(None, (arm, arm.minus)):
-            if figure.measurement is not None:
-                place(one.at, study, figure, setup, where)
+        points = [place(one.at, study, figure, setup, where) for one in (arm, arm.minus) if one and figure.measurement]
+        if arm.per_step and len({step_of(point, study, setup) for point in points}) < 2:
+            raise StudyError(
+                where,
+                f"measurements.{figure.measurement} has one point for both ends of a slope, {points[0]}; name others",
+            )
 
 
 def place(at: str | int | None, study: Study, figure: Figure, setup: str, where: str) -> str | int:
-    """Where in the figure's measurement something is: a share of training becomes the measured step nearest to it.
+    """Where in the figure's measurement something is: a share of training becomes the point nearest to it.
 
     Raises:
       StudyError: nothing is measured there.
     """
-    measured = study.measurements[figure.measurement or ""]["at"]
+    measured: list[str | int] = study.measurements[figure.measurement or ""]["at"]
     if isinstance(at, str) and at.endswith("%"):
-        steps = counts(study.setups[setup].spec).steps
-        wanted = int(at[:-1]) / 100 * steps
-        near = min(
-            (step for step in measured if isinstance(step, int)), key=lambda step: abs(step - wanted), default=math.inf
-        )
-        if abs(near - wanted) <= 0.01 * steps:
-            return int(near)
-    elif at in measured:
-        return at  # type: ignore[return-value]
+        wanted = int(at[:-1]) / 100 * step_of("final", study, setup)
+        return min(measured, key=lambda point: abs(step_of(point, study, setup) - wanted))
+    if at is not None and at in measured:
+        return at
     raise StudyError(
         where,
         f"measurements.{figure.measurement} measures nothing at {at}; choose from {', '.join(map(str, measured))}",
     )
+
+
+def step_of(point: str | int, study: Study, setup: str) -> int:
+    """The training step of a point that is measured."""
+    if isinstance(point, int):
+        return point
+    return counts(study.setups[setup].spec).steps if point == "final" else 0
 
 
 def planned_index(study: Study, cells: Mapping[str, list[Cell]]) -> arms.Index:

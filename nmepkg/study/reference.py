@@ -13,6 +13,7 @@ from typing import Any
 
 from nmepkg.entries import COUNTED, Schema
 from nmepkg.files import written_whole
+from nmepkg.study.claim_keys import ARM, CLAIM
 from nmepkg.study.schema import ENTRIES, FIGURE, LABEL, MEASUREMENT, STUDY, entry_schema
 
 README, SCHEMA = Path("config/README.md"), Path("config/study.schema.json")
@@ -84,6 +85,8 @@ def tables() -> dict[str, str]:
             "properties": {**FIGURE["landscape"]["properties"], **FIGURE["curve"]["properties"]},
             "required": FIGURE["curve"]["required"],
         },
+        "claims": CLAIM,
+        "arms": ARM,
     }
     return {name: _HEAD + "".join(_rows(part)) for name, part in of.items()} | {
         f"options of {kind}": _OPTIONS + "".join(_option_rows(kind)) for kind in ENTRIES
@@ -92,7 +95,7 @@ def tables() -> dict[str, str]:
 
 def _rows(part: Schema, inside: str = "") -> Iterator[str]:
     for key, schema in part["properties"].items():
-        if "properties" in schema:
+        if "properties" in schema and "title" not in schema:
             yield from _rows(schema, f"{inside}{key}.")
         else:
             default = _default(schema, required=key in part["required"])
@@ -115,6 +118,8 @@ def _option_rows(kind: str) -> Iterator[str]:
 
 def kind_of(schema: Schema) -> str:
     """What values a fragment takes, in words: ``whole number from 0, or null``."""
+    if "title" in schema:
+        return str(schema["title"])
     if "enum" in schema:
         *others, last = (f"`{value}`" for value in schema["enum"])
         return f"{', '.join(others)} or {last}" if others else last

@@ -116,6 +116,7 @@ class Arm:
       at: where it was measured: ``initial``, ``final``, a step, or a share of training (``40%``).
       within: of a landscape, what counts as near a boundary, in units of 1/β.
       minus: what is subtracted of it, of the same seed.
+      per_step: whether that difference is divided by the training steps between them.
     """
 
     line: Line
@@ -124,6 +125,7 @@ class Arm:
     at: str | int | None = None
     within: float | None = None
     minus: Arm | None = None
+    per_step: bool = False
 
 
 @dataclass(frozen=True)

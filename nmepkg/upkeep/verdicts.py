@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -16,6 +19,25 @@ from nmepkg.training.progress import duration
 from nmepkg.upkeep.seeds import More, cost, experiments
 
 _COLOURS = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
+
+
+def text(study: Study, table: Path) -> str:
+    """The same of a file with the table of verdicts, as on a terminal of 100 signs without colours."""
+    with table.open(encoding="utf-8", newline="") as file:
+        rows: list[dict[str, Any]] = [
+            {key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)
+        ]
+    console = Console(file=io.StringIO(), width=100, highlight=False)
+    show_claims(console, study, rows)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def _number(value: str) -> Any:
+    try:
+        return float(value)
+    except ValueError:
+        return value or math.nan
 
 
 def show_claims(console: Console, study: Study, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -37,7 +59,7 @@ def show_claims(console: Console, study: Study, rows: Iterable[Mapping[str, Any]
         name = escape(str(row["claim"]).replace("_", " ")) if row["claim"] != before else ""
         before = str(row["claim"])
         title = study.setups[setup].title if setup in study.setups else setup
-        n = str(row["n_seeds"] or "·")
+        n = str(int(row["n_seeds"]) or "·")
         table.add_row(name, escape(title or setup), _effect(row), n, f"[{_COLOURS[verdict]}]{verdict}[/]")
     console.print(table)
     console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))

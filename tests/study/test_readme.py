@@ -24,6 +24,7 @@ from nmepkg.registry import (
 )
 from nmepkg.runs.expand import expand
 from nmepkg.study import schema
+from nmepkg.study.claim_keys import ARM
 from nmepkg.study.load import LARGEST, SMALLEST, load
 from nmepkg.study.placement import MOST, MOST_LANDSCAPES
 from nmepkg.study.strict_yaml import read
@@ -33,15 +34,16 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "config/README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
 REGISTRIES = (ACTIVATIONS, AUGMENTATIONS, DATASETS, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES)
-PARTS = (schema.STUDY, {"properties": schema.MEASUREMENT}, *schema.FIGURE.values())
+PARTS = (schema.STUDY, {"properties": schema.MEASUREMENT}, *schema.FIGURE.values(), ARM)
 
 
 def keys(part: Any, inside: str = "") -> Iterator[str]:
     """Keys of a study as the README writes them: those of ``optimizer`` as ``optimizer.momentum``."""
     for key, fragment in part.get("properties", {}).items():
-        if "properties" not in fragment:
+        if "properties" not in fragment or "title" in fragment:
             yield f"{inside}{key}"
-        yield from keys(fragment, f"{key}.")
+        else:
+            yield from keys(fragment, f"{key}.")
     if isinstance(part.get("additionalProperties"), Mapping):
         yield from keys(part["additionalProperties"])
 

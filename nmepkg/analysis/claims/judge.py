@@ -154,7 +154,7 @@ def _exact(one: Judged) -> str:
 
 def table(study: Study, judged: Sequence[Judged]) -> pd.DataFrame:
     """The claims with their verdicts, a row each. docs/claims.md says what each column is."""
-    adjusted = {}
+    adjusted: dict[int, float] = {}
     for members in _by_setup(judged).values():
         adjusted |= dict(zip(members, _adjusted([judged[i] for i in members], "p"), strict=True))
     rows = []

@@ -12,7 +12,7 @@ from nmepkg.analysis.measurements import quantity
 from nmepkg.analysis.observations import Source
 from nmepkg.analysis.quantities import is_accuracy
 from nmepkg.analysis.results import metric
-from nmepkg.study.claims import place
+from nmepkg.study.claims import place, step_of
 from nmepkg.study.setups import classes
 from nmepkg.study.spec import Arm, Cell, Comparison, Figure, Study
 
@@ -64,7 +64,8 @@ class Reader:
         values = {seed: self._scaled(value) for seed, (value, _) in found.items()}
         if arm.minus is not None:
             other = self.side(arm.minus)
-            values = {seed: _minus(value, other.values[seed]) for seed, value in values.items()}
+            steps = self._step(arm) - self._step(arm.minus) if arm.per_step else 1
+            values = {seed: _minus(value, other.values[seed], steps) for seed, value in values.items()}
             diverged |= other.diverged
         return Side(values, strengths, frozenset(diverged))
 
@@ -78,8 +79,7 @@ class Reader:
         figure = self.figure
         content = self.source.measurement(figure, cell)
         if content is not None:
-            at = place(arm.at, self.study, figure, self.comparison.setup, "")
-            point = next(point for point in content["points"] if point["at"] == at)
+            point = next(point for point in content["points"] if point["at"] == self._place(arm))
             path = self.source.store.measurement(content["run"], content["measurement"])
             value = quantity(content, point, arm.y, path)
             return value, value is not None
@@ -88,6 +88,12 @@ class Reader:
             return value, True
         counts = is_accuracy(arm.y) and self.comparison.claim.diverged == "chance"
         return (self._chance if counts else None), False
+
+    def _place(self, arm: Arm) -> str | int:
+        return place(arm.at, self.study, self.figure, self.comparison.setup, "")
+
+    def _step(self, arm: Arm) -> int:
+        return step_of(self._place(arm), self.study, self.comparison.setup)
 
     def _metric(self, name: str, cell: Cell) -> float | None:
         result, path = self.source.results[cell.run_id], self.source.store.result(cell.run_id)
@@ -119,5 +125,5 @@ def chosen(runs: Runs, seeds: tuple[int, ...], score: object) -> dict[int, float
     return {seed: strengths[int(best)] for seed, best in zip(seeds, others.argmax(axis=0), strict=True)}
 
 
-def _minus(value: float | None, other: float | None) -> float | None:
-    return None if value is None or other is None else value - other
+def _minus(value: float | None, other: float | None, steps: int) -> float | None:
+    return None if value is None or other is None else (value - other) / steps

@@ -12,14 +12,13 @@ import pandas as pd
 from nmepkg import records
 from nmepkg.analysis.claims.forest import forest
 from nmepkg.analysis.claims.judge import Judged, judge, table, verdicts
-from nmepkg.analysis.claims.looks import looks_at, said
 from nmepkg.analysis.save import FORMATS, save
 from nmepkg.analysis.style import RC
 from nmepkg.files import file_sha256, written_whole
-from nmepkg.runs.compared import compared_runs, study_comparisons
 from nmepkg.runs.expansion import Expansion
+from nmepkg.runs.looks import declared_before, looks_at
 from nmepkg.storage import FIGURE, Store, figure_record
-from nmepkg.study.spec import Comparison, Study
+from nmepkg.study.spec import Study
 
 NAME = "claims"
 
@@ -65,22 +64,3 @@ def look_at(study: Study, expansion: Expansion) -> list[Judged]:
         lambda comparison: looks_at(store, study, comparison).record(comparison.seeds),
         lambda comparison: declared_before(store, study, comparison),
     )
-
-
-def declared_before(store: Store, study: Study, comparison: Comparison) -> bool:
-    """Whether a claim was recorded before any of its runs was finished."""
-    found = looks_at(store, study, comparison).declared(said(study, comparison))
-    return found is not None and found["finished"] == 0
-
-
-def declare(store: Store, study: Study, expansion: Expansion) -> None:
-    """Records every claim of a study that is not recorded yet, with how many of its runs are finished by now.
-
-    Raises:
-      OSError: the store cannot be written to.
-    """
-    for comparison in study_comparisons(study, expansion):
-        if comparison.seeds:
-            runs = compared_runs([comparison])
-            finished = sum(store.result(run).exists() for run in runs)
-            looks_at(store, study, comparison).declare(said(study, comparison), finished, len(runs))

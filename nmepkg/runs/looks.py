@@ -15,6 +15,8 @@ from typing import Any
 
 from nmepkg import records
 from nmepkg.records import Kind, digest
+from nmepkg.runs.compared import compared_runs, study_comparisons
+from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import Store
 from nmepkg.study.spec import Arm, Comparison, Line, Study
 
@@ -53,7 +55,7 @@ def _arm(arm: Arm) -> dict[str, Any]:
         "method": arm.line.method,
         "activation": arm.line.activation,
         "strength": strength,
-        **{key: getattr(arm, key) for key in ("y", "at", "within")},
+        **{key: getattr(arm, key) for key in ("y", "at", "within", "per_step")},
         "minus": arm.minus and _arm(arm.minus),
     }
 
@@ -111,6 +113,25 @@ class Looks:
 def looks_at(store: Store, study: Study, comparison: Comparison) -> Looks:
     """The record of looks at what a claim compares in one setup."""
     return Looks(store.claims / digest(compared(study, comparison)))
+
+
+def declared_before(store: Store, study: Study, comparison: Comparison) -> bool:
+    """Whether a claim was recorded before any of its runs was finished."""
+    found = looks_at(store, study, comparison).declared(said(study, comparison))
+    return found is not None and found["finished"] == 0
+
+
+def declare(store: Store, study: Study, expansion: Expansion) -> None:
+    """Records every claim of a study that is not recorded yet, with how many of its runs are finished by now.
+
+    Raises:
+      OSError: the store cannot be written to.
+    """
+    for comparison in study_comparisons(study, expansion):
+        if comparison.seeds:
+            runs = compared_runs([comparison])
+            finished = sum(store.result(run).exists() for run in runs)
+            looks_at(store, study, comparison).declare(said(study, comparison), finished, len(runs))
 
 
 def _now() -> str:
