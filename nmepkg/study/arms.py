@@ -104,8 +104,10 @@ def _strengths(study: Study, line: Line, figure: Figure | None = None) -> list[f
             strength
             for experiment in shown
             if figure is None
-            or any(_alike("method", entry, line.method) for entry in experiment.methods)
-            and any(_alike("activation", entry, line.activation) for entry in experiment.activations)
+            or (
+                any(_alike("method", entry, line.method) for entry in experiment.methods)
+                and any(_alike("activation", entry, line.activation) for entry in experiment.activations)
+            )
             for strength in experiment.strengths.get(kind, ())
         }
     )

@@ -51,7 +51,13 @@ landscapes:
 figures:
   curve: {experiments: [main], x: rho, rows: setup, columns: activation, lines: method}
   trace:
-    {experiments: [traced], measurement: traces, x: step, x_scale: linear, y: [tr_H, tr_G], columns: activation, lines: quantity}
+    experiments: [traced]
+    measurement: traces
+    x: step
+    x_scale: linear
+    y: [tr_H, tr_G]
+    columns: activation
+    lines: quantity
   plane: {kind: landscape, landscape: plane}
 """
 A, B = "a: {method: psam, activation: gelu, rho: 0.1}", "b: {method: sam, activation: gelu, rho: 0.1}"

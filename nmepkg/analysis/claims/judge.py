@@ -248,5 +248,5 @@ def _text(one: Judged, arm: Arm | float, side: Side | None) -> str:
         strengths = ", ".join(f"{number(s)}{n}" for s, n in several.items())
         text += f", {SYMBOLS[kind]} = {strengths}{', best by validation' if isinstance(arm.strength, Line) else ''}"
     if arm.at is not None:
-        text += f", {arm.at}" + (f" minus {arm.minus.at}" if arm.minus is not None else "")
+        text += f", {arm.at}" + (f" minus {arm.minus.at}" if arm.minus else "") + (", a step" if arm.per_step else "")
     return text
