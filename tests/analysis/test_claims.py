@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import stats
 
 from nmepkg.analysis.claims.judge import judge, table, verdicts
@@ -28,6 +30,7 @@ from tests.analysis import planes
 from tests.analysis.samples import Sample, measurement_content, result
 from tests.study.test_claims import STUDY
 
+ROOT = Path(__file__).resolve().parents[2]
 Spec = Mapping[str, Any]
 Accuracy = Callable[[Spec], float | None]  # of a run's spec
 BOTH = "both: {activation: gelu, rho: 0.1}, a: {method: psam}, b: {method: sam}"
@@ -309,6 +312,18 @@ def test_holm_is_over_the_claims_of_a_setup(tmp_path: Path) -> None:
     assert among["verdict"][0] == "undecided"
     assert among["p"][0] == pytest.approx(alone["p"])
     assert among["p_holm"][0] == pytest.approx(min(1, 15 * alone["p_holm"]))
+
+
+def test_every_column_is_explained_and_the_example_of_the_docs_is_one(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text.partition("## The table")[2], flags=re.MULTILINE)
+    explained = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    study, expansion, _ = world(tmp_path, f"{BOTH}, expect: less, smallest: 1", noise)
+    assert explained == ["claim", "setup", "figure", "says", "a", "b", "expect", "smallest", *explained[8:]]
+    assert set(explained) == set(table(study, judge(study, expansion, lambda comparison: 1, lambda comparison: False)))
+    example = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL)[0])["claims"]
+    claims = yaml.safe_load((ROOT / "config" / "config.yaml").read_text(encoding="utf-8"))["claims"]
+    assert example.items() <= claims.items()
 
 
 def test_missing_results_are_named(tmp_path: Path) -> None:
