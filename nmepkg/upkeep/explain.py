@@ -10,8 +10,9 @@ from nmepkg.analysis.landscapes import describe
 from nmepkg.files import present
 from nmepkg.records import Kind
 from nmepkg.runs import identity
+from nmepkg.runs.compared import compared_measurements, compared_runs, study_comparisons
 from nmepkg.runs.expansion import Expansion, Job, Run
-from nmepkg.runs.figure_identity import figure_identity, origin_identity
+from nmepkg.runs.figure_identity import claims_identity, figure_identity, origin_identity
 from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, Store
 from nmepkg.study.spec import Figure, Study
 from nmepkg.upkeep.differences import (
@@ -30,12 +31,14 @@ from nmepkg.upkeep.survey import (
     damaged_jobs,
     drawn,
     figures_folder,
+    judged,
     log,
     names,
     read_if_whole,
     read_results,
     run_states,
     serving_code,
+    verdicts,
 )
 
 
@@ -44,7 +47,7 @@ class Reason:
     """Why something would run.
 
     Attributes:
-      what: ``data``, ``run``, ``measurement``, ``landscape``, ``figure`` or ``origin``, for the report.
+      what: ``data``, ``run``, ``measurement``, ``landscape``, ``figure``, ``claims`` or ``origin``, for the report.
       kind: ``new`` spec; ``code`` or ``data`` changed; ``failed``, ``stopped``, ``damaged``, ``running``; ``deleted``;
         ``inputs`` run first; ``changed`` figure or study.
       neighbour: the finished one that it is compared with.
@@ -92,6 +95,9 @@ def explain(study: Study, expansion: Expansion, store: Store) -> list[Reason]:
         count = sum(id in waiting for id in ids)
         if count or not drawn(study, expansion, name):
             reasons.append(_figure(study, expansion, figure, count))
+    count = sum(id in waiting for id in _compared_ids(study, expansion))
+    if count or not judged(study, expansion):
+        reasons.append(_claims(study, expansion, count))
     figures = sum(reason.what == "figure" for reason in reasons)
     if figures or not collected(study, expansion):
         reasons.append(_origin(study, expansion, figures))
@@ -189,6 +195,25 @@ def _figure(study: Study, expansion: Expansion, figure: Figure, waiting: int) ->
     other = [part for part in ("cells", "landscapes") if before["parts"][part] != now["parts"][part]]
     detail = "other runs, or runs called by other names, are behind it" if other else ""
     return Reason("figure", figure.name, "changed", None, tuple(differences), tuple(modules), detail)
+
+
+def _compared_ids(study: Study, expansion: Expansion) -> list[str]:
+    found = study_comparisons(study, expansion)
+    of_landscapes = [study.figures[claim.figure].landscape or "" for claim in study.claims.values()]
+    panels = [job.id for name in dict.fromkeys(of_landscapes) for _, job in expansion.landscapes.get(name, ())]
+    return [*compared_runs(found), *compared_measurements(study, found), *panels]
+
+
+def _claims(study: Study, expansion: Expansion, waiting: int) -> Reason:
+    if waiting:
+        return Reason("claims", study.name, "inputs", detail=f"{waiting} of what they compare come first")
+    now, before = claims_identity(study, expansion), _record(study, "claims", FIGURE)
+    if before is None:
+        return Reason("claims", study.name, "new", detail="not judged yet")
+    if before["digest"] == now["digest"]:
+        return Reason("claims", study.name, "deleted", detail=f"files are missing, of {verdicts(study)} and its plot")
+    differing = [part for part in now["parts"] if now["parts"][part] != before["parts"][part]]
+    return Reason("claims", study.name, "changed", detail=f"changed since they were judged: {', '.join(differing)}")
 
 
 def _origin(study: Study, expansion: Expansion, waiting: int) -> Reason:

@@ -14,7 +14,7 @@ from nmepkg.errors import FAILED
 from nmepkg.files import present
 from nmepkg.records import DamagedError, Kind
 from nmepkg.runs.expansion import Expansion, Run
-from nmepkg.runs.figure_identity import figure_digest, origin_identity
+from nmepkg.runs.figure_identity import claims_identity, figure_digest, origin_identity
 from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, RESULT, STATE, Store, figure_record, gone
 from nmepkg.study.spec import Study
 
@@ -218,6 +218,18 @@ def drawn(study: Study, expansion: Expansion, name: str) -> bool:
 def collected(study: Study, expansion: Expansion) -> bool:
     """Whether the files of where figures come from are there, of all that they speak of now."""
     return _there(study, "origin", origin_identity(study, expansion)["digest"], ORIGIN)
+
+
+def judged(study: Study, expansion: Expansion) -> bool:
+    """Whether a study's verdicts are there, of all its claims as they are now; also where it has none."""
+    if not study.claims:
+        return True
+    return present(verdicts(study)) and _there(study, "claims", claims_identity(study, expansion)["digest"], FIGURE)
+
+
+def verdicts(study: Study) -> Path:
+    """Where the table of a study's verdicts goes."""
+    return Path(study.output, "claims", f"{study.name}.csv")
 
 
 def _there(study: Study, name: str, digest: str, kind: Kind) -> bool:

@@ -20,6 +20,7 @@ from nmepkg.upkeep.gc import Leftover
 from nmepkg.upkeep.registration import name_of
 
 _SHOWN = 10  # of a list; the rest is counted
+_NOUNS = {"data": "data set", "origin": "origin of the figures", "claims": "set of claims"}
 _COLOURS = {
     "done": "green",
     "running": "cyan",
@@ -106,7 +107,7 @@ def show_reasons(console: Console, reasons: Sequence[Reason]) -> None:
         )
         groups[reason.what, reason.kind, places, reason.modules, told_alone].append(reason)
     for (what, kind, *_), group in groups.items():
-        noun = {"data": "data set", "origin": "origin of the figures"}.get(what, what)
+        noun = _NOUNS.get(what, what)
         count = f"{len(group)} {noun}{'s' if len(group) > 1 else ''}"
         console.print(f"[bold]{count}[/]: {escape(_why(kind, group))}")
         shown = group if what == "figure" else group[:3]

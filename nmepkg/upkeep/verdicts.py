@@ -90,7 +90,7 @@ def show_lacking(console: Console, study: Study, lacking: Sequence[More], chosen
         table.add_row(claim.name.replace("_", " "), escape(study.setups[setup].title or setup), *shown)
     console.print(table)
     if chosen:
-        console.print(f"# {len(chosen)} claims at the effects seen, about {duration(cost(chosen))} of device time")
+        console.print(f"# at the effects seen, about {duration(cost(chosen))} of device time; claims: {len(chosen)}")
         console.print(escape(experiments(chosen)), end="")
 
 

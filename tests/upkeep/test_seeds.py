@@ -101,8 +101,8 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     show_lacking(console, study, found, found)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue()
-    assert "# 1 claims at the effects seen, about" in lines
-    assert yaml.safe_load(lines.partition("device time\n")[2])["experiments"]
+    assert "# at the effects seen, about" in lines
+    assert yaml.safe_load(lines.partition("claims: 1\n")[2])["experiments"]
 
 
 def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,8 +46,8 @@ def write(study: Study, expansion: Expansion, csv: Path, folder: Path, identity:
         save(forest(judged, verdicts(judged), titles), folder / NAME, origin)
     with written_whole(csv) as file:
         file.write(found.to_csv(index=False, lineterminator="\n").encode())
-    files = [csv, *(folder / f"{NAME}.{suffix}" for suffix in FORMATS)]
-    records.write(record, FIGURE, {**origin, **identity, "files": {path.name: file_sha256(path) for path in files}})
+    hashes = {path.name: file_sha256(path) for path in (folder / f"{NAME}.{suffix}" for suffix in FORMATS)}
+    records.write(record, FIGURE, {**origin, **identity, "files": hashes, "table_sha256": file_sha256(csv)})
     return found
 
 
