@@ -22,16 +22,17 @@ wildcard_constraints:
 
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/page.smk"
 
 
 # Messages of targets are what Snakemake says of them in place of all their inputs.
 rule figures:
     default_target: True
     input:
-        distinct(getattr(rules, name).input for name in plan.shown),
+        distinct([rules.draw_page.output, *(getattr(rules, name).input for name in plan.shown)]),
     localrule: True
     message:
-        f"The figures are in {plan.figures}"
+        f"The figures are in {plan.figures}, all of them in {plan.figures}/index.html"
 
 
 include: "workflow/rules/targets.smk"

@@ -17,6 +17,7 @@ MEASUREMENT = Kind("measurement", 2, "delete the file and measure the run again"
 LANDSCAPE = Kind("landscape", 2, "delete the file and compute it again")
 CODE = Kind("list of modules", 1, "delete the file")
 FIGURE = Kind("record of a figure", 1, "delete it to have the figure drawn again")
+PAGE = Kind("record of a page", 1, "delete it to have the page made again")
 ORIGIN = Kind("record of where figures come from", 1, "delete it to have it collected again")
 
 

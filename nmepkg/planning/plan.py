@@ -16,7 +16,7 @@ from nmepkg.runs import jobs
 from nmepkg.runs.compared import compared_measurements, compared_runs, study_comparisons
 from nmepkg.runs.expand import expand
 from nmepkg.runs.expansion import Job, Run
-from nmepkg.runs.figure_identity import claims_identity, figure_digest, origin_identity
+from nmepkg.runs.figure_identity import claims_identity, figure_digest, origin_identity, page_identity
 from nmepkg.runs.jobs import Assignment
 from nmepkg.storage import Store, figure_record
 from nmepkg.study.overrides import arguments
@@ -129,6 +129,11 @@ class Plan:
         """The record of the verdicts, named as a figure's."""
         digest = claims_identity(self.study, self.expansion)["digest"]
         return str(figure_record(Path(self.figures), "claims", digest))
+
+    @cached_property
+    def page(self) -> str:
+        """The record of the page of all figures."""
+        return str(figure_record(Path(self.figures), "page", page_identity(self.study, self.expansion)["digest"]))
 
     @cached_property
     def origin(self) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
+from nmepkg.files import file_sha256
 from nmepkg.records import digest
 from nmepkg.runs.expansion import Expansion
 from nmepkg.runs.fingerprint import module_hashes
@@ -51,6 +53,18 @@ def claims_identity(study: Study, expansion: Expansion) -> dict[str, Any]:
         "titles": {name: setup.title for name, setup in study.setups.items()},
         "runs": digest(runs),
         "landscapes": {name: [job.id for _, job in panels] for name, panels in expansion.landscapes.items()},
+    }
+    return {"digest": digest(parts), "parts": parts}
+
+
+def page_identity(study: Study, expansion: Expansion) -> dict[str, Any]:
+    """The digest of all that a study's page shows besides results, and the parts that it is of."""
+    parts = {
+        "code": code_hash(["nmepkg.analysis.page"]),
+        "template": file_sha256(Path(__file__).parents[1] / "analysis" / "page.html"),
+        "figures": {name: figure_digest(study, expansion, figure) for name, figure in study.figures.items()},
+        "claims": claims_identity(study, expansion)["digest"] if study.claims else None,
+        "titles": {name: setup.title for name, setup in study.setups.items()},
     }
     return {"digest": digest(parts), "parts": parts}
 

@@ -40,9 +40,9 @@ VERSION = 1
 # Rules of the workflow, and its files beside the figures; a figure's name is a target too, and its files'.
 TARGETS = (
     "figures", "measurements", "report", "all", "data", "train", "train_again", "train_together", "trained", "measure",
-    "landscape", "figure", "origin", "claims",
+    "landscape", "figure", "origin", "claims", "page",
 )  # fmt: skip
-FILES = ("study", "versions", "records")
+FILES = ("study", "versions", "records", "index")
 TAKEN = frozenset((*TARGETS, *FILES))
 LABEL = 100  # characters of a label in figures
 METRICS = tuple(f"{part}_{what}" for part in ("train", "validation", "test") for what in ("accuracy", "loss"))

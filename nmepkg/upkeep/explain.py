@@ -12,8 +12,8 @@ from nmepkg.records import Kind
 from nmepkg.runs import identity
 from nmepkg.runs.compared import compared_measurements, compared_runs, study_comparisons
 from nmepkg.runs.expansion import Expansion, Job, Run
-from nmepkg.runs.figure_identity import claims_identity, figure_identity, origin_identity
-from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, Store
+from nmepkg.runs.figure_identity import claims_identity, figure_identity, origin_identity, page_identity
+from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, PAGE, Store
 from nmepkg.study.spec import Figure, Study
 from nmepkg.upkeep.differences import (
     Change,
@@ -34,11 +34,11 @@ from nmepkg.upkeep.survey import (
     judged,
     log,
     names,
+    paged,
     read_if_whole,
     read_results,
     run_states,
     serving_code,
-    verdicts,
 )
 
 
@@ -47,7 +47,7 @@ class Reason:
     """Why something would run.
 
     Attributes:
-      what: ``data``, ``run``, ``measurement``, ``landscape``, ``figure``, ``claims`` or ``origin``, for the report.
+      what: ``data``, ``run``, ``measurement``, ``landscape``, ``figure``, ``claims``, ``page``, or ``origin``, for the report.
       kind: ``new`` spec; ``code`` or ``data`` changed; ``failed``, ``stopped``, ``damaged``, ``running``; ``deleted``;
         ``inputs`` run first; ``changed`` figure or study.
       neighbour: the finished one that it is compared with.
@@ -97,10 +97,17 @@ def explain(study: Study, expansion: Expansion, store: Store) -> list[Reason]:
             reasons.append(_figure(study, expansion, figure, count))
     count = sum(id in waiting for id in _compared_ids(study, expansion))
     if count or not judged(study, expansion):
-        reasons.append(_claims(study, expansion, count))
-    figures = sum(reason.what == "figure" for reason in reasons)
-    if figures or not collected(study, expansion):
-        reasons.append(_origin(study, expansion, figures))
+        reasons.append(
+            _whole("claims", study, claims_identity(study, expansion), FIGURE, f"{count} runs" if count else "")
+        )
+    shown = sum(reason.what in ("figure", "claims") for reason in reasons)
+    first = f"{shown} figures" if shown else ""
+    for what, made, identify, kind in (
+        ("page", paged, page_identity, PAGE),
+        ("origin", collected, origin_identity, ORIGIN),
+    ):
+        if shown or not made(study, expansion):
+            reasons.append(_whole(what, study, identify(study, expansion), kind, first))
     return reasons
 
 
@@ -204,31 +211,21 @@ def _compared_ids(study: Study, expansion: Expansion) -> list[str]:
     return [*compared_runs(found), *compared_measurements(study, found), *panels]
 
 
-def _claims(study: Study, expansion: Expansion, waiting: int) -> Reason:
-    if waiting:
-        return Reason("claims", study.name, "inputs", detail=f"{waiting} of what they compare come first")
-    now, before = claims_identity(study, expansion), _record(study, "claims", FIGURE)
-    if before is None:
-        return Reason("claims", study.name, "new", detail="not judged yet")
-    if before["digest"] == now["digest"]:
-        return Reason("claims", study.name, "deleted", detail=f"files are missing, of {verdicts(study)} and its plot")
-    differing = [part for part in now["parts"] if now["parts"][part] != before["parts"][part]]
-    return Reason("claims", study.name, "changed", detail=f"changed since they were judged: {', '.join(differing)}")
+def _whole(what: str, study: Study, now: Mapping[str, Any], kind: Kind, first: str) -> Reason:
+    """Why what is of the whole study is made again: its claims, its page, or where its figures come from.
 
-
-def _origin(study: Study, expansion: Expansion, waiting: int) -> Reason:
-    """What the report says of where figures come from: targets ``report`` and ``all``."""
-    if waiting:
-        return Reason("origin", study.name, "inputs", detail=f"{waiting} figures come first")
-    now, before = origin_identity(study, expansion), _record(study, "origin", ORIGIN)
+    Args:
+      first: what comes before it, if anything does.
+    """
+    if first:
+        return Reason(what, study.name, "inputs", detail=f"{first} come first")
+    before = _record(study, what, kind)
     if before is None:
-        return Reason(
-            "origin", study.name, "new", detail="for the report, not collected yet from the figures as they are"
-        )
+        return Reason(what, study.name, "new", detail="not made yet of the figures as they are")
     if before["digest"] == now["digest"]:
-        return Reason("origin", study.name, "deleted", detail=f"files are missing in {figures_folder(study)}")
+        return Reason(what, study.name, "deleted", detail=f"files are missing in {figures_folder(study)}")
     differing = [part for part in now["parts"] if now["parts"][part] != before["parts"][part]]
-    return Reason("origin", study.name, "changed", detail=f"changed since it was collected: {', '.join(differing)}")
+    return Reason(what, study.name, "changed", detail=f"changed since it was made: {', '.join(differing)}")
 
 
 def _record(study: Study, name: str, kind: Kind) -> dict[str, Any] | None:

@@ -14,8 +14,8 @@ from nmepkg.errors import FAILED
 from nmepkg.files import present
 from nmepkg.records import DamagedError, Kind
 from nmepkg.runs.expansion import Expansion, Run
-from nmepkg.runs.figure_identity import claims_identity, figure_digest, origin_identity
-from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, RESULT, STATE, Store, figure_record, gone
+from nmepkg.runs.figure_identity import claims_identity, figure_digest, origin_identity, page_identity
+from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, PAGE, RESULT, STATE, Store, figure_record, gone
 from nmepkg.study.spec import Study
 
 _TOLD = 10
@@ -213,6 +213,11 @@ def figures_folder(study: Study) -> Path:
 def drawn(study: Study, expansion: Expansion, name: str) -> bool:
     """Whether a figure's files are there, of all that it shows now and by the code that draws it now."""
     return _there(study, name, figure_digest(study, expansion, study.figures[name]), FIGURE)
+
+
+def paged(study: Study, expansion: Expansion) -> bool:
+    """Whether the page of a study's figures is there, of all that it shows now."""
+    return _there(study, "page", page_identity(study, expansion)["digest"], PAGE)
 
 
 def collected(study: Study, expansion: Expansion) -> bool:

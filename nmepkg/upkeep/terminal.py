@@ -20,7 +20,12 @@ from nmepkg.upkeep.gc import Leftover
 from nmepkg.upkeep.registration import name_of
 
 _SHOWN = 10  # of a list; the rest is counted
-_NOUNS = {"data": "data set", "origin": "origin of the figures", "claims": "set of claims"}
+_NOUNS = {
+    "data": "data set",
+    "origin": "origin of the figures",
+    "claims": "set of claims",
+    "page": "page of all figures",
+}
 _COLOURS = {
     "done": "green",
     "running": "cyan",

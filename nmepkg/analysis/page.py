@@ -1,0 +1,137 @@
+"""One page to look at: the figures of a study with captions and verdicts, in one file of HTML that needs no other."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from nmepkg import records
+from nmepkg.analysis.labels import number
+from nmepkg.errors import UserError
+from nmepkg.runs.expansion import Expansion
+from nmepkg.storage import FIGURE, RESULT, Store
+from nmepkg.study.spec import Figure, Study
+
+_ORDER = ("supported", "contradicted", "undecided")
+
+
+def page(study: Study, expansion: Expansion, folder: Path, verdicts: Path) -> str:
+    """The HTML of a study's page.
+
+    Args:
+      folder: of its figures, which are drawn.
+      verdicts: the table of verdicts, read if the study has claims.
+
+    Raises:
+      UserError: a figure, the table or a result cannot be read.
+    """
+    rows = _rows(verdicts) if study.claims else []
+    setups_of = Counter(row["claim"] for row in rows)
+    claims = [
+        {
+            **_claim(study, row),
+            "first": place == 0 or rows[place - 1]["claim"] != row["claim"],
+            "setups": setups_of[row["claim"]],
+        }
+        for place, row in enumerate(rows)
+    ]
+    counted = Counter(claim["verdict"] for claim in claims)
+    setups = _setups(study, expansion)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files("nmepkg.analysis").joinpath("page.html").read_text(encoding="utf-8"))
+    return template.render(
+        name=study.name,
+        runs=sum(setup["runs"] for setup in setups),
+        diverged=sum(setup["diverged"] for setup in setups),
+        claims=claims,
+        counts=", ".join(f"{counted[verdict]} {verdict}" for verdict in _ORDER),
+        forest=_svg(folder / "claims.svg", "claims") if claims else "",
+        table=f"../../claims/{verdicts.name}",
+        figures=[_figure(figure, folder, claims) for figure in study.figures.values()],
+        setups=setups,
+    )
+
+
+def _figure(figure: Figure, folder: Path, claims: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    path = max((folder / "records" / figure.name).glob("*.json"), default=None)
+    if path is None:
+        raise UserError(f"{folder}: figure {figure.name!r} is not drawn; draw it first (snakemake does)")
+    mine = [claim for claim in claims if claim["figure"] == figure.name]
+    found = "; ".join(f"{claim['says']} {claim['setup']}: {claim['verdict']}" for claim in mine)
+    return {
+        "name": figure.name,
+        "title": figure.title,
+        "caption": figure.caption,
+        "alt": " ".join(filter(None, (figure.title, figure.caption, found))),
+        "svg": _svg(folder / f"{figure.name}.svg", figure.name),
+        "note": records.read(path, FIGURE, {})["note"],
+        "claims": mine,
+    }
+
+
+def _svg(path: Path, name: str) -> Markup:
+    """A figure as part of a page: without its head, its metadata, and a size in points; its ids are its own."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); delete it to have it drawn again") from None
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
+    return Markup(text)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); judge the claims first (snakemake does)") from None
+
+
+def _claim(study: Study, row: Mapping[str, str]) -> dict[str, Any]:
+    setup = study.setups[row["setup"]].title if row["setup"] in study.setups else ""
+    factor, interval = row["unit"] == "factor", ""
+    unit = " points" if row["unit"] == "points" else ""
+    if row["ci_low"]:
+        interval = f"{number(_three(row['ci_low']))} to {number(_three(row['ci_high']))}"
+    effect = _three(row["effect"]) if row["effect"] else None
+    return {
+        "figure": row["figure"],
+        "says": row["says"],
+        "setup": setup or row["setup"],
+        "effect": ""
+        if effect is None
+        else (f"× {number(effect)}" if factor else f"{effect:+g}{unit}").replace("-", "−"),
+        "interval": interval.replace("-", "−"),
+        "seeds": row["n_seeds"] if int(row["n_seeds"]) else "–",
+        "verdict": row["verdict"],
+    }
+
+
+def _three(value: str) -> float:
+    return float(f"{float(value):.3g}")
+
+
+def _setups(study: Study, expansion: Expansion) -> list[dict[str, Any]]:
+    """How many runs of each setup there are, and how many of them diverged."""
+    store, counts = Store(Path(study.store)), {name: [0, 0] for name in study.setups}
+    for run, setup in expansion.setup_of().items():
+        path = store.result(run)
+        if path.exists():
+            counts[setup][0] += 1
+            counts[setup][1] += records.read(path, RESULT, {"run": run})["status"] == "diverged"
+    return [
+        {"title": study.setups[name].title or name, "runs": runs, "diverged": diverged}
+        for name, (runs, diverged) in counts.items()
+    ]

@@ -1,0 +1,29 @@
+from nmepkg.planning.plan import distinct
+from nmepkg.planning.texts import verbatim
+
+
+# One page to look at, made again whenever one of its figures is.
+rule draw_page:
+    input:
+        distinct(getattr(rules, f"draw_{name}").output for name in plan.shown),
+    output:
+        page=report(
+            f"{plan.figures}/index.html",
+            caption="../report/page.rst",
+            category="All on one page",
+            labels={"page": "Figures and verdicts"},
+        ),
+        record=plan.page,
+    log:
+        f"{plan.logs}/page/{plan.study.name}.log",
+    localrule: True
+    params:
+        study=verbatim(plan.study_arguments),
+        table=plan.verdicts,
+        folder=subpath(output.page, parent=True),
+        digest=subpath(output.record, basename=True, strip_suffix=".json"),
+    message:
+        "Putting all on one page"
+    shell:
+        'python "$NMEPKG_SCRIPTS"/page.py {params.study} --table {params.table} --out {params.folder} '
+        "--digest {params.digest} >{log} 2>&1"
