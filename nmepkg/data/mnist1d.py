@@ -8,11 +8,11 @@ import numpy as np
 
 
 def prepare(seed: int, samples: int, test: int | None = None) -> dict[str, np.ndarray]:
-    """The data set as its package makes it, 80 % training, 20 % test examples, and with as many more test examples as asked for.
+    """The data set as its package makes it, with a test set of another size if asked for.
 
-    The package standardises all that it makes at once: x = (raw − mean(raw)) / std(raw). More test examples are raw sequences of
-    its generator from another seed, ``seed`` with the highest of its 32 bits flipped, shifted and scaled by the numbers of the
-    first draw. They come after the package's own test examples, and change nothing else.
+    The package makes 80 % training and 20 % test examples and standardises them together, x = (raw − mean(raw)) / std(raw).
+    Further test examples are raw sequences of its generator from another seed, ``seed`` with the highest of its 32 bits flipped,
+    shifted and scaled by the numbers of the first draw. They come after the package's own, and change nothing else.
 
     Args:
       seed: of NumPy's global generator, which the package draws from (42 is the published data set).
@@ -50,7 +50,7 @@ def _arguments(seed: int, samples: int) -> Any:
 
 
 def _raw(seed: int, samples: int) -> tuple[np.ndarray, np.ndarray]:
-    """What the package's ``make_dataset`` draws before it shuffles and standardises: (N, 40) and labels (N,), class by class."""
+    """What the package's ``make_dataset`` draws first, class by class, neither shuffled nor scaled: (N, 40), labels (N,)."""
     from mnist1d.data import get_templates
     from mnist1d.transform import transform
     from mnist1d.utils import set_seed
