@@ -11,7 +11,7 @@ def prepare(seed: int, samples: int, test: int | None = None) -> dict[str, np.nd
     """The data set as its package makes it, with a test set of another size if asked for.
 
     The package makes 80 % training and 20 % test examples and standardises them together, x = (raw − mean(raw)) / std(raw).
-    Further test examples are raw sequences of its generator from another seed, ``seed`` with the highest of its 32 bits flipped,
+    More test examples are raw sequences of its generator from another seed, ``seed`` with the highest of its 32 bits flipped,
     shifted and scaled by the numbers of the first draw. They come after the package's own, and change nothing else.
 
     Args:
