@@ -31,8 +31,8 @@ def tables(curves: Curves) -> tuple[pd.DataFrame, pd.DataFrame]:
     points = _bounded(curves.points).rename(columns=_POINTS)
     runs = curves.runs.rename(columns=_RUNS)
     runs = runs.astype({name: "Int64" for name in _COUNTS if name in runs})  # whole numbers, where some are missing too
-    points.insert(points.columns.get_loc("runs"), "repeated", _repeated(points, "runs", "measurements"))
-    runs.insert(runs.columns.get_loc("run"), "repeated", _repeated(runs, "run", "measurement"))
+    points.insert(list(points).index("runs"), "repeated", _repeated(points, "runs", "measurements"))
+    runs.insert(list(runs).index("run"), "repeated", _repeated(runs, "run", "measurement"))
     return _shown(points), _shown(runs)
 
 
@@ -57,11 +57,10 @@ def write_tables(points: pd.DataFrame, runs: pd.DataFrame, stem: Path) -> None:
 
 def _bounded(points: pd.DataFrame) -> pd.DataFrame:
     """Points whose intervals hold nothing that a quantity of [low, high], or a difference of two, cannot be."""
-    limits = points["y_name"].map(lambda name: bounds([name]))
-    low, high = limits.str[0].astype(float), limits.str[1].astype(float)
+    low, high = np.array([bounds([name]) for name in points["y_name"]]).T
     of = {"": (low, high), "change_": (low - high, high - low), "train_accuracy_": bounds(["train_accuracy"])}
-    columns = {f"{prefix}{end}": limit for prefix, limit in of.items() for end in ("ci_low", "ci_high")}
-    return points.assign(**{name: points[name].clip(*limit) for name, limit in columns.items() if name in points})
+    columns = {f"{prefix}{end}": limits for prefix, limits in of.items() for end in ("ci_low", "ci_high")}
+    return points.assign(**{name: np.clip(points[name], *limits) for name, limits in columns.items() if name in points})
 
 
 def _repeated(table: pd.DataFrame, *identity: str) -> pd.Series:
