@@ -241,11 +241,23 @@ DATASETS: dict[str, Data] = {
         "nmepkg.data.mnist1d:prepare",
         {
             "seed": _integer("draws the set itself", **SEED, default=42),
-            "samples": _integer("sequences in all, of which a fifth is the test set", 10, multipleOf=10, default=5000),
+            "samples": _integer(
+                "sequences that its package makes: four fifths to train on, a fifth the test set",
+                10,
+                multipleOf=10,
+                default=5000,
+            ),
+            "test": _integer(
+                "sequences of the test set; those beyond the fifth are drawn from another seed, and the training set stays "
+                "what it is. null: the fifth",
+                1,
+                type=["integer", "null"],
+                default=None,
+            ),
         },
         (40,),
         10,
-        lambda spec: (spec["samples"] * 4 // 5, spec["samples"] // 5),
+        lambda spec: (spec["samples"] * 4 // 5, spec["test"] or spec["samples"] // 5),
     ),
     "mnist": _images("mnist", (28, 28, 1), 10, 60_000, 10_000),
     "fashion_mnist": _images("fashion_mnist", (28, 28, 1), 10, 60_000, 10_000),

@@ -8,10 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from nmepkg.analysis.labels import activation_label, method_label
+from nmepkg.analysis.keys import activation_columns, method_columns
 from nmepkg.analysis.observations import Source
-from nmepkg.analysis.statistics import Estimate, mean_interval, paired_difference
+from nmepkg.analysis.statistics import Estimate, mean_interval, paired_difference, spread
 from nmepkg.errors import UserError
+from nmepkg.records import to_json
 from nmepkg.study.axes import STRENGTHS, Observation, axis_value, clash, follows_training, x_value
 from nmepkg.study.spec import Cell, Figure
 
@@ -87,9 +88,8 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
                 raise UserError(f"figures.{figure.name}: {what} fall on one point and seed; {remedy}")
             records[key] = (
                 dict(zip(PLACE, place, strict=True))
-                | {"_quantity": seen.quantity}
                 | _labels(figure, cell, seen)
-                | {"x_name": figure.x, "x": x}
+                | {"x_name": figure.x, "x": x, "_quantity": seen.quantity, "y_of": figure.measurement or figure.report}
                 | source.describe(figure, cell, seen)
             )
     runs = pd.DataFrame(list(records.values())).sort_values([*PLACE, "x", "seed"], ignore_index=True)
@@ -108,16 +108,13 @@ def _labels(figure: Figure, cell: Cell, seen: Observation) -> dict[str, Any]:
     labels: dict[str, Any] = {"figure": figure.name}
     if "experiment" in shown:
         labels["experiment"] = cell.experiment
-    labels |= {
-        "setup": cell.setup,
-        "method": method_label(axis_value(figure, cell, seen, "method")),
-        "activation": activation_label(axis_value(figure, cell, seen, "activation")),
-    }
+    labels |= {"setup": cell.setup} | method_columns(cell.method, cell.strength) | activation_columns(cell.activation)
     if figure.measurement is not None:
         labels |= {"quantity": seen.quantity, "at": seen.at, "step": seen.step}
     for axis in shown:
         if axis is not None and axis not in labels:
-            labels[axis] = axis_value(figure, cell, seen, axis)
+            value = axis_value(figure, cell, seen, axis)
+            labels[axis] = to_json(value) if isinstance(value, Mapping) else value
     return labels
 
 
@@ -130,14 +127,13 @@ def _points(figure: Figure, runs: pd.DataFrame, labels: list[str]) -> pd.DataFra
             change = paired_difference(good, baseline) if x != 0 else mean_interval([])
             first = point.iloc[0]
             record = {name: first[name] for name in [*PLACE, *labels, "x_name", "x"]}
-            if figure.measurement is None:
-                record |= {"y_name": first["_quantity"], "report": figure.report}
-            else:
+            if figure.measurement is not None:
                 # Runs that diverged ended at steps of their own.
                 record |= {"step": first["step"] if point["step"].nunique() == 1 else None}
-                record |= {"y_name": first["_quantity"], "measurement": figure.measurement}
+            record |= {"y_name": first["_quantity"], "y_of": first["y_of"]}
             record |= {"n_seeds": len(good), "n_diverged": len(point) - len(good)}
-            record |= _columns("", mean_interval(list(good.values())))
+            values = list(good.values())
+            record |= _columns("", mean_interval(values)) | dict(zip(("sd", "min", "max"), spread(values), strict=True))
             if figure.measurement is None:
                 record |= _columns("train_accuracy_", mean_interval(point["_train"].dropna().to_list()))
             record |= {"change_n_seeds": change.n} | _columns("change_", change)

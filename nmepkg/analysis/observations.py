@@ -84,26 +84,29 @@ class Source:
     def describe(self, figure: Figure, cell: Cell, seen: Observation) -> dict[str, Any]:
         """The columns of a run's table that say what was found, and by which code and versions.
 
-        Those of an accuracy figure are all metrics of both evaluations; those of a measurement the number drawn. Columns
-        that start with ``_`` are internal.
+        A figure of evaluations has all metrics of each of them, a figure of measurements the number drawn and its standard
+        error. A diverged run has no evaluation that speaks for it: its fields are empty, though its result holds the last that
+        was finite. Columns that start with ``_`` are internal.
         """
         result = self.results[cell.run_id]
         provenance = result["provenance"]
         versions = {name: everywhere(provenance, name) for name in ("code", *ORIGINS)}
         versions["adopted"] = adopted(provenance)
+        completed = result["status"] == "completed"
         columns: dict[str, Any] = {"seed": cell.seed, "run": cell.run_id}
+        diverged = {"diverged_step": None if completed else result["diverged"]["step"]}  # by when it was noticed
         content = self.measurement(figure, cell)
         if content is not None:
-            columns |= {"run_status": result["status"], "measurement": content["measurement"], "status": seen.status}
-            columns |= {"value": seen.value, "se": seen.se, "_y": seen.value, "_train": None}
+            columns |= {"measurement": content["measurement"], "status": seen.status, "_y": seen.value, "se": seen.se}
+            columns |= {"_train": None, "run_status": result["status"]} | diverged
             provenance = content["provenance"]
             versions |= {f"measurement_{name}": everywhere(provenance, name) for name in ("code", *ORIGINS)}
             return columns | versions | {"measurement_adopted": adopted(provenance)}
         path = self.store.result(cell.run_id)
-        completed = result["status"] == "completed"
-        columns |= {"status": seen.status, "_y": seen.value}
+        columns |= {"status": seen.status, "_y": seen.value} | diverged
         columns["_train"] = metric(result, figure.report, "train_accuracy", path) if completed else None
-        for report in ("final", "best_validation", "median_last"):
-            row = result[report] or {}
-            columns |= {f"{report}_{name}": row.get(name) for name in result["history"][0] if name != "step"}
+        metrics = [name for name in result["history"][0] if name not in ("epoch", "step")]
+        for report, count in (("final", "epoch"), ("best_validation", "epoch"), ("median_last", "evaluations")):
+            row = (result[report] if completed else None) or {}
+            columns |= {f"{report}_{name}": row.get(name) for name in (count, *metrics)}
         return columns | versions

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
 import pandas as pd
 
 from nmepkg import records
-from nmepkg.analysis.curves import PLACE, Curves, collect
-from nmepkg.analysis.labels import activation_label
-from nmepkg.analysis.landscapes import MAPS, Panel, read_landscape
+from nmepkg.analysis.curves import Curves, collect
+from nmepkg.analysis.keys import activation_columns
+from nmepkg.analysis.landscapes import Panel, read_landscape
 from nmepkg.analysis.measurements import read_measurements
 from nmepkg.analysis.observations import ORIGINS, THEN, Source, adopted, everywhere
 from nmepkg.analysis.results import read_results
 from nmepkg.analysis.save import FORMATS, save
 from nmepkg.analysis.style import RC
-from nmepkg.files import file_sha256, written_whole
+from nmepkg.analysis.tables import landscape_table, tables, write_tables
+from nmepkg.files import file_sha256
 from nmepkg.registry import FIGURES
 from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import FIGURE, Store, figure_record
@@ -47,8 +47,8 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
         matplotlib.rcdefaults()  # whatever the user's matplotlibrc says: equal figures are equal files
         matplotlib.rcParams.update(RC)
         if figure.landscape is not None:
-            panels, runs = _landscapes(study, expansion, figure)
-            canvas, points = draw(panels, figure.title), landscape_table(panels)
+            panels, points, runs = _landscapes(study, expansion, figure)
+            canvas = draw(panels, figure.title)
         else:
             curves = _curves(study, expansion, figure)
             canvas = draw(curves, {key: setup.title for key, setup in study.setups.items()})
@@ -84,47 +84,19 @@ def _curves(study: Study, expansion: Expansion, figure: Figure) -> Curves:
     return collect(figure, cells, Source(store, read_results(store, specs), read_measurements(store, jobs, specs)))
 
 
-def _landscapes(study: Study, expansion: Expansion, figure: Figure) -> tuple[list[Panel], pd.DataFrame]:
-    """The panels of a figure of landscapes, and a table of where each comes from."""
+def _landscapes(study: Study, expansion: Expansion, figure: Figure) -> tuple[list[Panel], pd.DataFrame, pd.DataFrame]:
+    """The panels of a figure of landscapes, a table of their numbers, and one of where each comes from."""
     store = Store(Path(study.store))
     panels: list[Panel] = []
-    rows = []
+    points, runs = [], []
     for entry, job in expansion.landscapes[figure.landscape or ""]:
         landscape = read_landscape(store.landscape(job.id), job.spec)
-        label = activation_label(entry)
-        panels.append((label, landscape.arrays))
+        keys = {"figure": figure.name} | activation_columns(entry)
+        panels.append((keys["activation_label"], landscape.arrays))
+        points.append(landscape_table(keys, landscape.arrays))
         origin = {name: everywhere(landscape.provenance, name) for name in ("code", *ORIGINS)}
-        origin["adopted"] = adopted(landscape.provenance)
-        rows.append({"figure": figure.name, "activation": label, "run": job.id, **origin})
-    return panels, pd.DataFrame(rows)
-
-
-def tables(curves: Curves) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Points and runs of a figure of curves, without what only drawing needs."""
-    internal = [name for name in curves.runs if str(name).startswith("_")]
-    return curves.points.drop(columns=PLACE), curves.runs.drop(columns=[*PLACE, *internal])
-
-
-def landscape_table(panels: Sequence[Panel]) -> pd.DataFrame:
-    """The numbers of a figure, a row a point: w1, w2, activation, loss, norm_N, norm_N_layer, norm_G.
-
-    Args:
-      panels: as of ``nmepkg.analysis.figures.landscape.draw``.
-    """
-    frames = []
-    for label, landscape in panels:
-        w1, w2 = np.meshgrid(landscape["w1"], landscape["w2"])
-        maps = {key: landscape[key].ravel() for key in MAPS}
-        frames.append(pd.DataFrame({"w1": w1.ravel(), "w2": w2.ravel(), "activation": label, **maps}))
-    return pd.concat(frames, ignore_index=True)
-
-
-def write_tables(points: pd.DataFrame, runs: pd.DataFrame, stem: Path) -> None:
-    """What a figure draws and what is behind it, as CSV with full precision; an empty field is a missing number."""
-    for suffix, frame in ((".csv", points), (".runs.csv", runs)):
-        text = frame.to_csv(index=False, lineterminator="\n")
-        with written_whole(stem.with_name(f"{stem.name}{suffix}")) as file:
-            file.write(text.encode())
+        runs.append({**keys, "run": job.id, **origin, "adopted": adopted(landscape.provenance)})
+    return panels, pd.concat(points, ignore_index=True), pd.DataFrame(runs)
 
 
 def mixed_origins(runs: pd.DataFrame) -> str:

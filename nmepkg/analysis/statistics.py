@@ -42,6 +42,14 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Estimate:
     return Estimate(int(x.size), mean, mean - half, mean + half)
 
 
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """Standard deviation s = √(Σ(x − x̄)² / (n − 1)), least and largest value; NaN where there is none, as s of one value."""
+    x = np.asarray(values, dtype=np.float64)
+    if x.size == 0:
+        return math.nan, math.nan, math.nan
+    return float(x.std(ddof=1)) if x.size > 1 else math.nan, float(x.min()), float(x.max())
+
+
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float], level: float = 0.95) -> Estimate:
     """:func:`mean_interval` of value − baseline over the seeds that both have (seed -> value)."""
     return mean_interval([value - baseline[seed] for seed, value in values.items() if seed in baseline], level)

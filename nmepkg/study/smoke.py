@@ -128,7 +128,8 @@ def _data(data: Spec, batch: int) -> Spec:
     """Images become generated ones; what else there is has few samples."""
     shape = data_shape(data)
     if len(shape) != 3:
-        return {**data, "samples": _SAMPLES * batch}
+        test = data.get("test") and _SAMPLES * batch  # more than the fifth that there is anyway: these are drawn too
+        return {**data, "samples": _SAMPLES * batch, "test": test}
     return {
         "name": "generated",
         "shape": [*(min(size, _IMAGE) for size in shape[:2]), shape[2]],

@@ -62,6 +62,7 @@ def _result(run: Run, rng: random.Random) -> Mapping[str, Any]:
         "final": last,
         "best_validation": last if validated else None,
         "median_last": None if diverged else {"evaluations": 1, **row},
+        "diverged": {"epoch": 1, "step": last["step"]} if diverged else None,
         "provenance": PROVENANCE,
         "spec": run.spec,
     }

@@ -23,7 +23,7 @@ def sample(tmp_path: Path) -> Sample:
 def test_a_point_is_the_mean_over_its_seeds_with_its_interval(sample: Sample) -> None:
     points = sample.collect(figure(columns="activation", lines="method")).points
     assert len(points) == 2 * 2 * 3
-    point = points[(points["method"] == "SAM") & (points["activation"] == "GELU") & (points["x"] == 0.01)].iloc[0]
+    point = points[(points["method"] == "sam") & (points["activation"] == "gelu") & (points["x"] == 0.01)].iloc[0]
     expected = mean_interval([0.71, 0.72, 0.73])
     assert (point["n_seeds"], point["n_diverged"]) == (3, 0)
     assert (point["mean"], point["ci_low"], point["ci_high"]) == pytest.approx(expected[1:])
@@ -36,7 +36,7 @@ def test_a_point_is_the_mean_over_its_seeds_with_its_interval(sample: Sample) ->
 
 def test_a_diverged_run_is_counted_and_left_out_of_every_mean(sample: Sample) -> None:
     points = sample.collect(figure(columns="activation", lines="method")).points
-    point = points[(points["method"] == "PSAM") & (points["activation"] == "ReLU") & (points["x"] == 0.1)].iloc[0]
+    point = points[(points["method"] == "psam") & (points["activation"] == "relu") & (points["x"] == 0.1)].iloc[0]
     assert (point["n_seeds"], point["n_diverged"], point["change_n_seeds"]) == (2, 1, 2)
     assert (point["mean"], point["ci_low"]) == pytest.approx(mean_interval([0.7, 0.72])[1:3])
     assert point["change_mean"] == pytest.approx(0.1)
@@ -60,7 +60,7 @@ def test_the_runs_at_strength_zero_are_shared_but_shown_with_every_method(sample
     runs = sample.collect(figure(columns="activation", lines="method")).runs
     assert len(runs) == 2 * 2 * 3 * 3
     at_zero = runs[runs["x"] == 0]
-    assert set(at_zero["method"]) == {"SAM", "PSAM"}
+    assert set(at_zero["method"]) == {"sam", "psam"}
     assert at_zero["run"].nunique() == 2 * 3
 
 

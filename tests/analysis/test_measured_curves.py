@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from nmepkg.analysis.axis_labels import axis_label
-from nmepkg.analysis.render import mixed_origins, tables, write_tables
+from nmepkg.analysis.render import mixed_origins
 from nmepkg.analysis.statistics import mean_interval
+from nmepkg.analysis.tables import tables, write_tables
 from nmepkg.errors import UserError
 from tests.analysis.figures.forms import trajectories
 from tests.analysis.samples import GELU, TRACES, Sample, figure, measurement_content
@@ -54,7 +55,7 @@ def test_a_point_is_the_mean_over_its_seeds_with_its_interval(tmp_path: Path) ->
     assert len(curves.points) == 3 * 3
     point = _point(curves.points, at="final", x=1e-3)
     assert (point["n_seeds"], point["n_diverged"], point["step"]) == (3, 0, 600)
-    assert (point["quantity"], point["y_name"], point["measurement"]) == ("tr_H", "tr_H", "traces")
+    assert (point["quantity"], point["y_name"], point["y_of"]) == ("tr_H", "tr_H", "traces")
     assert (point["mean"], point["ci_low"], point["ci_high"]) == pytest.approx(mean_interval([9.9, 10.9, 11.9])[1:])
     assert (point["change_mean"], point["change_ci_low"]) == pytest.approx((-0.1, -0.1))
     assert "train_accuracy_mean" not in curves.points
@@ -80,7 +81,7 @@ def test_every_quantity_of_a_run_has_a_row(tmp_path: Path) -> None:
     assert len(runs) == 3 * 3 * 3 * 2
     assert set(runs["status"]) == {"measured", "not_finite"}
     one = runs[(runs["quantity"] == "tr_H") & (runs["sigma2"] == 1e-3) & (runs["seed"] == 0)]
-    assert one[["at", "step", "x", "value", "se"]].values.tolist() == [
+    assert one[["at", "step", "x", "_y", "se"]].values.tolist() == [
         ["initial", 0, 0.0, 20.0, 0.5],
         [100, 100, 100.0, 15.0, 0.5],
         ["final", 600, 600.0, 9.9, 0.5],
@@ -99,16 +100,16 @@ def test_a_null_is_no_number_of_its_quantity_alone(tmp_path: Path) -> None:
     assert _point(curves.points, quantity="tr_H", x=100.0)["n_seeds"] == 2
     point = _point(curves.points, quantity="tr_G", x=100.0)
     assert (point["n_seeds"], point["n_diverged"], point["mean"]) == (1, 1, 7.0)
-    assert curves.runs[curves.runs["value"].isna()]["status"].tolist() == ["not_finite"]
+    assert curves.runs[curves.runs["_y"].isna()]["status"].tolist() == ["not_finite"]
 
 
 def test_steps_that_were_not_reached_are_diverged(tmp_path: Path) -> None:
     curves = trajectories(tmp_path)
-    runs = curves.runs[(curves.runs["method"] == "Hessian trace (σ² = 0.001)") & (curves.runs["activation"] == "GELU")]
+    runs = curves.runs[(curves.runs["method"] == "hessian_trace") & (curves.runs["activation"] == "gelu")]
     assert set(runs["run_status"]) == {"diverged"}
     assert set(runs["status"]) == {"measured", "not_finite", "not_reached"}
-    assert runs[runs["status"] == "not_reached"]["value"].isna().all()
-    point = _point(curves.points, method="Hessian trace (σ² = 0.001)", activation="GELU", quantity="tr_G", x=300.0)
+    assert runs[runs["status"] == "not_reached"]["_y"].isna().all()
+    point = _point(curves.points, method="hessian_trace", activation="gelu", quantity="tr_G", x=300.0)
     assert (point["n_seeds"], point["n_diverged"]) == (3, 2)
     assert math.isfinite(point["mean"])
 
@@ -159,7 +160,9 @@ def test_a_method_has_its_strength_where_no_axis_shows_it(tmp_path: Path) -> Non
         "SGD",
         "PSAM",
     ]
-    assert set(curves.points["method"]) == {"SGD", "PSAM (ρ = 0.1)"}
+    columns = ["method", "method_label", "strength_name", "strength"]
+    rows = curves.points[columns].astype(object).where(curves.points[columns].notna(), None).values.tolist()
+    assert rows == [["sgd", "SGD", None, 0.0], ["psam", "PSAM", "rho", 0.1]]  # which tables have in a column of its own
 
 
 def test_zero_has_a_place_on_a_linear_axis(tmp_path: Path) -> None:
@@ -178,11 +181,12 @@ def test_tables_can_be_read_back(tmp_path: Path) -> None:
     write_tables(points.assign(note="a note"), runs, tmp_path / "out" / "figure")
     points, runs = (pd.read_csv(tmp_path / "out" / f"figure{end}") for end in (".csv", ".runs.csv"))
     assert not [name for name in (*points, *runs) if name.startswith("_")]
-    assert {"quantity", "at", "step", "value", "se", "run", "seed", "status", "measurement", "jax"} <= set(runs)
-    means = runs.groupby(["at", "x"])["value"].mean()
+    assert {"y_name", "at", "step", "y", "y_se", "run", "seed", "status", "measurement", "jax"} <= set(runs)
+    assert not {"quantity", "sigma2", "value", "se"} & {*points, *runs}  # no number twice
+    means = runs.groupby(["at", "x"])["y"].mean()
     assert len(points) == 9
     for _, point in points.iterrows():
-        assert point["mean"] == pytest.approx(means[point["at"], point["x"]], rel=1e-12)
+        assert point["y_mean"] == pytest.approx(means[point["at"], point["x"]], rel=1e-12)
 
 
 def test_the_versions_of_measurements_are_compared_too(tmp_path: Path) -> None:

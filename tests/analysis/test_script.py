@@ -32,7 +32,7 @@ def _draw(folder: Path, name: str, *more: str) -> subprocess.CompletedProcess[st
 
 @pytest.mark.parametrize(("name", "points", "labels"), [
     ("curve", 2 * 3 * 3, {"GELU", "GELU, φ″ := 0", "rectifier"}),
-    ("beta", 2 * 3, {"β-GELU"}),
+    ("beta", 2 * 3, {"β-GELU (β = 1)", "β-GELU (β = 1000)", "β-GELU (β = 1e+06)"}),
     ("traces", 2 * 2 * 2 * 2, {"GELU"}),
 ])  # fmt: skip
 def test_figures_of_a_study(tmp_path: Path, name: str, points: int, labels: set[str]) -> None:
@@ -47,7 +47,7 @@ def test_figures_of_a_study(tmp_path: Path, name: str, points: int, labels: set[
     assert records.read(figure_record(out, name, digest), FIGURE, {"digest": digest})["figure"] == name
     table = pd.read_csv(out / f"{name}.csv")
     assert len(table) == points
-    assert set(table["activation"]) == labels
+    assert set(table["activation_label"]) == labels
     assert (table["n_seeds"] == 2).all()
 
 

@@ -257,6 +257,14 @@ BAD: dict[str, tuple[Any, ...]] = {
         ("samples: 200", "samples: 2147483640"),
         "setups.mlp.data: its examples are 8.6e+10 numbers, more than memory holds; make it smaller",
     ),
+    "test examples beyond memory": (
+        ("samples: 200", "samples: 200, test: 2147483640"),
+        "setups.mlp.data: its examples are 8.6e+10 numbers, more than memory holds; make it smaller",
+    ),
+    "no test examples": (
+        ("samples: 200", "samples: 200, test: 0"),
+        "setups.mlp.data.test: 0 is below the smallest allowed value, 1",
+    ),
     "a title of many lines": (
         ("x: rho,", f"x: rho, title: {'long ' * 61},"),
         "figures.curve.title: 'long long long long …' is longer than 300 characters; shorten it",

@@ -64,7 +64,7 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
     setup = study(tmp_path, ("learning_rate: 0.1", "learning_rate: 1"), ("epochs: 1,", "epochs: 2.0,")).setups["mlp"]
     assert setup.title == "mlp"
     assert setup.spec == {
-        "data": {"name": "mnist1d", "seed": 42, "samples": 200},
+        "data": {"name": "mnist1d", "seed": 42, "samples": 200, "test": None},
         "validation": {"fraction": 0.1, "seed": 0},
         "subset": {"train": None, "test": None},
         "augmentation": {"name": "none"},

@@ -131,7 +131,13 @@ def test_images_are_generated_small_and_no_estimate_or_source_is_left(tmp_path: 
     assert setup.spec["augmentation"] == {"name": "pad_crop_flip", "padding": 4, "flip": True}
     assert setup.spec["model"]["patch"] == 4
     assert (setup.device_hours, study.sources) == (None, {})
-    assert study.setups["sequences"].spec["data"]["samples"] == 200
+    assert study.setups["sequences"].spec["data"] == {"name": "mnist1d", "seed": 42, "samples": 200, "test": None}
+
+
+def test_a_test_set_of_its_own_size_is_small_and_still_drawn(tmp_path: Path) -> None:
+    study = small(HARD.replace("data: mnist1d", "data: {name: mnist1d, test: 10000}"), tmp_path)
+    data = study.setups["sequences"].spec["data"]
+    assert data["samples"] // 5 < data["test"] == 200
 
 
 def test_a_small_batch_is_shared_out_among_fewer_gpus(tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""The tables of a figure as they are written; docs/tables.md says what every column of them is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nmepkg.analysis.curves import PLACE, Curves
+from nmepkg.analysis.landscapes import MAPS
+from nmepkg.analysis.quantities import bounds
+from nmepkg.files import written_whole
+from nmepkg.study.axes import STRENGTHS
+
+# Drawing has mean, min and max, tables y_mean …: `points.mean` is a method of pandas, and the study's keys are x and y.
+_POINTS = {name: f"y_{name}" for name in ("mean", "ci_low", "ci_high", "sd", "min", "max")}
+_RUNS = {"_quantity": "y_name", "_y": "y", "se": "y_se"}
+_TWICE = ["quantity", *sorted(STRENGTHS)]  # axes that every table has under a name of its own: y_name and strength
+_COUNTS = ("diverged_step", "final_epoch", "best_validation_epoch", "median_last_evaluations")
+
+
+def tables(curves: Curves) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Points and runs of a figure of curves, without what only drawing needs.
+
+    Bounds of an interval are cut to what its quantity can be. Every curve keeps its points of strength 0, whose runs curves of
+    other methods have too: ``repeated`` marks those that an earlier row has, as a pivoted table wants them, and a sum does not.
+    """
+    points = _bounded(curves.points).rename(columns=_POINTS)
+    runs = curves.runs.rename(columns=_RUNS)
+    runs = runs.astype({name: "Int64" for name in _COUNTS if name in runs})  # whole numbers, where some are missing too
+    points.insert(list(points).index("runs"), "repeated", _repeated(points, "runs", "measurements"))
+    runs.insert(list(runs).index("run"), "repeated", _repeated(runs, "run", "measurement"))
+    return _shown(points), _shown(runs)
+
+
+def landscape_table(keys: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """The numbers of one panel, a row a point: the keys, w1, w2, loss, norm_N, norm_N_layer, norm_G.
+
+    Args:
+      keys: columns that say which panel it is.
+      arrays: w1 (A,), w2 (B,), and maps (B, A) of a landscape.
+    """
+    w1, w2 = np.meshgrid(arrays["w1"], arrays["w2"])
+    return pd.DataFrame({**keys, "w1": w1.ravel(), "w2": w2.ravel(), **{key: arrays[key].ravel() for key in MAPS}})
+
+
+def write_tables(points: pd.DataFrame, runs: pd.DataFrame, stem: Path) -> None:
+    """What a figure draws and what is behind it, as CSV with full precision; an empty field is a missing number."""
+    for suffix, frame in ((".csv", points), (".runs.csv", runs)):
+        text = frame.to_csv(index=False, lineterminator="\n")
+        with written_whole(stem.with_name(f"{stem.name}{suffix}")) as file:
+            file.write(text.encode())
+
+
+def _bounded(points: pd.DataFrame) -> pd.DataFrame:
+    """Points whose intervals hold nothing that a quantity of [low, high], or a difference of two, cannot be."""
+    low, high = np.array([bounds([name]) for name in points["y_name"]]).T
+    of = {"": (low, high), "change_": (low - high, high - low), "train_accuracy_": bounds(["train_accuracy"])}
+    columns = {f"{prefix}{end}": limits for prefix, limits in of.items() for end in ("ci_low", "ci_high")}
+    return points.assign(**{name: np.clip(points[name], *limits) for name, limits in columns.items() if name in points})
+
+
+def _repeated(table: pd.DataFrame, *identity: str) -> pd.Series:
+    """Whether the number of a row is that of an earlier one: of the same runs, measured at the same place."""
+    return table.duplicated([name for name in (*identity, "y_name", "at") if name in table])
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    internal = [name for name in table if str(name).startswith("_")]
+    return table.drop(columns=[*PLACE, *internal, *(name for name in _TWICE if name in table)])
