@@ -62,6 +62,7 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
             "study_sha256": file_sha256(study.path),
             "figure": figure.name,
             "title": figure.title,
+            "caption": figure.caption,
             "digest": identity["digest"],
             "code": identity["parts"]["code"],
             "run_code": _distinct(runs, "code", "measurement_code"),

@@ -63,6 +63,7 @@ _DASHES: dict[str, Dashes] = {
     SKY: (3.2, 1.1, 1, 1, 1, 1.1),
     OLIVE: (1.2, 1.0),
 }
+_MORE: tuple[Dashes, ...] = ((8, 2), (7, 1.2, 2, 1.2), (3, 1, 3, 3))  # for lines whose colour's are taken
 APART = 10.0  # CIE L* of two lines that need no dashes to be told apart in grey
 
 
@@ -165,7 +166,9 @@ def line_styles(axis: str | None, values: Sequence[Any]) -> list[LineStyle]:
 
 def _dashes(color: str, earlier: Sequence[LineStyle]) -> Dashes:
     alike = {style.dashes for style in earlier if abs(lightness(style.color) - lightness(color)) < APART}
-    return next((dashes for dashes in (_DASHES[color], *_DASHES.values()) if dashes not in alike), _DASHES[color])
+    return next(
+        (dashes for dashes in (_DASHES[color], *_DASHES.values(), *_MORE) if dashes not in alike), _DASHES[color]
+    )
 
 
 def lightness(color: str) -> float:

@@ -104,11 +104,13 @@ def test_a_null_is_no_number_of_its_quantity_alone(tmp_path: Path) -> None:
 
 def test_steps_that_were_not_reached_are_diverged(tmp_path: Path) -> None:
     curves = trajectories(tmp_path)
-    runs = curves.runs[(curves.runs["method"] == "Hessian trace (σ² = 0.001)") & (curves.runs["activation"] == "GELU")]
+    runs = curves.runs[
+        (curves.runs["method"] == "Penalty on tr H (σ² = 0.001)") & (curves.runs["activation"] == "GELU")
+    ]
     assert set(runs["run_status"]) == {"diverged"}
     assert set(runs["status"]) == {"measured", "not_finite", "not_reached"}
     assert runs[runs["status"] == "not_reached"]["value"].isna().all()
-    point = _point(curves.points, method="Hessian trace (σ² = 0.001)", activation="GELU", quantity="tr_G", x=300.0)
+    point = _point(curves.points, method="Penalty on tr H (σ² = 0.001)", activation="GELU", quantity="tr_G", x=300.0)
     assert (point["n_seeds"], point["n_diverged"]) == (3, 2)
     assert math.isfinite(point["mean"])
 

@@ -71,7 +71,7 @@ def size(line: int, slot: Slot) -> dict[str, Any]:
     """Where lines are not side by side, later ones are drawn over earlier ones and narrower: both show."""
     if slot.room:
         return {"linewidth": 1.5, "markersize": 5.0}
-    return {"linewidth": max(2.6 * 0.6**line, 1.0), "markersize": max(6.0 * 0.8**line, 3.0)}
+    return {"linewidth": max(2.4 * 0.65**line, 1.0), "markersize": max(6.0 * 0.8**line, 3.0)}
 
 
 def intervals(points: pd.DataFrame) -> pd.DataFrame:

@@ -55,8 +55,10 @@ class ValueFormatter(Formatter):
         self._factor, self._linear = factor, linear
 
     def __call__(self, value: float, pos: int | None = None) -> str:
-        values = [self._value(tick) for tick in self.locs]
-        return tick_text(self._value(value), any(_is_far(tick) for tick in values))
+        return self.format_ticks([value])[0]
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        return tick_texts([self._value(value) for value in values])
 
     def _value(self, tick: float) -> float:
         assert self.axis is not None
