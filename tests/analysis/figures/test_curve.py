@@ -73,7 +73,7 @@ def _dense(store: Path) -> Canvas:
 
 
 def _partly(setup, method, activation, rho, seed):
-    """PSAM is 2 points better than SAM in every seed; at the largest ρ it collapses, and two of its seeds diverge."""
+    """PSAM is 2 points better than SAM in every seed; at the largest ρ it collapses, and two seeds diverge."""
     if method == "psam" and rho == 0.1:
         return None if seed else 0.12
     return 0.7 + 0.03 * seed + 0.02 * (method == "psam" and rho > 0)
