@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import NullLocator
 
 from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.curves import Curves
@@ -140,6 +141,7 @@ def _set_x(ax: Axes, curves: Curves, slots: list[Slot], baselines: int, row: int
         span = (high - low if high > low else max(abs(high), 1.0)) / (1 - before - after)
         ax.set_xlim(low - span * before, high + span * after)
     ax.set_xscale(curves.figure.x_scale)
+    ax.xaxis.set_minor_locator(NullLocator())  # whose many labels would take most of the time of a layout
 
 
 def _set_values(ax: Axes, curves: Curves, scale: ValueScale, row: int, column: int) -> None:
