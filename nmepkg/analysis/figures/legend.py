@@ -74,7 +74,16 @@ def _baselines(baselines: list[Baseline]) -> list[Entry]:
 
 def _seeds(curves: Curves, slots: list[Slot]) -> list[Entry]:
     if curves.has_trajectories:
-        return [Line2D([], [], color=NEUTRAL, linewidth=0.6, alpha=0.7, label=f"One of {_seeds_of(curves.points)}")]
+        return [
+            Line2D(
+                [],
+                [],
+                color=NEUTRAL,
+                linewidth=0.6,
+                alpha=0.7,
+                label=f"One of {_seeds_of(marks.followed(curves.points))}",
+            )
+        ]
     label = f"One of {_seeds_of(curves.points)} (beside its mean)"
     entries: list[Entry] = [
         Line2D([], [], color=NEUTRAL, marker=".", linestyle="", markeredgewidth=0, label=label),

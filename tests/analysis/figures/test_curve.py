@@ -332,7 +332,7 @@ def test_a_line_without_a_number_is_crosses_and_in_the_legend(drawing: Callable[
         0.02,
         0.1,
     ]  # 0.02: beside the axis, of strength 0
-    assert _legend(canvas) == ["Penalty on tr N", "Diverged runs"]
+    assert _legend(canvas) == ["Penalty on tr $N$", "Diverged runs"]
 
 
 def test_huge_values_stay_in_their_panel(drawing: Callable[[str], Canvas]) -> None:
