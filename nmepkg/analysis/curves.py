@@ -29,6 +29,7 @@ class Curves:
     Attributes:
       measured: the spec of the measurement that the figure draws, or None where it draws evaluations. That of the first cell:
         those of others differ in what replaces φ'' alone.
+      methods: names, in the registry, of the methods that are drawn.
     """
 
     figure: Figure
@@ -38,6 +39,7 @@ class Curves:
     runs: pd.DataFrame
     points: pd.DataFrame
     measured: Mapping[str, Any] | None = None
+    methods: tuple[str, ...] = ()
 
     @property
     def line_axis(self) -> str:
@@ -99,7 +101,8 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
     content = source.measurement(figure, cells[0])
     labels = list(_labels(figure, cells[0], Observation("", None, "")))
     points = _points(figure, runs, labels)
-    return Curves(figure, rows, columns, lines, runs, points, content and content["spec"])
+    methods = tuple(dict.fromkeys(cell.method["name"] for cell in cells))
+    return Curves(figure, rows, columns, lines, runs, points, content and content["spec"], methods)
 
 
 def _labels(figure: Figure, cell: Cell, seen: Observation) -> dict[str, Any]:

@@ -27,11 +27,11 @@ METHOD_NAMES = {
     "psam_nme": "PSAM, N only",
     "psam_fd": "PSAM, finite difference",
     "weight_noise": "Weight noise",
-    "hessian_trace": "Hessian trace",
-    "nme_trace": "NME trace",
-    "gn_trace": "GN trace (sampled labels)",
-    "gn_trace_hutchinson": "GN trace (Hutchinson)",
-    "gn_trace_exact": "GN trace (exact)",
+    "hessian_trace": "Penalty on tr H",
+    "nme_trace": "Penalty on tr N",
+    "gn_trace": "Penalty on tr G (sampled labels)",
+    "gn_trace_hutchinson": "Penalty on tr G (Hutchinson)",
+    "gn_trace_exact": "Penalty on tr G (exact)",
 }
 
 ACTIVATION_NAMES = {
@@ -54,11 +54,13 @@ SECOND_DERIVATIVE_NAMES = {
 SYMBOLS = {"rho": "ρ", "sigma2": "σ²", "beta": "β", "negative_slope": "slope", "learning_rate": "η"}
 
 AXIS_NAMES = {
-    "rho": "Perturbation radius or penalty strength ρ",
-    "sigma2": "Penalty strength or noise variance σ²",
     "beta": "Sharpness β of β-GELU",
     "step": "Training step",
 }
+
+# What a strength is to the methods that have it: ρ of SAM is how far a step goes, σ² of noise its variance.
+_STRENGTHS = {"sam": "perturbation radius", "usam": "perturbation radius", "weight_noise": "noise variance"}
+_PENALTY = "penalty strength"
 
 _MATHS = {
     "ρ": r"\rho",
@@ -77,7 +79,7 @@ _VALUES = {"gaussian": "Gaussian", "rademacher": "Rademacher"}
 
 
 def method_label(method: Mapping[str, Any]) -> str:
-    """``PSAM``, ``Gradient penalty (p = 3)``, ``GN trace (Hutchinson, samples = 5)``, and with a strength ``PSAM (ρ = 0.1)``.
+    """``PSAM``, ``Penalty on tr G (Hutchinson, samples = 5)``, and with a strength ``PSAM (ρ = 0.1)``.
 
     Options that are what they are by default aren't shown.
     """
@@ -152,8 +154,17 @@ def place_label(at: str | int) -> str:
     return _PLACES.get(str(at), f"Step {at}")
 
 
-def axis_title(name: str, measured: bool = False) -> str:
-    """The title of x. ``step`` is that of training where a measurement is drawn, elsewhere that of a finite difference."""
+def axis_title(name: str, measured: bool = False, methods: Collection[str] = ()) -> str:
+    """The title of x: ``Perturbation radius or penalty strength ρ`` of SAM and PSAM, ``Penalty strength ρ`` of PSAM alone.
+
+    Args:
+      measured: whether a measurement is drawn: ``step`` is that of training then, elsewhere that of a finite difference.
+      methods: names of the methods that are drawn.
+    """
+    if name in STRENGTHS:
+        known = [method for method in methods if method in METHODS and METHODS[method].strength == name]
+        meanings = dict.fromkeys(_STRENGTHS.get(method, _PENALTY) for method in known) or ("strength",)
+        return f"{' or '.join(meanings).capitalize()} {SYMBOLS[name]}"
     if name == "step" and not measured:
         return "Step of the finite difference"
     return AXIS_NAMES.get(name, SYMBOLS.get(name, name.replace("_", " ").capitalize()))

@@ -23,6 +23,7 @@ from nmepkg.files import file_sha256
 from nmepkg.registry import FIGURES
 from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import FIGURE, Store, figure_record
+from nmepkg.study.setups import classes
 from nmepkg.study.spec import Figure, Study
 
 
@@ -51,7 +52,9 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
             canvas = draw(panels, figure.title)
         else:
             curves = _curves(study, expansion, figure)
-            canvas = draw(curves, {key: setup.title for key, setup in study.setups.items()})
+            titles = {key: setup.title for key, setup in study.setups.items()}
+            chance = {key: 1 / classes(setup.spec["data"]) for key, setup in study.setups.items()}
+            canvas = draw(curves, titles, chance)
             points, runs = tables(curves)
         note = "; ".join(filter(None, (mixed_origins(runs), adopted_runs(runs))))
         origin = {
@@ -59,6 +62,7 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
             "study_sha256": file_sha256(study.path),
             "figure": figure.name,
             "title": figure.title,
+            "caption": figure.caption,
             "digest": identity["digest"],
             "code": identity["parts"]["code"],
             "run_code": _distinct(runs, "code", "measurement_code"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 from matplotlib.figure import Figure as Canvas
 from matplotlib.transforms import Bbox
@@ -29,7 +31,7 @@ def save(canvas: Canvas, stem: Path, origin: Mapping[str, Any]) -> None:
 
     Args:
       origin: what the figure is of, embedded as JSON in each file (PDF and SVG: keywords; PNG: comment). Its ``note``, a
-        warning, is also written under the figure.
+        warning, is also written under the figure; its ``title`` and ``caption`` are what an SVG is to a screen reader.
     """
     area = None
     if origin["note"]:
@@ -43,8 +45,27 @@ def save(canvas: Canvas, stem: Path, origin: Mapping[str, Any]) -> None:
     for kind in FORMATS:
         buffer = io.BytesIO()
         canvas.savefig(buffer, format=kind, dpi=_DPI, metadata=_metadata(kind, origin), bbox_inches=area)
+        content = buffer.getvalue()
+        if kind == "svg":
+            content = _read_aloud(content.decode(), origin).encode()
         with written_whole(stem.with_name(f"{stem.name}.{kind}")) as file:
-            file.write(buffer.getvalue())
+            file.write(content)
+
+
+def _read_aloud(svg: str, origin: Mapping[str, Any]) -> str:
+    """An SVG as one image with a title and a description, for screen readers and searches: its texts are outlines.
+
+    Matplotlib writes a ``<title>`` of its own; ids are the figure's, so that several SVGs may be in one page.
+    """
+    name = re.sub(r"[^\w-]", "-", f"{origin['study']}-{origin['figure']}")
+    title, description = origin["title"] or origin["figure"], origin["caption"]
+    texts = f'<title id="{name}-title">{escape(title)}</title>'
+    labels = f"{name}-title"
+    if description:
+        texts += f'\n <desc id="{name}-desc">{escape(description)}</desc>'
+        labels += f" {name}-desc"
+    svg = re.sub(r"<title>.*?</title>", lambda _: texts, svg, count=1, flags=re.DOTALL)
+    return svg.replace("<svg ", f'<svg role="img" aria-labelledby="{labels}" ', 1)
 
 
 def _metadata(kind: str, origin: Mapping[str, Any]) -> Mapping[str, Any]:

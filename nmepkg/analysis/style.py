@@ -1,17 +1,20 @@
 """One look for every figure: sizes, colours and markers that keep their meaning from figure to figure.
 
 Colours are those of Okabe & Ito (2008, "Color universal design"), which stay apart under the common colour-vision
-deficiencies; every line also has a marker of its own, none of which looks like the cross of a run that diverged. Methods
-and activations never share a colour with a different meaning in the same kind of figure: ReLU is always vermilion, GELU
-always blue, SAM always green, PSAM always purple, and so are the penalties of the same part of the Hessian: of H purple, of
-G blue, of N vermilion.
+deficiencies, darkened until each has a contrast of 3 : 1 against white (WCAG 1.4.11). Every line also has a marker of its own,
+none of which looks like the cross of a run that diverged, and dashes that no line as dark as it has, so that a grey print tells
+them apart. Methods and activations never share a colour with a different meaning in the same kind of figure: ReLU is always
+vermilion, GELU always blue, SAM always green, PSAM always purple, and so are the penalties of the same part of the Hessian,
+however they are estimated: of H purple, of G blue, of N vermilion.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from matplotlib.colors import to_rgb
 
 ONE_COLUMN, TWO_COLUMNS = 3.3, 6.75  # inches: the column and text width of common conference styles
 SMALLEST, NORMAL = 7.0, 8.0  # points
@@ -45,9 +48,23 @@ RC: Any = {
     "svg.hashsalt": "nmepkg",  # ids of SVG elements that don't change from run to run
 }
 
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-BLUE, VERMILION, PURPLE, OLIVE = "#0072B2", "#D55E00", "#CC79A7", "#8C8000"
+BLACK, ORANGE, SKY, GREEN = "#000000", "#B97D00", "#2F97D0", "#00966C"
+BLUE, VERMILION, PURPLE, OLIVE = "#005A9C", "#C8501E", "#8F3B76", "#6B6200"
 NEUTRAL = "#595959"
+
+Dashes = tuple[float, ...]  # lengths of dashes and gaps in turn, in widths of the line; empty: solid
+_DASHES: dict[str, Dashes] = {
+    BLACK: (),
+    VERMILION: (),
+    GREEN: (),
+    PURPLE: (4.5, 1.3),
+    BLUE: (2.2, 1.1),
+    ORANGE: (5, 1.2, 1.2, 1.2),
+    SKY: (3.2, 1.1, 1, 1, 1, 1.1),
+    OLIVE: (1.2, 1.0),
+}
+_MORE: tuple[Dashes, ...] = ((8, 2), (7, 1.2, 2, 1.2), (3, 1, 3, 3))  # for lines whose colour's are taken
+APART = 10.0  # CIE L* of two lines that need no dashes to be told apart in grey
 
 
 @dataclass(frozen=True)
@@ -56,15 +73,21 @@ class LineStyle:
 
     color: str
     marker: str
+    dashes: Dashes = ()
+
+    @property
+    def line(self) -> Any:
+        """As Matplotlib's ``linestyle``."""
+        return (0, self.dashes) if self.dashes else "solid"
 
 
 _METHODS = {
-    "sgd": LineStyle(BLACK, ">"),
+    "sgd": LineStyle(BLACK, "D"),
     "sam": LineStyle(GREEN, "s"),
     "usam": LineStyle(OLIVE, "v"),
     "psam": LineStyle(PURPLE, "o"),
     "pusam": LineStyle(ORANGE, "^"),
-    "gradient_penalty": LineStyle(BLACK, "D"),
+    "gradient_penalty": LineStyle(BLACK, "p"),
     "psam_gn": LineStyle(BLUE, "D"),
     "psam_nme": LineStyle(VERMILION, "P"),
     "psam_fd": LineStyle(SKY, "v"),
@@ -72,8 +95,8 @@ _METHODS = {
     "hessian_trace": LineStyle(PURPLE, "s"),
     "nme_trace": LineStyle(VERMILION, "v"),
     "gn_trace": LineStyle(BLUE, "o"),
-    "gn_trace_hutchinson": LineStyle(SKY, "D"),
-    "gn_trace_exact": LineStyle(BLACK, "p"),
+    "gn_trace_hutchinson": LineStyle(BLUE, "D"),
+    "gn_trace_exact": LineStyle(BLUE, "p"),
 }
 
 # By activation and by what replaces its second derivative.
@@ -84,7 +107,7 @@ _ACTIVATIONS = {
     ("relu", "gaussian"): LineStyle(ORANGE, "^"),
     ("leaky_relu", None): LineStyle(PURPLE, "v"),
     ("beta_gelu", None): LineStyle(GREEN, "P"),
-    ("silu", None): LineStyle(OLIVE, ">"),
+    ("silu", None): LineStyle(OLIVE, "h"),
     ("softplus", None): LineStyle(BLACK, "p"),
 }
 
@@ -97,7 +120,7 @@ _REST = [
     LineStyle(color, marker)
     for color, marker in zip(
         (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, OLIVE, BLACK),
-        ("o", "s", "^", "D", "v", "P", ">", "p"),
+        ("o", "s", "^", "D", "v", "P", "h", "p"),
         strict=True,
     )
 ]
@@ -119,7 +142,8 @@ def _meaning(axis: str | None, value: Any) -> LineStyle | None:
 def line_styles(axis: str | None, values: Sequence[Any]) -> list[LineStyle]:
     """The styles of the lines of a figure, one a value of the axis that tells them apart.
 
-    What has a fixed style gets it, the first time; the rest gets colours and markers that are still free, in order.
+    What has a fixed colour and marker gets them, the first time; the rest gets colours and markers that are still free, in
+    order. Dashes are the colour's, unless an earlier line has them whose lightness is within :data:`APART`.
     """
     styles: list[LineStyle | None] = []
     for value in values:
@@ -128,7 +152,7 @@ def line_styles(axis: str | None, values: Sequence[Any]) -> list[LineStyle]:
     taken = [style for style in styles if style is not None]
     free = [s for s in _REST if s.color not in {t.color for t in taken}]
     free += [s for s in _REST if s not in free and s not in taken]
-    chosen = []
+    chosen: list[LineStyle] = []
     # Then markers change their colours: many lines are told apart still.
     several = range(len(_REST))
     pairs = ((_REST[i].color, _REST[(i + shift) % len(_REST)].marker) for shift in several[1:] for i in several)
@@ -136,5 +160,21 @@ def line_styles(axis: str | None, values: Sequence[Any]) -> list[LineStyle]:
     for style in styles:
         if style is None:
             style = free.pop(0) if free else next(mixed)
-        chosen.append(style)
+        chosen.append(replace(style, dashes=_dashes(style.color, chosen)))
     return chosen
+
+
+def _dashes(color: str, earlier: Sequence[LineStyle]) -> Dashes:
+    alike = {style.dashes for style in earlier if abs(lightness(style.color) - lightness(color)) < APART}
+    return next(
+        (dashes for dashes in (_DASHES[color], *_DASHES.values(), *_MORE) if dashes not in alike), _DASHES[color]
+    )
+
+
+def lightness(color: str) -> float:
+    """CIE L* of a colour, 0 (black) to 100 (white): 116 ∛Y − 16, or 903.3 Y below Y = 0.008856, with Y its luminance."""
+    luminance = sum(
+        weight * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
+        for weight, c in zip((0.2126, 0.7152, 0.0722), to_rgb(color), strict=True)
+    )
+    return 116 * luminance ** (1 / 3) - 16 if luminance > 0.008856 else 903.3 * luminance

@@ -92,6 +92,7 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
                         join(where, role),
                         f"{text!r} needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it",
                     )
+    _refuse_differences(spec, join(where, "differences"))
     figure = Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"]), "y": y})
     own = set(roles.values()) - set(reserved(figure))
     for axis in ("setup", "method", "activation", "quantity", "at", *schema.STRENGTHS):
@@ -103,6 +104,18 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
             what = "it has" if axis in ("quantity", "at") else "its experiments have"
             raise StudyError(where, f"{what} {len(distinct)} values of {axis!r}; give it to rows, columns or lines")
     return figure
+
+
+def _refuse_differences(spec: Spec, where: str) -> None:
+    """Differences along training, of a single line, or to a strength that no axis shows."""
+    if spec["differences"] is None:
+        return
+    if spec["measurement"] is not None and spec["x"] == "step":
+        raise StudyError(where, "a figure along training has none; leave it out")
+    if spec["differences"] == "first_line" and spec["lines"] in (None, "quantity"):
+        raise StudyError(where, "'first_line' needs lines to compare; name them, but not 'quantity'")
+    if spec["differences"] == "strength_0" and spec["x"] not in schema.STRENGTHS:
+        raise StudyError(where, f"'strength_0' needs a strength on x, not {spec['x']!r}; choose 'first_line'")
 
 
 def _measured(name: str, experiments: list[Experiment], study: Study, where: str) -> Spec:

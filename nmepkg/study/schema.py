@@ -148,6 +148,12 @@ FIGURE = {
                 example="best_validation",
                 assumed=True,
             ),
+            "differences": key(
+                "below each panel another one with the paired differences over seeds, `first_line`: to the first line, or "
+                "`strength_0`: to training without the method; null: none",
+                {"enum": [None, "first_line", "strength_0"], "default": None},
+                example="first_line",
+            ),
         },
         ["experiments", "x"],
     ),

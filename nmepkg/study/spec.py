@@ -77,6 +77,7 @@ class Figure:
     Attributes:
       y: metrics of the run's evaluation, or quantities of the ``measurement``.
       report: which evaluation counts, ``final``, ``best_validation`` or ``median_last``.
+      differences: what the paired differences below each panel are to, ``first_line`` or ``strength_0``; None: there are none.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Figure:
     x_scale: str = "log"
     y_scale: str = "linear"
     report: str = "final"
+    differences: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

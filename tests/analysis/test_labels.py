@@ -1,6 +1,6 @@
 import pytest
 
-from nmepkg.analysis.labels import METHOD_NAMES, activation_label, drawn, method_label, place_label
+from nmepkg.analysis.labels import METHOD_NAMES, activation_label, axis_title, drawn, method_label, place_label
 from nmepkg.registry import METHODS
 
 
@@ -15,10 +15,10 @@ from nmepkg.registry import METHODS
         ({"name": "psam_gn", "label": "GN"}, "GN"),
         ({"name": "psam", "strength": 0.1}, "PSAM (ρ = 0.1)"),
         ({"name": "psam", "m": 16, "strength": 0.1}, "PSAM (m = 16, ρ = 0.1)"),
-        ({"name": "hessian_trace", "samples": 1, "probe": "gaussian"}, "Hessian trace"),
-        ({"name": "hessian_trace", "samples": 5, "strength": 1e-3}, "Hessian trace (samples = 5, σ² = 0.001)"),
-        ({"name": "gn_trace_hutchinson", "samples": 5}, "GN trace (Hutchinson, samples = 5)"),
-        ({"name": "nme_trace", "probe": "rademacher"}, "NME trace (probe = Rademacher)"),
+        ({"name": "hessian_trace", "samples": 1, "probe": "gaussian"}, "Penalty on tr H"),
+        ({"name": "hessian_trace", "samples": 5, "strength": 1e-3}, "Penalty on tr H (samples = 5, σ² = 0.001)"),
+        ({"name": "gn_trace_hutchinson", "samples": 5}, "Penalty on tr G (Hutchinson, samples = 5)"),
+        ({"name": "nme_trace", "probe": "rademacher"}, "Penalty on tr N (probe = Rademacher)"),
         ({"name": "weight_noise", "antithetic": True}, "Weight noise (antithetic)"),
         ({"name": "weight_noise", "antithetic": False, "normalization": False}, "Weight noise (no normalization)"),
         ({"name": "one_of_tomorrow"}, "one_of_tomorrow"),
@@ -53,6 +53,21 @@ def test_every_method_of_the_registry_has_a_label_of_its_own() -> None:
 
 def test_every_method_of_the_registry_has_a_name_for_figures() -> None:
     assert set(METHOD_NAMES) == set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("name", "methods", "title"),
+    [
+        ("rho", ("sam",), "Perturbation radius ρ"),
+        ("rho", ("psam", "psam_gn", "sgd"), "Penalty strength ρ"),
+        ("rho", ("sam", "psam", "usam"), "Perturbation radius or penalty strength ρ"),
+        ("sigma2", ("hessian_trace", "sgd"), "Penalty strength σ²"),
+        ("sigma2", ("weight_noise",), "Noise variance σ²"),
+        ("sigma2", ("gn_trace", "weight_noise"), "Penalty strength or noise variance σ²"),
+    ],
+)
+def test_the_axis_of_a_strength_names_what_the_figure_has(name: str, methods: tuple[str, ...], title: str) -> None:
+    assert axis_title(name, methods=methods) == title
 
 
 def test_places_of_a_measurement() -> None:

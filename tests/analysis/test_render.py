@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
@@ -26,6 +27,7 @@ ORIGIN: dict[str, Any] = {
     "study": "mnist1d",
     "figure": "figure_1",
     "title": "SAM and PSAM",
+    "caption": 'Test accuracy against ρ, as in <1> & "2".',
     "digest": "0123456789ab",
     "code": "c0dec0de",
     "runs": ["mlp-sam-s0", "mlp-psam-s0"],
@@ -71,6 +73,22 @@ def test_every_format_says_what_it_was_made_from(sample: Sample, title: str, tmp
     assert Image.open(io.BytesIO(files["figure_1.png"])).text["Title"] == "mnist1d: figure_1"
     assert b"Date" not in files["figure_1.pdf"]
     assert b"<dc:date>" not in files["figure_1.svg"]
+
+
+def test_an_svg_has_a_title_and_a_description_for_those_who_cannot_see_it(sample: Sample, tmp_path: Path) -> None:
+    space = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.fromstring(_save(sample, tmp_path / "figure_1")["figure_1.svg"])
+    title, description = root.findall(f"{space}title"), root.findall(f"{space}desc")
+    assert [text.text for text in (*title, *description)] == [ORIGIN["title"], ORIGIN["caption"]]
+    assert root.get("role") == "img"
+    assert (
+        root.get("aria-labelledby")
+        == f"{title[0].get('id')} {description[0].get('id')}"
+        == ("mnist1d-figure_1-title mnist1d-figure_1-desc")
+    )
+    plain = _save(sample, tmp_path / "plain" / "figure_1", caption="", title="")["figure_1.svg"]
+    root = ElementTree.fromstring(plain)
+    assert (root.findtext(f"{space}title"), root.find(f"{space}desc")) == ("figure_1", None)
 
 
 def test_a_png_has_the_resolution_of_print(sample: Sample, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ import itertools
 import pytest
 from matplotlib.colors import to_rgb
 
-from nmepkg.analysis.style import line_styles
+from nmepkg.analysis.style import lightness, line_styles
 from nmepkg.registry import ACTIVATIONS, METHODS
 from nmepkg.study.placement import MOST
 from tests.analysis.samples import ABLATED, GELU, RELU, SYNTHETIC
@@ -19,19 +19,19 @@ def test_a_replaced_second_derivative_is_the_same_by_name_or_in_full() -> None:
     assert line_styles("activation", [full]) == line_styles("activation", [ABLATED])
 
 
-@pytest.mark.parametrize(
-    ("axis", "values"),
-    [
-        ("method", [{"name": name} for name in METHODS]),
-        ("method", [{"name": "psam"}, {"name": "psam", "m": 16}, {"name": "psam", "m": 32}]),
-        ("activation", [RELU, GELU, ABLATED, SYNTHETIC, {"name": "tanh"}]),
-        ("setup", ["a", "b", "c", "d", "e", "f", "g", "h"]),
-        ("beta", [1.0, 10.0]),
-        ("quantity", ["tr_H", "tr_G", "tr_N"]),
-        ("quantity", ["largest_eigenvalue_H", "smallest_eigenvalue_H", "largest_eigenvalue_N"]),
-        ("at", ["initial", 100, 200, "final"]),
-    ],
-)
+LINES = [
+    ("method", [{"name": name} for name in METHODS]),
+    ("method", [{"name": "psam"}, {"name": "psam", "m": 16}, {"name": "psam", "m": 32}]),
+    ("activation", [RELU, GELU, ABLATED, SYNTHETIC, {"name": "tanh"}]),
+    ("setup", ["a", "b", "c", "d", "e", "f", "g", "h"]),
+    ("beta", [1.0, 10.0]),
+    ("quantity", ["tr_H", "tr_G", "tr_N"]),
+    ("quantity", ["largest_eigenvalue_H", "smallest_eigenvalue_H", "largest_eigenvalue_N"]),
+    ("at", ["initial", 100, 200, "final"]),
+]
+
+
+@pytest.mark.parametrize(("axis", "values"), LINES)
 def test_no_two_lines_look_the_same(axis: str, values: list) -> None:
     styles = line_styles(axis, values)
     assert len(styles) == len(values)
@@ -52,10 +52,11 @@ def test_a_part_of_the_hessian_looks_the_same_in_every_quantity() -> None:
     assert line_styles("at", ["initial", "final"])[1] == line_styles("at", ["final"])[0]
 
 
-def test_penalties_of_one_figure_have_colours_of_their_own() -> None:
-    names = ("weight_noise", "hessian_trace", "nme_trace", "gn_trace", "gn_trace_hutchinson", "gn_trace_exact")
-    colours = {style.color for style in line_styles("method", [{"name": name} for name in names])}
-    assert len(colours) == len(names)
+def test_penalties_of_one_part_have_one_colour_and_dashes_of_their_own() -> None:
+    names = ("gn_trace", "gn_trace_hutchinson", "gn_trace_exact", "weight_noise", "hessian_trace", "nme_trace")
+    styles = line_styles("method", [{"name": name} for name in names])
+    assert [len({style.color for style in part}) for part in (styles[:3], styles[2:])] == [1, 4]
+    assert len({style.dashes for style in styles[:3]}) == 3
 
 
 def _luminance(color: str) -> float:
@@ -64,8 +65,28 @@ def _luminance(color: str) -> float:
 
 
 def test_lines_stand_out_from_white() -> None:
-    for style in line_styles("method", [{"name": name} for name in METHODS]):
-        assert 1.05 / (_luminance(style.color) + 0.05) > 2.0
+    everything = [*({"name": name} for name in METHODS), *({"name": f"other {i}"} for i in range(8))]
+    for style in (
+        *line_styles("method", everything),
+        *line_styles("activation", [{"name": name} for name in ACTIVATIONS]),
+    ):
+        assert 1.05 / (_luminance(style.color) + 0.05) >= 3.0  # WCAG 2.2, 1.4.11
+
+
+def _lightness(color: str) -> float:
+    """CIE L*."""
+    luminance = _luminance(color)
+    return 116 * luminance ** (1 / 3) - 16 if luminance > (6 / 29) ** 3 else luminance * (29 / 3) ** 3
+
+
+def test_lightness_is_that_of_black_grey_and_white() -> None:
+    assert [lightness(color) for color in ("#000000", "#777777", "#ffffff")] == pytest.approx([0, 50.03, 100], abs=0.01)
+
+
+@pytest.mark.parametrize(("axis", "values"), LINES)
+def test_a_grey_print_tells_lines_apart(axis: str, values: list) -> None:
+    for one, other in itertools.combinations(line_styles(axis, values), 2):
+        assert abs(_lightness(one.color) - _lightness(other.color)) >= 10 or one.dashes != other.dashes
 
 
 def test_many_lines_are_told_apart() -> None:

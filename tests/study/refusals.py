@@ -191,6 +191,15 @@ BAD: dict[str, tuple[Any, ...]] = {
         ("[0, 0.1]", "[0]"),
         "figures.curve.x: 'rho' has no strength above 0 to draw; give at least one",
     ),
+    "differences between no lines": (
+        ("lines: method}", "rows: method, differences: first_line}"),
+        "figures.curve.differences: 'first_line' needs lines to compare; name them, but not 'quantity'",
+    ),
+    "differences to a strength of no axis": (
+        ("[gelu, relu]", "[{name: beta_gelu, beta: [1, 2]}]"),
+        ("x: rho, columns: activation", "x: beta, columns: rho, differences: strength_0"),
+        "figures.curve.differences: 'strength_0' needs a strength on x, not 'beta'; choose 'first_line'",
+    ),
     "report without validation": (
         ("    training:", "    validation: {fraction: 0}\n    training:"),
         ("x: rho,", "x: rho, report: best_validation,"),

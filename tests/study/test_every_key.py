@@ -115,6 +115,7 @@ def figures(draw: st.DrawFn) -> dict[str, Any]:
         "y": draw(st.lists(st.sampled_from(quantities), min_size=1, max_size=2, unique=True)),
         "x_scale": draw(st.sampled_from(["log", "linear"])),
         "y_scale": draw(st.sampled_from(["linear", "log", "symlog"])),
+        "differences": draw(st.sampled_from([None, None, "first_line", "strength_0"])),
         "title": draw(st.sampled_from(TEXTS)),
         **{
             role: draw(st.sampled_from([None] * 50 + AXES))

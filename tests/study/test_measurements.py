@@ -238,6 +238,10 @@ WRONG: list[tuple[tuple[str, str], str]] = [
         "figures.after: 'step' is an axis for x; 'at' tells panels or lines apart by it",
     ),
     (
+        ("    lines: quantity\n", "    lines: quantity\n    differences: first_line\n"),
+        "figures.traces.differences: a figure along training has none; leave it out",
+    ),
+    (
         ("landscape: plane}", "landscape: plain}"),
         "figures.plane.landscape: unknown landscape 'plain'; did you mean 'plane'?",
     ),

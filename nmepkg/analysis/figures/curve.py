@@ -1,9 +1,9 @@
 """Numbers of runs against a strength, another number or the training step, one panel a row and column.
 
-A curve is the mean over seeds, its band the mean's 95 % interval from three seeds on, its dots are the seeds. Diverged runs
-have no number: they are crosses at the foot of the panel, with their number where there are several. Over training steps, seeds
-are thin lines in place of band and dots, a cross is where a run is first found to have diverged, and from there the mean is
-dashed.
+A curve is the mean over seeds, its bars are the mean's 95 % interval from three seeds on, its dots are the seeds. Where lines
+would cover each other they stand side by side about their x. Diverged runs have no number: they are crosses in a strip below
+the panel, with their number where there are several, and a mean of the runs that are left has a hollow marker. Over training
+steps, seeds are thin lines in place of bars and dots, and a cross is where a run is first found to have diverged.
 """
 
 from __future__ import annotations
@@ -14,57 +14,65 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.ticker import NullLocator
 
 from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.curves import Curves
 from nmepkg.analysis.figures import marks
-from nmepkg.analysis.figures.baselines import Baseline, find_baselines
-from nmepkg.analysis.figures.layout import (
-    MIN_SPAN,
-    PANEL_HEIGHT,
-    Panels,
-    add_legend,
-    fit_height,
-    freeze,
-    new_canvas,
-    panel_width,
-    value_limits,
-    wrap,
-)
+from nmepkg.analysis.figures.baselines import find_baselines
+from nmepkg.analysis.figures.difference_panels import draw_differences
+from nmepkg.analysis.figures.differences import find_differences
+from nmepkg.analysis.figures.diverged import draw_diverged, find_diverged
+from nmepkg.analysis.figures.layout import MIN_SPAN, add_legend, fit_height, freeze, value_limits, wrap
+from nmepkg.analysis.figures.legend import CHANCE, legend_entries
+from nmepkg.analysis.figures.marks import Slot
+from nmepkg.analysis.figures.panels import VALUES, Panels, new_panels, panel_width
 from nmepkg.analysis.figures.scales import ValueScale, value_scale
-from nmepkg.analysis.figures.ticks import set_value_ticks, set_x_ticks, tick_text
+from nmepkg.analysis.figures.ticks import scale_remark, set_value_ticks, set_x_ticks
 from nmepkg.analysis.labels import axis_title, drawn
 from nmepkg.analysis.quantities import bounds, common_title, is_accuracy, metric_title
 from nmepkg.analysis.style import NEUTRAL, LineStyle, line_styles
 
 Scales = dict[tuple[int, int], ValueScale]
+_PAD = 0.03  # at both ends of x, as a share of the panel
+_NEAR = 0.15  # of a panel's range, below it: how far chance may lie and be shown
 
 
-def draw(curves: Curves, titles: Mapping[str, str]) -> Canvas:
-    """Draws the figure; ``titles`` are those of the setups. Call it inside the style's ``rc_context``."""
+def draw(curves: Curves, titles: Mapping[str, str], chance: Mapping[str, float] | None = None) -> Canvas:
+    """Draws the figure; call it inside the style's ``rc_context``.
+
+    Args:
+      titles: those of the setups.
+      chance: setup -> accuracy of guessing, 1 / classes; left out, it is not drawn.
+    """
     styles = line_styles(curves.line_axis, curves.lines)
     baselines = find_baselines(curves, styles)
-    diverged = marks.find_diverged(curves, styles)
-    canvas, panels = new_canvas(len(curves.rows), len(curves.columns))
-    for (row, column), ax in panels.items():
-        runs = _panel(curves.runs, row, column)
-        for baseline in baselines:
-            if (row, column) in baseline.points:
-                point = baseline.points[row, column]
-                at_zero = runs[(runs["x"] == 0) & (runs["line"] == point["line"])]
-                marks.draw_baseline(ax, baseline, point, at_zero, bounds(_names(curves, row, column)))
-        _draw_lines(ax, curves, styles, row, column)
-        marks.draw_diverged(ax, curves, diverged, row, column)
+    diverged = find_diverged(curves, styles)
+    strips = [diverged.height(row) for row in range(len(curves.rows))]
+    canvas, panels, heights = new_panels(len(curves.columns), strips, curves.figure.differences is not None)
+    slots = {place: _slots(curves, *place) for place in panels}
     scales = {place: _scale(curves, *place) for place in panels}
-    _set_axes(curves, panels, scales, diverged.height)
+    guesses: list[float] = []
+    for place, panel in panels.items():
+        for position, baseline in enumerate(baselines):
+            if place in baseline.points:
+                point, runs = baseline.points[place], _panel(curves.runs, *place)
+                at_zero = runs[(runs["x"] == 0) & (runs["line"] == point["line"])]
+                marks.draw_baseline(panel.values, baseline, position, point, at_zero, bounds(_names(curves, *place)))
+        _draw_lines(panel.values, curves, styles, slots[place], *place)
+        if panel.diverged is not None:
+            draw_diverged(panel.diverged, curves, diverged, *place)
+        _set_x(panel.values, curves, slots[place], len(baselines), *place)
+        _set_values(panel.values, curves, scales[place], *place)
+        guesses += _draw_chance(panel.values, curves, chance or {}, *place)
+    if curves.figure.differences is not None:
+        draw_differences(curves, find_differences(curves), panels, styles, slots)
     _set_texts(curves, panels, scales, titles)
     canvas.align_ylabels()
-    add_legend(canvas, _legend(curves, styles, baselines), curves.figure.title)
-    fit_height(canvas, [ax for (_, column), ax in panels.items() if column == 0], PANEL_HEIGHT)
-    for place, ax in panels.items():
-        set_x_ticks(ax, curves.figure.x_scale, _x(curves, *place).tolist())
+    add_legend(canvas, legend_entries(curves, styles, slots[0, 0], baselines, guesses), curves.figure.title)
+    fit_height(canvas, heights)
+    for place, panel in panels.items():
+        set_x_ticks(panel.lowest, curves.figure.x_scale, _x(curves, *place).tolist())
     freeze(canvas)
     return canvas
 
@@ -88,22 +96,30 @@ def _x(curves: Curves, row: int, column: int) -> np.ndarray:
     return np.unique(points["x"].to_numpy(float))
 
 
-def _draw_lines(ax: Axes, curves: Curves, styles: list[LineStyle], row: int, column: int) -> None:
+def _slots(curves: Curves, row: int, column: int) -> list[Slot]:
+    """Side by side where there are bars: elsewhere a steep line would only seem to be above the one beside it."""
+    if curves.has_trajectories or marks.intervals(curves.points).isna().all(axis=None):
+        return marks.stacked(len(curves.lines))
+    x, width = _x(curves, row, column), panel_width(len(curves.columns))
+    return marks.side_by_side(x, curves.figure.x_scale, width, len(curves.lines))
+
+
+def _draw_lines(ax: Axes, curves: Curves, styles: list[LineStyle], slots: list[Slot], row: int, column: int) -> None:
     points = _panel(curves.on_axis(curves.points), row, column)
     runs = _panel(curves.on_axis(curves.runs), row, column)
     limits = bounds(_names(curves, row, column))
-    for line, style in enumerate(styles):
+    for line, (style, slot) in enumerate(zip(styles, slots, strict=True)):
         mine, single = points[points["line"] == line], runs[runs["line"] == line]
         several = (mine["n_seeds"] > 1).any()
         if curves.has_trajectories:
             if several:
                 marks.draw_trajectories(ax, single, style)
-            marks.draw_mean_trajectory(ax, marks.followed(mine), style, line)
+            marks.draw_mean(ax, marks.followed(mine), style, line, slot)
         else:
-            marks.draw_interval(ax, mine, style, limits)
+            marks.draw_interval(ax, mine, style, slot, limits)
             if several:
-                marks.draw_seeds(ax, single, style, line)
-            marks.draw_mean(ax, mine, style, line)
+                marks.draw_seeds(ax, single, style, slot)
+            marks.draw_mean(ax, mine, style, line, slot)
 
 
 def _scale(curves: Curves, row: int, column: int) -> ValueScale:
@@ -112,31 +128,37 @@ def _scale(curves: Curves, row: int, column: int) -> ValueScale:
     return value_scale(curves.figure.y_scale, curves.runs.loc[alike, "_y"].to_numpy(float))
 
 
-def _set_axes(curves: Curves, panels: Panels, scales: Scales, foot: float) -> None:
-    for (row, column), ax in panels.items():
-        _set_x(ax, _x(curves, row, column), curves.figure.x_scale)
-        scales[row, column].set(ax)
-        low, high = _limits(curves, row, column, scales[row, column], foot)
-        ax.set_ylim(low, high)
-        names = _names(curves, row, column)
-        set_value_ticks(ax, scales[row, column], 100 if all(is_accuracy(name) for name in names) else 1)
-        values = _panel(curves.runs, row, column)["_y"]
-        if (values < 0).any() and low < 0 < high:
-            ax.axhline(0, color=NEUTRAL, linewidth=0.6, zorder=1)
-
-
-def _set_x(ax: Axes, values: np.ndarray, scale: str) -> None:
-    low, high = values[0], values[-1]
-    if scale == "log":
-        pad = (high / low) ** 0.07 if high > low else 2.0
-        ax.set_xlim(low / pad, high * pad)
+def _set_x(ax: Axes, curves: Curves, slots: list[Slot], baselines: int, row: int, column: int) -> None:
+    """The range of x, with room at its ends for what is drawn beside the outermost x, and for the points of baselines."""
+    x, width = _x(curves, row, column), panel_width(len(curves.columns))
+    low, high = x[0], x[-1]
+    aside = marks.reach(slots) / width
+    before, after = _PAD + aside + marks.reach_of_baselines(baselines) / width, _PAD + aside
+    if curves.figure.x_scale == "log":
+        span = (high / low if high > low else 10.0) ** (1 / (1 - before - after))
+        ax.set_xlim(low / span**before, high * span**after)
     else:
-        pad = 0.03 * (high - low) if high > low else max(0.5 * abs(high), 0.5)
-        ax.set_xlim(low - pad, high + pad)
-    ax.set_xscale(scale)
+        span = (high - low if high > low else max(abs(high), 1.0)) / (1 - before - after)
+        ax.set_xlim(low - span * before, high + span * after)
+    ax.set_xscale(curves.figure.x_scale)
+    ax.xaxis.set_minor_locator(NullLocator())  # whose many labels would take most of the time of a layout
 
 
-def _limits(curves: Curves, row: int, column: int, scale: ValueScale, foot: float) -> tuple[float, float]:
+def _set_values(ax: Axes, curves: Curves, scale: ValueScale, row: int, column: int) -> None:
+    scale.set(ax)
+    low, high = _limits(curves, row, column, scale)
+    ax.set_ylim(low, high)
+    set_value_ticks(ax, scale, _factor(_names(curves, row, column)))
+    values = _panel(curves.runs, row, column)["_y"]
+    if (values < 0).any() and low < 0 < high:
+        ax.axhline(0, color=NEUTRAL, linewidth=0.6, zorder=1)
+
+
+def _factor(names: list[str]) -> float:
+    return 100 if all(is_accuracy(name) for name in names) else 1
+
+
+def _limits(curves: Curves, row: int, column: int, scale: ValueScale) -> tuple[float, float]:
     """Panels of one setup and quantity have one range, so that their heights can be compared."""
     here = set(_panel(curves.runs, row, column)["setup"])
     names = _names(curves, row, column)
@@ -148,16 +170,33 @@ def _limits(curves: Curves, row: int, column: int, scale: ValueScale, foot: floa
         values,
         intervals,
         bounds(names),
-        foot=foot,
         scale=scale,
         min_span=MIN_SPAN if all(is_accuracy(name) for name in names) else scale.min_span(values[np.isfinite(values)]),
     )
 
 
+def _draw_chance(ax: Axes, curves: Curves, chance: Mapping[str, float], row: int, column: int) -> list[float]:
+    """A line at the accuracy of guessing where the panel's range comes near it, and is widened to it; returns what is drawn."""
+    runs = _panel(curves.runs, row, column)
+    if curves.has_trajectories or not all(is_accuracy(name) for name in _names(curves, row, column)):
+        return []
+    low, high = ax.get_ylim()
+    near = [
+        level
+        for level in {chance[setup] for setup in runs["setup"] if setup in chance}
+        if low - _NEAR * (high - low) <= level <= high
+    ]
+    for level in near:
+        ax.axhline(level, zorder=1.5, **CHANCE)
+    if near:
+        ax.set_ylim(min(low, *(level - 0.04 * (high - low) for level in near)), high)
+    return near
+
+
 def _set_texts(curves: Curves, panels: Panels, scales: Scales, titles: Mapping[str, str]) -> None:
     figure = curves.figure
     width = panel_width(len(curves.columns))
-    for (row, column), ax in panels.items():
+    for (row, column), panel in panels.items():
         title = _value_title(curves, row, column, scales[row, column])
         heading = axis_label(figure.columns, curves.columns[column], titles, curves.measured)
         name = axis_label(figure.rows, curves.rows[row], titles, curves.measured)
@@ -166,11 +205,21 @@ def _set_texts(curves: Curves, panels: Panels, scales: Scales, titles: Mapping[s
         elif figure.rows == "quantity":
             name = ""
         if row == 0:
-            wrap(ax.title, width, drawn(heading))
-        if column == 0:
-            wrap(ax.yaxis.label, PANEL_HEIGHT, *(drawn(text) for text in (name, title) if text))
+            wrap(panel.values.title, width, drawn(heading))
+        if column == 0 and title:
+            wrap(panel.values.yaxis.label, VALUES, drawn(title))
+        if column == len(curves.columns) - 1 and name:  # across from the values: it is not what they are
+            text = panel.values.annotate(
+                "", (1, 0.5), xytext=(4, 0), xycoords="axes fraction", textcoords="offset points", rotation=270,
+                va="center", ha="left",
+            )  # fmt: skip
+            wrap(text, VALUES, drawn(name))
         if row == len(curves.rows) - 1:
-            wrap(ax.xaxis.label, width, drawn(axis_title(figure.x, figure.measurement is not None)))
+            wrap(
+                panel.lowest.xaxis.label,
+                width,
+                drawn(axis_title(figure.x, figure.measurement is not None, curves.methods)),
+            )
 
 
 def _value_title(curves: Curves, row: int, column: int, scale: ValueScale) -> str:
@@ -179,45 +228,4 @@ def _value_title(curves: Curves, row: int, column: int, scale: ValueScale) -> st
         title = metric_title(names[0], figure.report, curves.measured)
     else:
         title = common_title(names, figure.report, curves.measured)
-    if scale.name != "symlog":
-        return title
-    return f"{drawn(title)} (symlog beyond ±{tick_text(scale.threshold)})"
-
-
-def _legend(curves: Curves, styles: list[LineStyle], baselines: list[Baseline]) -> list[Line2D | Patch]:
-    shown = curves.on_axis(curves.runs)
-    entries: list[Line2D | Patch] = []
-    for line, (value, style) in enumerate(zip(curves.lines, styles, strict=True)):
-        if (shown["line"] == line).any():
-            label = drawn(axis_label(curves.line_axis, value, {}, curves.measured))
-            entries.append(
-                Line2D(
-                    [], [], color=style.color, marker=style.marker, markeredgecolor="white", markeredgewidth=0.5,
-                    label=label, **marks.size(line),
-                )
-            )  # fmt: skip
-    entries += [
-        Line2D([], [], color=b.color, linestyle=b.dashes, linewidth=1.0, alpha=0.75, label=drawn(b.label))
-        for b in baselines
-        if any(point["n_seeds"] for point in b.points.values())
-    ]
-    if (curves.points["n_seeds"] > 1).any():
-        if curves.has_trajectories:
-            entries.append(Line2D([], [], color=NEUTRAL, linewidth=0.6, alpha=0.7, label="One seed"))
-        else:
-            entries.append(
-                Line2D(
-                    [], [], color=NEUTRAL, marker=".", linestyle="", markeredgewidth=0,
-                    label="One seed (beside its mean)",
-                )
-            )  # fmt: skip
-        if not curves.has_trajectories and marks.intervals(curves.points).notna().any(axis=None):
-            entries.append(Patch(color=NEUTRAL, alpha=0.2, linewidth=0, label="95 % interval of the mean"))
-    if curves.has_trajectories and marks.has_survivors(curves.points):
-        entries.append(
-            Line2D([], [], color=NEUTRAL, linewidth=1.4, linestyle=marks.LEFT, label="Mean of the runs left")
-        )
-    if curves.runs["_y"].isna().any():
-        label = "Diverged by this step" if curves.has_trajectories else "Diverged runs"
-        entries.append(Line2D([], [], color=NEUTRAL, marker="x", linestyle="", markersize=4, label=label))
-    return entries
+    return " ".join(filter(None, (drawn(title), scale_remark(scale, _factor(names)))))

@@ -84,7 +84,7 @@ def draw(panels: Sequence[Panel], title: str) -> Canvas:
         wrap(top.title, side, drawn(label))
         wrap(bottom.xaxis.label, side, *_weight(landscape, 0))
     add_legend(canvas, _legend(panels), title)
-    fit_height(canvas, grid[:, 0], side)
+    fit_height(canvas, dict.fromkeys(grid[:, 0], side))
     freeze(canvas)
     return canvas
 

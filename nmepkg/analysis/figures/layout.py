@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.container import Container
 from matplotlib.figure import Figure as Canvas
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 from matplotlib.text import Text
 
 from nmepkg.analysis.figures.scales import ValueScale
 from nmepkg.analysis.labels import drawn
-from nmepkg.analysis.style import ONE_COLUMN, TWO_COLUMNS
 from nmepkg.study.mathtext import words
 
-PANEL_HEIGHT = 1.65  # inches
 MIN_SPAN = 0.02  # smallest range of an accuracy
 LINEAR = ValueScale("linear")
+_AIR = 0.06  # above and below the values, as a share of their range
 _FULL = 0.97  # of the figure's width: text is up to 2 % wider at another resolution
 
-Panels = dict[tuple[int, int], Axes]
 
-
-def new_canvas(rows: int, columns: int) -> tuple[Canvas, Panels]:
-    """A figure of column width (one column of panels) or text width (several), and its axes by row and column."""
-    width = ONE_COLUMN if columns == 1 else TWO_COLUMNS
-    canvas = Canvas(figsize=(width, rows * PANEL_HEIGHT + 1), layout="constrained")
-    FigureCanvasAgg(canvas)
-    axes = canvas.subplots(rows, columns, squeeze=False)
-    return canvas, {(row, column): axes[row, column] for row in range(rows) for column in range(columns)}
-
-
-def panel_width(columns: int) -> float:
-    """Width of a panel in inches, about: what's left for a text beside the value axis."""
-    return (ONE_COLUMN if columns == 1 else TWO_COLUMNS) / columns - 0.5
-
-
-def add_legend(canvas: Canvas, entries: Sequence[Line2D | Patch], title: str | None) -> None:
+def add_legend(canvas: Canvas, entries: Sequence[Artist | Container], title: str | None) -> None:
     """Puts the legend below the panels, as flat as the figure is wide, and the title above them, and makes room for both."""
     for rows in range(1, len(entries) + 1):
         columns = -(-len(entries) // rows)  # the fewest, so that they are even
@@ -84,16 +66,18 @@ def wrap(text: Text, room: float, *paragraphs: str) -> None:
 def _length(line: Text) -> float:
     canvas, box = line.get_figure(root=True), line.get_window_extent()
     assert canvas is not None
-    return (box.height if line.get_rotation() == 90 else box.width) / canvas.dpi
+    return (box.height if line.get_rotation() in (90, 270) else box.width) / canvas.dpi
 
 
-def fit_height(canvas: Canvas, column: Iterable[Axes], height: float) -> None:
-    """Makes the figure as high as a column of panels of ``height`` inches and what is around them: the layout divides it."""
-    panels = list(column)
+def fit_height(canvas: Canvas, heights: Mapping[Axes, float]) -> None:
+    """Makes the figure as high as a column of axes, of these heights in inches, and what is around them.
+
+    The layout divides what there is among them in their proportion.
+    """
     for _ in range(2):  # once panels are lower, a label beside them may stand out
         canvas.draw_without_rendering()
-        shares = [ax.get_position(original=True).height for ax in panels]
-        canvas.set_figheight(canvas.get_figheight() * (1 - sum(shares)) + len(panels) * height)
+        share = sum(ax.get_position(original=True).height for ax in heights)
+        canvas.set_figheight(canvas.get_figheight() * (1 - share) + sum(heights.values()))
     canvas.draw_without_rendering()
 
 
@@ -107,7 +91,6 @@ def value_limits(
     values: np.ndarray,
     intervals: np.ndarray,
     bounds: tuple[float, float],
-    foot: float = 0.0,
     scale: ValueScale = LINEAR,
     min_span: float = MIN_SPAN,
 ) -> tuple[float, float]:
@@ -118,7 +101,6 @@ def value_limits(
       intervals: bounds of intervals, NaN where there is none. With two seeds an interval may be far wider
         than everything measured: at most 60 % of the values' range is added on either side.
       bounds: what a value can be; the range goes no further than the air around it.
-      foot: fraction of the panel to leave free at its foot, for marks.
       scale: of the axis; spans and air are measured on it.
       min_span: smallest range: differences far below it aren't worth a full panel.
     """
@@ -138,5 +120,5 @@ def value_limits(
         middle = (low + high) / 2
         low, high = middle - min_span / 2, middle + min_span / 2
     span = high - low
-    ends = scale.inverse(np.array([low - (0.06 + 1.06 * foot) / (1 - foot) * span, high + 0.06 * span]))
+    ends = scale.inverse(np.array([low - _AIR * span, high + _AIR * span]))
     return float(ends[0]), float(ends[1])

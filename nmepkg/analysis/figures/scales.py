@@ -71,3 +71,14 @@ def value_scale(name: str, values: np.ndarray) -> ValueScale:
     if not sizes.size:
         return ValueScale("linear")
     return ValueScale(name, float(10.0 ** np.floor(np.log10(np.quantile(sizes, 0.25)) + 1e-9)))
+
+
+def difference_scale(values: np.ndarray) -> ValueScale:
+    """The scale of an axis of differences: linear, but where the largest is more than ten times as large as usual.
+
+    Then it is symlog beyond the power of ten nearest to the median size: small differences are seen beside a collapse.
+    """
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    if not sizes.size or sizes.max() <= 10 * np.median(sizes):
+        return ValueScale("linear")
+    return ValueScale("symlog", float(10.0 ** np.round(np.log10(np.median(sizes)))))

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import (
     Formatter,
-    FuncFormatter,
     Locator,
     LogFormatterSciNotation,
     LogLocator,
@@ -29,28 +28,57 @@ _MOST = 8  # ticks of a symlog axis
 _power_of_ten = LogFormatterSciNotation()
 
 
-def tick_text(value: float) -> str:
-    """A number as a figure shows it: far from 1 as a power of ten, in mathtext.
+def tick_text(value: float, powers: bool = False) -> str:
+    """A number as a figure shows it: far from 1, or where ``powers`` asks for it, with a power of ten, in mathtext.
 
     ScalarFormatter would write the power once, at the end of the axis, where it lies on long axis labels and titles.
     """
-    if value == 0 or 1e-3 <= abs(value) < 1e4:
+    if value == 0 or not (powers or _is_far(value)):
         return Formatter.fix_minus(number(value))
     return _power_of_ten(value)
 
 
+def tick_texts(values: Sequence[float]) -> list[str]:
+    """The texts of the ticks of one axis, all in one way: with powers of ten as soon as one of them needs one."""
+    powers = any(_is_far(value) for value in values)
+    return [tick_text(value, powers) for value in values]
+
+
+def _is_far(value: float) -> bool:
+    return value != 0 and not 1e-3 <= abs(value) < 1e4
+
+
+class ValueFormatter(Formatter):
+    """:func:`tick_texts` of values times ``factor``; on a linear axis, what is nearly 0 is 0 but for rounding."""
+
+    def __init__(self, factor: float, linear: bool) -> None:
+        self._factor, self._linear = factor, linear
+
+    def __call__(self, value: float, pos: int | None = None) -> str:
+        return self.format_ticks([value])[0]
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        return tick_texts([self._value(value) for value in values])
+
+    def _value(self, tick: float) -> float:
+        assert self.axis is not None
+        low, high = self.axis.get_view_interval()
+        return 0.0 if self._linear and abs(tick) < 1e-9 * (high - low) else self._factor * tick
+
+
 def set_value_ticks(ax: Axes, scale: ValueScale, factor: float = 1.0) -> None:
     """Few ticks on the value axis, which must have its range; their texts are of the values times ``factor``."""
-
-    def text(value: float, _: int) -> str:
-        low, high = ax.get_ylim()
-        zero = scale.name == "linear" and abs(value) < 1e-9 * (high - low)  # but for rounding
-        return tick_text(0.0 if zero else factor * value)
-
     ax.yaxis.set_major_locator(_value_locator(ax, scale))
-    ax.yaxis.set_major_formatter(FuncFormatter(text))
+    ax.yaxis.set_major_formatter(ValueFormatter(factor, scale.name == "linear"))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def scale_remark(scale: ValueScale, factor: float = 1.0) -> str:
+    """What the title of an axis says of its scale: ``(linear within ±10, logarithmic beyond)`` of symlog, else nothing."""
+    if scale.name != "symlog":
+        return ""
+    return f"(linear within ±{tick_text(factor * scale.threshold)}, logarithmic beyond)"
 
 
 def _value_locator(ax: Axes, scale: ValueScale) -> Locator:
@@ -81,7 +109,7 @@ class SymlogLocator(Locator):
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         assert self.axis is not None
         last = int(np.floor(np.log10(max(-vmin, vmax))))
-        most = np.clip(self.axis.get_tick_space(), 2, _MOST)
+        most = np.clip(self.axis.get_tick_space() * 4 // 3, 2, _MOST)  # which takes labels to need twice their height
         for stride in itertools.count(1):
             first = self._first + stride - 1  # from 0 to the threshold, too, is a decade
             powers = 10.0 ** np.arange(first, last + 1, stride)
@@ -109,12 +137,13 @@ def set_x_ticks(ax: Axes, scale: str, values: Sequence[float]) -> None:
 
 def _set_grid_ticks(ax: Axes, values: Sequence[float]) -> None:
     """A tick at every value, and labels where they have room, the roundest first: a locator would thin them out evenly."""
-    boxes = dict(zip(values, _label(ax, {value: tick_text(value) for value in values}), strict=True))
+    texts = dict(zip(values, tick_texts(values), strict=True))
+    boxes = dict(zip(values, _label(ax, texts), strict=True))
     shown: list[float] = []
     for value in sorted(values, key=_roundness):
         if not boxes[value].count_overlaps([boxes[other] for other in shown]):
             shown.append(value)
-    _label(ax, {value: tick_text(value) if value in shown else "" for value in values})
+    _label(ax, {value: text if value in shown else "" for value, text in texts.items()})
 
 
 def _set_round_ticks(ax: Axes) -> None:
@@ -122,7 +151,7 @@ def _set_round_ticks(ax: Axes) -> None:
     low, high = ax.get_xlim()
     for most in range(7, 1, -1):
         ticks = [float(tick) for tick in MaxNLocator(most, steps=_STEPS).tick_values(low, high) if low <= tick <= high]
-        boxes = _label(ax, {tick: tick_text(tick) for tick in ticks})
+        boxes = _label(ax, dict(zip(ticks, tick_texts(ticks), strict=True)))
         if not any(one.overlaps(other) for one, other in itertools.pairwise(boxes)):
             break
 

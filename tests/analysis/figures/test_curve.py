@@ -1,9 +1,10 @@
 """What can be checked without eyes: nothing overlaps, nothing is too small, everything is drawn."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -71,6 +72,19 @@ def _dense(store: Path) -> Canvas:
     return draw(sample.collect(figure(rows="setup", lines="method", y=("train_accuracy",))), TITLES)
 
 
+def _partly(setup, method, activation, rho, seed):
+    """PSAM is 2 points better than SAM in every seed; at the largest ρ it collapses, and two seeds diverge."""
+    if method == "psam" and rho == 0.1:
+        return None if seed else 0.12
+    return 0.7 + 0.03 * seed + 0.02 * (method == "psam" and rho > 0)
+
+
+def _differences(store: Path, chance: Mapping[str, float] | None = None, **changes: Any) -> Canvas:
+    sample = grid(store, _partly, setups=("mlp", "resnet"), rho=(0.0, 0.001, 0.01, 0.1))
+    axes = {"rows": "setup", "columns": "activation", "lines": "method", "differences": "first_line", **changes}
+    return draw(sample.collect(figure(**axes)), TITLES, chance)
+
+
 def _beta(store: Path) -> Canvas:
     sample = Sample(store)
     for method, beta, seed in itertools.product(("sgd", "psam"), (1.0, 10.0, 1e3, 1e4, 1e6), range(2)):
@@ -99,6 +113,7 @@ FORMS = {
     "all lost": forms.lost,
 }
 ALL: dict[str, Callable[[Path], Canvas]] = {
+    "differences": _differences,
     "1": _figure_1,
     "2": _figure_2,
     "single": _single,
@@ -121,13 +136,18 @@ def drawing(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Canvas]
     return draw_once
 
 
-@pytest.fixture(params=["1", "2", "single", "diverged", "dense", "beta", *FORMS])
+@pytest.fixture(params=["1", "2", "single", "diverged", "dense", "beta", "differences", *FORMS])
 def canvas(request: pytest.FixtureRequest, drawing: Callable[[str], Canvas]) -> Canvas:
     return drawing(request.param)
 
 
 def _texts(canvas: Canvas) -> list[Text]:
     return [text for text in canvas.findobj(Text) if text.get_visible() and text.get_text().strip()]
+
+
+def _axes(canvas: Canvas, part: str = "values") -> list[Axes]:
+    """The axes of a figure that show values, runs that diverged, or differences."""
+    return [ax for ax in canvas.axes if ax.get_label() == part]
 
 
 def _drawn(canvas: Canvas) -> Canvas:
@@ -137,7 +157,11 @@ def _drawn(canvas: Canvas) -> Canvas:
 
 def _ticks(canvas: Canvas) -> Iterator[list[Text]]:
     for ax in canvas.axes:
-        yield [text for text in ax.get_xticklabels() if text.get_text()]
+        labels = [text for text in ax.get_xticklabels() if text.get_text()]
+        if ax.xaxis.get_tick_params()["labelbottom"]:
+            yield labels
+        if ax.get_label() == "diverged":
+            continue
         low, high = ax.get_ylim()
         yield [text for text in ax.get_yticklabels() if low <= text.get_position()[1] <= high]
 
@@ -167,12 +191,12 @@ def test_nothing_overlaps_and_nothing_leaves_the_page(canvas: Canvas) -> None:
 def test_text_is_large_enough_at_the_final_width(canvas: Canvas) -> None:
     assert canvas.get_figwidth() in (ONE_COLUMN, TWO_COLUMNS)
     assert min(text.get_fontsize() for text in _texts(canvas)) >= SMALLEST
-    heights = [ax.get_window_extent().height / canvas.dpi for ax in canvas.axes]
+    heights = [ax.get_window_extent().height / canvas.dpi for ax in _axes(canvas)]
     assert 1.4 < min(heights) <= max(heights) < 2.1
 
 
 def test_no_panel_title_is_wider_than_its_panel(canvas: Canvas) -> None:
-    for ax in canvas.axes:
+    for ax in _axes(canvas):
         assert ax.title.get_window_extent().width <= ax.get_window_extent().width
         assert ax.yaxis.label.get_window_extent().height <= ax.get_window_extent().height + 10
 
@@ -186,7 +210,11 @@ def test_every_grid_value_has_a_tick_and_most_have_a_label(tmp_path: Path) -> No
 
 def test_diverged_runs_are_crosses_at_their_x_with_their_number(tmp_path: Path) -> None:
     canvas = _drawn(_diverged(tmp_path))
-    ax = canvas.axes[0]
+    values, ax = _axes(canvas)[0], _axes(canvas, "diverged")[0]
+    assert not [line for line in values.lines if line.get_marker() == "x"]  # where a height reads as a number
+    assert ax.get_window_extent().y1 < values.get_window_extent().y0
+    assert ax.get_xlim() == values.get_xlim()
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["diverged"]
     crosses = [(line.get_xdata()[0], line.get_color()) for line in ax.lines if line.get_marker() == "x"]
     assert sorted(x for x, _ in crosses) == [0.1, 0.1, 0.3, 0.3]
     assert len({color for _, color in crosses}) == 2
@@ -210,12 +238,12 @@ def test_the_legend_names_lines_baselines_and_how_seeds_are_shown(tmp_path: Path
         r"ReLU, synthetic $\varphi''$ ($\beta$ = 100)",
         r"SGD ($\rho$ = 0), ReLU",
         r"SGD ($\rho$ = 0), GELU",
-        "One seed (beside its mean)",  # there are two: their interval is left to the table
+        "One of 2 seeds (beside its mean)",  # their interval is left to the table
     ]
     (legend,) = _figure_1(tmp_path / "three").legends
     assert [text.get_text() for text in legend.get_texts()][-2:] == [
-        "One seed (beside its mean)",
-        "95 % interval of the mean",
+        "One of 3 seeds (beside its mean)",
+        "95 % interval (Student-t, 3 seeds)",
     ]
 
 
@@ -235,12 +263,16 @@ def test_panels_of_one_setup_share_their_range(tmp_path: Path) -> None:
 
 def test_all_runs_may_diverge(tmp_path: Path) -> None:
     sample = grid(tmp_path, lambda *_: None, methods=("psam",), activations=(RELU,))
-    (ax,) = _drawn(draw(sample.collect(figure()), TITLES)).axes
+    (ax,) = _axes(_drawn(draw(sample.collect(figure()), TITLES)), "diverged")
     assert [text.get_text() for text in ax.texts] == ["3", "3", "3"]  # at 0.01, at 0.1 and for the baseline
 
 
 def _crosses(ax: Axes) -> list[float]:
     return sorted(float(line.get_xdata()[0]) for line in ax.lines if line.get_marker() == "x")
+
+
+def _xlabels(canvas: Canvas) -> set[str]:
+    return {ax.get_xlabel().replace("\n", " ") for ax in canvas.axes if ax.get_xlabel()}
 
 
 def _legend(canvas: Canvas) -> list[str]:
@@ -249,27 +281,29 @@ def _legend(canvas: Canvas) -> list[str]:
 
 def test_training_is_drawn_seed_by_seed_with_its_mean(drawing: Callable[[str], Canvas]) -> None:
     canvas = drawing("6")
-    plain = canvas.axes[0]
+    plain = _axes(canvas)[0]
     thin = [line for line in plain.lines if line.get_linewidth() == 0.6 and len(line.get_xdata()) > 2]
     thick = [line for line in plain.lines if line.get_linewidth() > 1]
     assert (len(thin), len(thick)) == (3 * 5, 3)
     assert thick[0].get_xdata().tolist() == [0, 50, 100, 200, 300, 400, 500, 600]
     assert _legend(canvas) == [
-        "tr $H$", "tr $G$", "tr $N$", "One seed", "Mean of the runs left", "Diverged by this step"
+        "tr $H$", "tr $G$", "tr $N$", "One of 5 seeds", "Mean of the runs left", "Diverged by this step"
     ]  # fmt: skip
 
 
 def test_a_run_that_diverges_in_training_has_one_cross(drawing: Callable[[str], Canvas]) -> None:
     canvas = drawing("6")
-    ax = canvas.axes[4]  # the Hessian's trace, GELU
+    ax, strip = _axes(canvas)[4], _axes(canvas, "diverged")[0]  # the Hessian's trace, GELU
     # Seeds 1 to 4 are last measured at 200, 200, 300, 300, seed 0 at 500; its parameters are lost at 507, by 600.
-    assert _crosses(ax) == [300, 400, 600]
-    assert [text.get_text() for text in ax.texts] == ["2", "2"]
-    assert not _crosses(canvas.axes[5])
-    means = [line for line in ax.lines if line.get_linewidth() > 1 and line.get_marker() != "x"]
-    assert len(means) == 3 * 2
-    ends = {(line.get_xdata()[np.isfinite(line.get_ydata())].max(), line.get_linestyle()) for line in means}
-    assert ends == {(500, "--"), (200, "-")}
+    assert _crosses(strip) == [300, 400, 600]
+    assert [text.get_text() for text in strip.texts] == ["2", "2"]
+    assert not _crosses(_axes(canvas, "diverged")[1])
+    assert len(_axes(canvas, "diverged")) == 2, "no other row has a strip"
+    means = [line for line in ax.lines if len(line.get_xdata()) > 2 and line.get_linewidth() > 0.6]
+    ends = [(line.get_xdata()[np.isfinite(line.get_ydata())].max(), line.get_markerfacecolor()) for line in means]
+    assert ends[1::2] == [(500, "white")] * 3  # of the runs left
+    assert {end for end, _ in ends[::2]} == {200}
+    assert len(ax.collections) == 3, "dots lead to them"
 
 
 def test_panels_of_one_setup_share_their_steps(drawing: Callable[[str], Canvas]) -> None:
@@ -278,7 +312,7 @@ def test_panels_of_one_setup_share_their_steps(drawing: Callable[[str], Canvas])
 
 def test_zero_is_drawn_where_values_have_both_signs(drawing: Callable[[str], Canvas]) -> None:
     def zeros(canvas: Canvas) -> list[int]:
-        return [sum(list(line.get_ydata()) == [0, 0] for line in ax.lines) for ax in canvas.axes]
+        return [sum(list(line.get_ydata()) == [0, 0] for line in ax.lines) for ax in _axes(canvas)]
 
     assert zeros(drawing("6")) == [1, 0] * 4  # ReLU's tr N is zero
     assert zeros(drawing("4")) == [0] * 4
@@ -286,23 +320,23 @@ def test_zero_is_drawn_where_values_have_both_signs(drawing: Callable[[str], Can
 
 def test_a_symmetric_logarithmic_axis_says_so(drawing: Callable[[str], Canvas]) -> None:
     canvas = drawing("6")
-    assert "(symlog beyond ±1)" in canvas.axes[0].get_ylabel()
+    assert "(linear within ±1, logarithmic beyond)" in canvas.axes[0].get_ylabel().replace("\n", " ")
     assert canvas.axes[0].get_yscale() == "symlog"
 
 
 def test_a_line_without_a_number_is_crosses_and_in_the_legend(drawing: Callable[[str], Canvas]) -> None:
     canvas = drawing("all lost")
-    assert _crosses(canvas.axes[0]) == [
+    assert _crosses(_axes(canvas, "diverged")[0]) == [
         0.001,
         0.01,
         0.02,
         0.1,
     ]  # 0.02: beside the axis, of strength 0
-    assert _legend(canvas) == ["NME trace", "Diverged runs"]
+    assert _legend(canvas) == ["Penalty on tr $N$", "Diverged runs"]
 
 
 def test_huge_values_stay_in_their_panel(drawing: Callable[[str], Canvas]) -> None:
-    for ax in drawing("huge values").axes:
+    for ax in _axes(drawing("huge values")):
         low, high = ax.get_ylim()
         assert low < -3e12 < 1e2 < high
 
@@ -316,11 +350,65 @@ def test_the_texts_of_figures_8_and_9(drawing: Callable[[str], Canvas]) -> None:
     )
     for canvas in (eight, nine):
         assert canvas.axes[0].get_xlabel() == r"Sharpness $\beta$ of $\beta$-GELU"
-        assert [text.get_text() for text in canvas.axes[0].get_xticklabels()][::6] == ["1", tick_text(1e6)]
+        assert [text.get_text() for text in canvas.axes[0].get_xticklabels()][::6] == [
+            tick_text(1, powers=True),
+            tick_text(1e6),
+        ]
 
 
 def test_the_texts_of_figures_4_and_5(drawing: Callable[[str], Canvas]) -> None:
     four, five = drawing("4"), drawing("5")
-    assert _legend(four)[:4] == ["GN trace (sampled labels)", "Hessian trace", "Weight noise", r"SGD ($\sigma^2$ = 0)"]
-    assert _legend(five)[:2] == ["GN trace (Hutchinson, samples = 5)", "Hessian trace (samples = 5)"]
-    assert four.axes[2].get_xlabel() == r"Penalty strength or noise variance $\sigma^2$"
+    assert _legend(four)[:4] == [
+        "Penalty on tr $G$ (sampled labels)",
+        "Penalty on tr $H$",
+        "Weight noise",
+        r"SGD ($\sigma^2$ = 0)",
+    ]
+    assert _legend(five)[:2] == ["Penalty on tr $G$ (Hutchinson, samples = 5)", "Penalty on tr $H$ (samples = 5)"]
+    assert _xlabels(four) == {r"Penalty strength or noise variance $\sigma^2$"}
+    assert _xlabels(five) == {r"Penalty strength $\sigma^2$"}
+
+
+def test_a_mean_of_the_runs_left_does_not_look_like_one_of_all(drawing: Callable[[str], Canvas]) -> None:
+    canvas = drawing("differences")
+    assert "Mean of the runs left" in _legend(canvas)
+    for ax in _axes(canvas):
+        (hollow,) = (line for line in ax.lines if line.get_markerfacecolor() == "white")
+        assert [x for x, y in zip(hollow.get_xdata(), hollow.get_ydata(), strict=True) if np.isfinite(y)] == [0.1]
+        assert not any(
+            line.get_marker() not in ("x", ".", "None") and line.get_linestyle() != "None" and 0.12 in line.get_ydata()
+            for line in ax.lines
+        )
+
+
+def test_differences_are_below_the_values_over_the_same_x(drawing: Callable[[str], Canvas]) -> None:
+    canvas = drawing("differences")
+    for values, ax in zip(_axes(canvas), _axes(canvas, "differences"), strict=True):
+        assert ax.get_window_extent().y1 < values.get_window_extent().y0
+        assert ax.get_xlim() == values.get_xlim()
+        means = [line for line in ax.lines if line.get_marker() == "o"]
+        np.testing.assert_allclose(means[0].get_ydata()[:2], 0.02)
+        assert any(list(line.get_ydata()) == [0, 0] for line in ax.lines)
+    assert _axes(canvas, "differences")[0].get_ylabel() == "Minus SAM (points)"
+    assert not _axes(drawing("1"), "differences")
+
+
+def test_chance_is_a_line_where_a_panel_comes_near_it(tmp_path: Path) -> None:
+    canvas = _differences(tmp_path, {"mlp": 0.1, "resnet": 0.9})
+
+    def lines(ax: Axes) -> list[float]:
+        return [line.get_ydata()[0] for line in ax.lines if list(line.get_ydata()) in ([0.1, 0.1], [0.9, 0.9])]
+
+    assert [lines(ax) for ax in _axes(canvas)] == [[0.1], [0.1], [], []]
+    assert "Chance (10 %)" in _legend(canvas)
+    low, _ = _axes(canvas)[0].get_ylim()
+    assert low < 0.1
+    assert "Chance (10 %)" not in _legend(_differences(tmp_path / "unknown"))
+
+
+def test_the_name_of_a_row_is_across_from_the_values(drawing: Callable[[str], Canvas]) -> None:
+    canvas = drawing("6")
+    labels = [ax.get_ylabel().replace("\n", " ") for ax in _axes(canvas)]
+    assert {label for label in labels if label} == {"Trace (linear within ±1, logarithmic beyond)"}
+    names = [text.get_text().replace("\n", " ") for ax in _axes(canvas)[1::2] for text in ax.texts]
+    assert r"Penalty on tr $H$ ($\sigma^2$ = 0.001)" in names

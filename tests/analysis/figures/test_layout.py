@@ -8,7 +8,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from nmepkg.analysis.figures.layout import add_legend, fit_height, new_canvas, value_limits, wrap
+from nmepkg.analysis.figures.layout import add_legend, fit_height, value_limits, wrap
+from nmepkg.analysis.figures.panels import new_panels
 from nmepkg.analysis.style import RC
 
 _NONE = np.full((1, 2), np.nan)
@@ -38,12 +39,6 @@ def test_equal_values_lie_in_the_middle_of_a_range_that_is_not_empty(value: floa
     assert high - low == pytest.approx(0.0224)
 
 
-def test_the_foot_is_free_of_values() -> None:
-    values = np.array([0.1, 0.9])
-    low, high = value_limits(values, _NONE, (0, 1), foot=0.2)
-    assert (values.min() - low) / (high - low) > 0.2
-
-
 def test_without_values_there_is_still_a_range() -> None:
     assert value_limits(np.array([np.nan]), _NONE, (0, 1)) == (0.0, 1.0)
 
@@ -54,7 +49,7 @@ def _wrapped(text: str, room: float, rotation: float = 0) -> Text:
     return artist
 
 
-@pytest.mark.parametrize("rotation", [0, 90])
+@pytest.mark.parametrize("rotation", [0, 90, 270])
 def test_wrapped_lines_fit(rotation: float) -> None:
     text = "Ablating the second derivative of the activation makes GELU miss what ReLU misses"
     artist = _wrapped(text, 2.0, rotation)
@@ -80,13 +75,15 @@ def test_paragraphs_stay_apart_and_the_lines_of_one_do_not() -> None:
     + [("a name as long as a method with many options has", entries, entries) for entries in (1, 2, 30)],
 )
 def test_a_legend_is_as_flat_as_it_fits_and_leaves_the_panels_their_height(name: str, entries: int, rows: int) -> None:
-    canvas, panels = new_canvas(2, 1)
+    canvas, panels, heights = new_panels(1, [0.2, 0.0], differences=True)
     add_legend(canvas, [Line2D([], [], label=f"{name} {i}") for i in range(entries)], "Title " * 20)
-    fit_height(canvas, panels.values(), 1.5)
-    boxes = [canvas.legends[0].get_window_extent(), *(ax.get_tightbbox() for ax in panels.values())]
+    fit_height(canvas, heights)
+    boxes = [canvas.legends[0].get_window_extent(), *(ax.get_tightbbox() for ax in canvas.axes)]
     boxes.append(canvas._suptitle.get_window_extent())
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
     assert all(canvas.bbox.x0 <= box.x0 and box.x1 <= canvas.bbox.x1 for box in boxes)
-    for ax in panels.values():
-        assert ax.get_window_extent().height / canvas.dpi == pytest.approx(1.5, abs=0.01)
+    assert [list(vars(panel).values()).count(None) for panel in panels.values()] == [0, 1]
+    assert len(heights) == 5
+    for ax, height in heights.items():
+        assert ax.get_window_extent().height / canvas.dpi == pytest.approx(height, abs=0.01)
     assert len({round(text.get_window_extent().y0) for text in canvas.legends[0].get_texts()}) == rows

@@ -5,7 +5,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
 from nmepkg.analysis.figures.layout import value_limits
-from nmepkg.analysis.figures.scales import ValueScale, value_scale
+from nmepkg.analysis.figures.scales import ValueScale, difference_scale, value_scale
 
 _NONE = np.full((1, 2), np.nan)
 
@@ -46,3 +46,9 @@ def test_symlog_is_linear_below_the_usual_values() -> None:
 @pytest.mark.parametrize("values", [[], [np.nan], [0.0, 0.0]])
 def test_without_a_value_to_tell_from_zero_symlog_is_linear(values: list[float]) -> None:
     assert value_scale("symlog", np.array(values)) == ValueScale("linear")
+
+
+def test_differences_are_linear_unless_one_is_far_larger_than_usual() -> None:
+    assert difference_scale(np.array([0.01, -0.02, 0.1, 0.0, np.nan])) == ValueScale("linear")
+    assert difference_scale(np.array([0.012, -0.02, 0.008, -0.6])) == ValueScale("symlog", 0.01)
+    assert difference_scale(np.array([0.0, np.nan])) == ValueScale("linear")

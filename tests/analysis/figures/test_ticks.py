@@ -10,8 +10,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.text import Text
 
 from nmepkg.analysis.figures.layout import value_limits
-from nmepkg.analysis.figures.scales import value_scale
-from nmepkg.analysis.figures.ticks import set_value_ticks, set_x_ticks, tick_text
+from nmepkg.analysis.figures.scales import ValueScale, value_scale
+from nmepkg.analysis.figures.ticks import scale_remark, set_value_ticks, set_x_ticks, tick_text, tick_texts
 from nmepkg.analysis.style import RC
 
 _NONE = np.full((1, 2), np.nan)
@@ -37,6 +37,28 @@ def _style() -> Iterator[None]:
 )
 def test_numbers_on_an_axis(value: float, text: str) -> None:
     assert tick_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([0.001, 0.01, 0.1], ["0.001", "0.01", "0.1"]),
+        (
+            [1e-4, 1e-3, 3e-3],
+            [r"$\mathdefault{10^{-4}}$", r"$\mathdefault{10^{-3}}$", r"$\mathdefault{3\times10^{-3}}$"],
+        ),
+        ([0.0, 1.0, 1e6], ["0", r"$\mathdefault{10^{0}}$", r"$\mathdefault{10^{6}}$"]),
+    ],
+)
+def test_the_ticks_of_one_axis_are_written_in_one_way(values: list[float], texts: list[str]) -> None:
+    assert tick_texts(values) == texts
+    ax = _axes("symlog", np.array([0.0, *values]))
+    assert [ax.yaxis.get_major_formatter().format_ticks(values)] == [texts]
+
+
+def test_a_remark_says_where_an_axis_is_linear_in_its_own_numbers() -> None:
+    assert scale_remark(ValueScale("symlog", 0.01), 100) == "(linear within ±1, logarithmic beyond)"
+    assert scale_remark(ValueScale("log")) == scale_remark(ValueScale("linear")) == ""
 
 
 def _axes(name: str, values: np.ndarray) -> Axes:
@@ -100,7 +122,7 @@ def test_symlog_shows_zero_and_whole_powers_of_ten() -> None:
 
 def test_rounding_errors_are_no_numbers() -> None:
     ax = _axes("linear", np.array([-1.0, 1.0]))
-    assert ax.yaxis.get_major_formatter()(-5.55e-17, 0) == "0"
+    assert ax.yaxis.get_major_formatter().format_ticks([-5.55e-17, 0.5]) == ["0", "0.5"]
 
 
 def _x_axis(scale: str, low: float, high: float, width: float) -> Axes:
@@ -130,5 +152,5 @@ def test_every_strength_has_a_tick_and_the_round_ones_labels_that_have_room(widt
     set_x_ticks(ax, "log", sorted(values))
     assert ax.get_xticks().tolist() == sorted(values)
     labels = [text for text in ax.get_xticklabels() if text.get_text()]
-    assert {tick_text(1e-4), "0.01", "1"} <= {text.get_text() for text in labels}
+    assert {tick_text(value, powers=True) for value in (1e-4, 0.01, 1.0)} <= {text.get_text() for text in labels}
     assert _apart(labels)
