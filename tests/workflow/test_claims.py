@@ -10,8 +10,12 @@ import pytest
 from tests.workflow.project import STUDY, Project
 from tests.workflow.test_report import explained, planned
 
-CLAIM = "figure: curve, says: SAM helps, a: {method: sam, activation: relu, rho: 0.1}, b: {method: sgd, activation: relu}, "
-CLAIMED = STUDY.replace("seeds: [0]", "seeds: [0, 1, 2]") + f"claims:\n  helps: {{{CLAIM}expect: greater, smallest: 1}}\n"
+CLAIM = (
+    "figure: curve, says: SAM helps, a: {method: sam, activation: relu, rho: 0.1}, b: {method: sgd, activation: relu}, "
+)
+CLAIMED = (
+    STUDY.replace("seeds: [0]", "seeds: [0, 1, 2]") + f"claims:\n  helps: {{{CLAIM}expect: greater, smallest: 1}}\n"
+)
 
 
 def verdicts(project: Project) -> list[dict[str, str]]:
