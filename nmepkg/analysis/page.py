@@ -16,6 +16,7 @@ from markupsafe import Markup
 from nmepkg import records
 from nmepkg.analysis.labels import number
 from nmepkg.errors import UserError
+from nmepkg.runs.compared import compared_runs, study_comparisons
 from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import FIGURE, RESULT, Store
 from nmepkg.study.spec import Figure, Study
@@ -124,14 +125,16 @@ def _three(value: str) -> float:
 
 
 def _setups(study: Study, expansion: Expansion) -> list[dict[str, Any]]:
-    """How many runs of each setup there are, and how many of them diverged."""
-    store, counts = Store(Path(study.store)), {name: [0, 0] for name in study.setups}
-    for run, setup in expansion.setup_of().items():
-        path = store.result(run)
-        if path.exists():
-            counts[setup][0] += 1
-            counts[setup][1] += records.read(path, RESULT, {"run": run})["status"] == "diverged"
+    """Of the runs that figures and claims show, how many there are of each setup, and how many of them diverged."""
+    shown = {run for figure in study.figures.values() for run in expansion.runs_of(figure)}
+    shown |= set(compared_runs(study_comparisons(study, expansion)))
+    store, setup_of = Store(Path(study.store)), expansion.setup_of()
+    counts, diverged = Counter(setup_of[run] for run in shown), Counter[str]()
+    for run in shown:
+        result = records.read(store.result(run), RESULT, {"run": run})
+        diverged[setup_of[run]] += result["status"] == "diverged"
     return [
-        {"title": study.setups[name].title or name, "runs": runs, "diverged": diverged}
-        for name, (runs, diverged) in counts.items()
+        {"title": setup.title or name, "runs": counts[name], "diverged": diverged[name]}
+        for name, setup in study.setups.items()
+        if counts[name]
     ]

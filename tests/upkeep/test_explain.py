@@ -7,10 +7,10 @@ import numpy as np
 from nmepkg import records
 from nmepkg.data.store import KIND
 from nmepkg.runs.expansion import Run
-from nmepkg.runs.figure_identity import figure_identity, origin_identity
+from nmepkg.runs.figure_identity import figure_identity, origin_identity, page_identity
 from nmepkg.runs.fingerprint import module_hashes
 from nmepkg.runs.identity import data_targets, modules, run_id, run_targets
-from nmepkg.storage import CODE, FIGURE, ORIGIN, figure_record
+from nmepkg.storage import CODE, FIGURE, ORIGIN, PAGE, figure_record
 from nmepkg.upkeep.differences import Neighbours, changes, compared_modules, leaves
 from nmepkg.upkeep.explain import Reason, explain
 from tests.upkeep.made import OLD, Made
@@ -96,9 +96,13 @@ def test_where_figures_come_from_is_collected_for_the_report(made: Made) -> None
     folder = made.folder / "results" / "figures" / "tiny"
     for name in made.study.figures:
         draw(made, name)
-    (found,) = explain(made.study, made.expansion, made.store)
-    assert (found.what, found.kind) == ("origin", "new")
-    assert "1 origin of the figures: for the report, not collected yet" in made.call("explain")
+    page, found = explain(made.study, made.expansion, made.store)
+    assert [(reason.what, reason.kind) for reason in (page, found)] == [("page", "new"), ("origin", "new")]
+    assert "1 origin of the figures: not made yet of the figures as they are" in made.call("explain")
+    shown = page_identity(made.study, made.expansion)
+    records.write(figure_record(folder, "page", shown["digest"]), PAGE, {**shown, "files": {"index.html": ""}})
+    assert [reason.kind for reason in reasons(made, "page").values()] == ["deleted"]
+    (folder / "index.html").touch()
     now = origin_identity(made.study, made.expansion)
     content = {**now, "files": {"study.yaml": "", "versions.csv": ""}}
     records.write(figure_record(folder, "origin", now["digest"]), ORIGIN, content)
@@ -111,7 +115,7 @@ def test_where_figures_come_from_is_collected_for_the_report(made: Made) -> None
     assert explain(made.study, made.expansion, made.store) == []
     made.edit("  step: {kind", "  unused: {kind: traces, at: [final]}\n  step: {kind")
     (found,) = explain(made.study, made.expansion, made.store)
-    assert (found.what, found.detail) == ("origin", "changed since it was collected: study")
+    assert (found.what, found.detail) == ("origin", "changed since it was made: study")
 
 
 def draw(made: Made, name: str) -> None:

@@ -32,7 +32,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 def test_claims_are_part_of_the_figures_and_told_at_the_end(project: Project) -> None:
     project.make_up()
-    assert {reason["what"] for reason in project.nmepkg("explain")} == {"figure", "claims", "origin"}
+    assert {reason["what"] for reason in project.nmepkg("explain")} == {"figure", "claims", "page", "origin"}
     done = project.snakemake("figures")
     assert done.returncode == 0, done.stdout
     assert "helps  mlp" in done.stdout

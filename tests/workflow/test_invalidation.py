@@ -46,6 +46,8 @@ figures:
   second: {experiments: [sam, psam], x: rho, rows: setup, columns: activation, lines: method}
   step: {experiments: [sam], measurement: step, x: rho, y: norm_H, lines: at}
   plane: {kind: landscape, landscape: plane}
+claims:
+  flat: {figure: plane, says: No diagonal, a: {activation: relu, y: largest_norm_N_layer}, b: 0, expect: equal, smallest: 1}
 """
 
 SGD, SAM, PSAM, RESNET = (
@@ -58,6 +60,8 @@ WORDS = {
     "Measuring": "measurement",
     "Computing": "landscape",
     "Drawing": "figure",
+    "Judging": "claims",
+    "Putting": "page",
     "Collecting": "origin",
 }
 
@@ -183,7 +187,9 @@ def planned(project: Project) -> dict[str, set[str]]:
     """What a dry run lists, by kind of thing."""
     done = project.snakemake("-n", "all")
     assert done.returncode == 0, done.stdout
-    shown = done.stdout.replace("Collecting what the figures come from", "Collecting tiny")
+    shown = re.sub(
+        "(Judging|Putting|Collecting) (the claims|all on one page|what the figures come from)", r"\1 tiny", done.stdout
+    )
     found = re.findall(rf"Job \d+: ({'|'.join(WORDS)}) (?:landscape )?(\S+)", shown)
     return {kind: {id for word, id in found if WORDS[word] == kind} for kind in WORDS.values()}
 
@@ -215,6 +221,7 @@ def test_an_edit_runs_what_it_changes_and_nothing_else(
         plan = planned(finished)
         assert described(plan) == expected
         assert explained(finished) == plan
+        assert bool(plan["page"]) == bool(plan["figure"] or plan["claims"])
     finally:
         for name in kept:
             path = finished.folder / name

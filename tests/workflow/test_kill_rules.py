@@ -51,6 +51,8 @@ figures:
   curve: {experiments: [first, second], x: rho, rows: setup, lines: activation}
   step: {experiments: [first], measurement: step, x: rho, y: norm_H}
   plane: {kind: landscape, landscape: plane}
+claims:
+  flat: {figure: plane, says: No diagonal, a: {activation: relu, y: largest_norm_N_layer}, b: 0, expect: equal, smallest: 1}
 """
 
 # A job says that it has begun, and is held at its beginning or at its end, when all is written.
@@ -79,6 +81,8 @@ RULES = {
     "measure": ("measure", ("measurements", "figures")),
     "landscape": ("landscape", ("landscapes", "figures/tiny/*plane*")),
     "draw": ("figure", ("figures",)),
+    "claims": ("claims", ("claims/tiny.csv", "figures/tiny/records/claims")),
+    "page": ("page", ("figures/tiny/index.html",)),
     "origin": ("origin", ("figures/tiny/records/origin", "figures/tiny/study.yaml")),
 }
 JOBS = {
@@ -86,6 +90,8 @@ JOBS = {
     "measurement": "measure",
     "landscape": "landscape",
     "figure": "figure",
+    "claims": "claims",
+    "page": "page",
     "origin": "origin",
 }
 
@@ -116,7 +122,7 @@ def lose(project: Project, patterns: tuple[str, ...]) -> None:
 
 def there(project: Project) -> dict[Path, tuple[int, int]]:
     """What is finished, and which file it is."""
-    places = ("data", "runs", "measurements", "landscapes", "figures")
+    places = ("data", "runs", "measurements", "landscapes", "claims", "figures")
     paths = [path for place in places for path in (project.folder / "results" / place).rglob("*") if path.is_file()]
     states = {path: path.stat() for path in paths if not path.name.startswith(".")}
     return {path: (state.st_ino, state.st_mtime_ns) for path, state in states.items()}

@@ -86,14 +86,14 @@ def test_marks_of_a_killed_snakemake_make_nothing_again(project: Project) -> Non
     (memory / "incomplete" / base64.urlsafe_b64encode(name).decode()).write_text('{"external_jobid": null}')
     assert planned(project) == set()
     shutil.rmtree(project.folder / "results" / "runs")
-    assert planned(project) == {"Training", "Drawing", "Collecting"}
+    assert planned(project) == {"Training", "Drawing", "Putting", "Collecting"}
 
 
 def test_an_edit_reaches_the_report_or_it_is_refused(project: Project) -> None:
     shutil.rmtree(project.folder / ".snakemake")
     project.edit("study.yaml", "x: rho}", "x: rho, title: Another, caption: Now}")
-    assert planned(project) == {"Drawing", "Collecting"}
-    assert explained(project) == {"figure", "origin"}
+    assert planned(project) == {"Drawing", "Putting", "Collecting"}
+    assert explained(project) == {"figure", "page", "origin"}
     for target in ("report", "curve"):
         done = project.snakemake(target, "--report", "report.html")
         assert done.returncode == 2, done.stdout
