@@ -79,13 +79,17 @@ def _figure(figure: Figure, folder: Path, claims: Iterable[Mapping[str, Any]]) -
 
 
 def _svg(path: Path, name: str) -> Markup:
-    """A figure as part of a page: without its head, its metadata, and a size in points; its ids are its own."""
+    """A figure as part of a page: without its head, its metadata, and a size in points; its ids are its own.
+
+    Nor has it its title and description, which the page says in their place.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); delete it to have it drawn again") from None
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<(metadata|title|desc)\b.*?</\1>", "", text, flags=re.DOTALL)
+    text = re.sub(r' role="img" aria-labelledby="[^"]*"', "", text, count=1)
     text = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", text)

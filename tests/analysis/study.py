@@ -73,9 +73,9 @@ figures:
 Provenance = Callable[[Run | Job], dict[str, Any]]  # what differs in that of a run, measurement or landscape
 
 
-def prepare(folder: Path, provenance: Provenance = lambda job: {}) -> tuple[Study, Expansion]:
+def prepare(folder: Path, provenance: Provenance = lambda job: {}, text: str = STUDY) -> tuple[Study, Expansion]:
     """Writes ``study.yaml`` and, in ``results``, everything that its figures show."""
-    (folder / "study.yaml").write_text(STUDY, encoding="utf-8")
+    (folder / "study.yaml").write_text(text, encoding="utf-8")
     study = replace(load(folder / "study.yaml"), store=str(folder / "results"))
     expansion, sample = expand(study), Sample(folder / "results")
     for run in expansion.runs.values():

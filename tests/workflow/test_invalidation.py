@@ -188,7 +188,7 @@ def planned(project: Project) -> dict[str, set[str]]:
     done = project.snakemake("-n", "all")
     assert done.returncode == 0, done.stdout
     shown = re.sub(
-        "(Judging|Putting|Collecting) (the claims|all on one page|what the figures come from)", r"\1 tiny", done.stdout
+        r"(Judging the claims|Putting all|Collecting what).*", lambda m: f"{m[1].split()[0]} tiny", done.stdout
     )
     found = re.findall(rf"Job \d+: ({'|'.join(WORDS)}) (?:landscape )?(\S+)", shown)
     return {kind: {id for word, id in found if WORDS[word] == kind} for kind in WORDS.values()}

@@ -35,7 +35,14 @@ def write(study: Study, expansion: Expansion, csv: Path, folder: Path, identity:
     """
     judged = look_at(study, expansion)
     found = table(study, judged)
-    origin = {"study": study.name, "figure": NAME, "title": "Claims", "digest": identity["digest"], "note": ""}
+    origin = {
+        "study": study.name,
+        "figure": NAME,
+        "title": "Claims",
+        "caption": "Effects with intervals, in units of the smallest effect of interest, a row a claim and setup.",
+        "digest": identity["digest"],
+        "note": "",
+    }
     record = figure_record(folder, NAME, identity["digest"])
     for old in record.parent.glob("*.json"):
         old.unlink()
