@@ -86,7 +86,7 @@ def test_it_is_whole_and_needs_no_other_file(shown: tuple[str, int]) -> None:
     assert [id for id, count in found.ids.items() if count > 1 and not id.startswith("plane-image")] == []
     inside = [name for name in found.refers if name.startswith("#")]
     assert {name.removeprefix("#") for name in inside} <= set(found.ids)
-    links = {name for name in found.refers if not name.startswith("#")}
+    links = {name for name in found.refers if not name.startswith(("#", "data:"))}
     assert {name for name in links if not name.startswith("../")} == {
         f"{figure}.{suffix}" for figure in ("curve", "beta", "traces", "plane") for suffix in ("pdf", "csv", "runs.csv")
     }
