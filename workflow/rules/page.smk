@@ -19,7 +19,7 @@ rule draw_page:
     localrule: True
     params:
         study=verbatim(plan.study_arguments),
-        table=plan.verdicts,
+        table=verbatim(plan.verdicts),
         folder=subpath(output.page, parent=True),
         digest=subpath(output.record, basename=True, strip_suffix=".json"),
     message:
