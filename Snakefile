@@ -29,7 +29,7 @@ include: "workflow/rules/page.smk"
 rule figures:
     default_target: True
     input:
-        distinct([rules.draw_page.output, *(getattr(rules, name).input for name in plan.shown)]),
+        distinct([rules.page.output, *(getattr(rules, name).input for name in plan.shown)]),
     localrule: True
     message:
         f"The figures are in {plan.figures}, all of them in {plan.figures}/index.html"

@@ -15,7 +15,18 @@ from nmepkg.files import present
 from nmepkg.planning.environment import one_line
 
 # Rules by which results and marks are made; those that draw figures are called ``draw_<figure>``.
-_RULES = ("data", "train", "train_again", "train_together", "trained", "measure", "landscape", "origin")
+_RULES = (
+    "data",
+    "train",
+    "train_again",
+    "train_together",
+    "trained",
+    "measure",
+    "landscape",
+    "judge",
+    "page",
+    "origin",
+)
 
 
 @dataclass(frozen=True)
@@ -157,7 +168,7 @@ class Call:
 
             def build_and_check() -> None:
                 before()
-                shown = [job for job in workflow.dag.jobs if self._rule(job) in ("origin", "draw")]
+                shown = [job for job in workflow.dag.jobs if self._rule(job) in ("judge", "page", "origin", "draw")]
                 lacking = [file for job in shown for file in job.output if not present(Path(file))]
                 if lacking:
                     self.refuse(

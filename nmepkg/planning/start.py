@@ -141,7 +141,7 @@ def before_jobs(call: Call, plan: Plan) -> None:
         if any(job.rule in _COMPUTING for job in needed):
             check_jax_starts(here=call.executor == "local")
         refuse_too_large(plan, [job.wildcards["measurement"] for job in needed if job.rule == "measure"])
-        plan.judges = any(Path(plan.verdicts) in job.files for job in needed)
+        plan.judges = any(job.rule == "judge" for job in needed)
         if plan.judges:
             with suppress(OSError):  # a store to be read alone has all the runs already
                 declare(store, study, plan.expansion)
@@ -165,7 +165,7 @@ def _write_files(plan: Plan, needed: list[Needed]) -> None:
     asked = {job.wildcards["run"] for job in needed if job.rule == "trained"}
     for job in needed:
         rule = {"train_again": "train"}.get(job.rule, job.rule)
-        if rule in ("trained", "origin", "draw"):
+        if rule in ("trained", "draw", "judge", "page", "origin"):
             continue
         name = job.wildcards[{"train": "run", "train_together": "pack", "measure": "measurement"}.get(rule, rule)]
         jobs.write(Path(plan.file(rule, name)), plan.assignment(rule, name, asked))

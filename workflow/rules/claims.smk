@@ -3,7 +3,7 @@ from nmepkg.planning.texts import verbatim
 # As of a figure: one rule that judges, and one that is the target, which asks for the files behind it too.
 if plan.study.claims:
 
-    rule draw_claims:
+    rule judge:
         input:
             ancient(plan.behind_claims()),
         output:
@@ -36,8 +36,8 @@ if plan.study.claims:
 
     rule claims:
         input:
-            rules.draw_claims.output,
-            rules.draw_claims.input,
+            rules.judge.output,
+            rules.judge.input,
         localrule: True
         message:
             f"The verdicts are in {plan.verdicts}"

@@ -3,9 +3,10 @@ from nmepkg.planning.texts import verbatim
 
 
 # One page to look at, made again whenever one of its figures is.
-rule draw_page:
+rule page:
     input:
-        distinct(getattr(rules, f"draw_{name}").output for name in plan.shown),
+        distinct(getattr(rules, f"draw_{name}").output for name in plan.study.figures),
+        rules.judge.output if plan.study.claims else [],
     output:
         page=report(
             f"{plan.figures}/index.html",
