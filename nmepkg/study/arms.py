@@ -14,6 +14,10 @@ from nmepkg.study.spec import Arm, Cell, Claim, Comparison, Figure, Line, Spec, 
 Index = Mapping[tuple[str, str], Mapping[int, tuple[Cell, ...]]]
 
 
+class TooFewSeedsError(LookupError):
+    """Runs that cannot be compared for want of seeds."""
+
+
 def run_text(setup: Spec, method: Spec, activation: Spec, strength: float) -> str:
     """The one text of the runs of a setup's spec with this method, activation and strength, whatever their seed."""
     return to_json(
@@ -46,7 +50,8 @@ def compare(study: Study, claim: Claim, setup: str, known: Index) -> Comparison:
     """What a claim compares in one setup.
 
     Raises:
-      LookupError: the study has no such runs, or fewer than two seeds of all of them; says which.
+      LookupError: the study has no such runs; says which.
+      TooFewSeedsError: it has them, with fewer than two seeds of all of them.
     """
     figure = study.figures[claim.figure]
 
@@ -86,7 +91,7 @@ def compare(study: Study, claim: Claim, setup: str, known: Index) -> Comparison:
     found = {arm: sides(arm) for arm in arms}
     seeds = set.intersection(*(set(cells) for own, by in found.values() for cells in (*own.values(), *by.values())))
     if len(seeds) < 2:
-        raise LookupError(
+        raise TooFewSeedsError(
             f"setup {setup!r} has {len(seeds) or 'no'} {'seed' if len(seeds) == 1 else 'seeds'} of all that is compared; "
             "give its experiments two at least"
         )

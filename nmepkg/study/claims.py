@@ -157,6 +157,8 @@ def comparisons(study: Study, claim: Claim, known: arms.Index) -> list[Compariso
     for setup in claim.setups or offered:
         try:
             comparison = arms.compare(study, claim, setup, known)
+        except arms.TooFewSeedsError as problem:
+            raise StudyError(where, str(problem)) from None
         except LookupError as problem:
             lacking = lacking or str(problem)
             if claim.setups:

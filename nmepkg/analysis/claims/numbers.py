@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,7 +110,7 @@ class Reader:
         return 100 / classes(self.study.setups[self.comparison.setup].spec["data"])
 
 
-def chosen(runs: Runs, seeds: tuple[int, ...], score: object) -> dict[int, float]:
+def chosen(runs: Runs, seeds: tuple[int, ...], score: Callable[[Cell], float]) -> dict[int, float]:
     """For each seed the strength of the highest mean score over the *other* seeds, the smallest of equals.
 
     So no seed has a say in the strength that it is judged at.
@@ -118,10 +118,9 @@ def chosen(runs: Runs, seeds: tuple[int, ...], score: object) -> dict[int, float
     Args:
       score: of a cell's run.
     """
-    assert callable(score)
     strengths = sorted(runs)
     table = np.array([[score(runs[strength][seed]) for seed in seeds] for strength in strengths])
-    others = table.sum(axis=1, keepdims=True) - table
+    others = np.round(table.sum(axis=1, keepdims=True) - table, 9)  # equals are equal whatever the order of sums
     return {seed: strengths[int(best)] for seed, best in zip(seeds, others.argmax(axis=0), strict=True)}
 
 
