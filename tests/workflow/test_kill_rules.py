@@ -226,14 +226,15 @@ def test_where_the_store_is_and_what_the_study_is_called_decide_nothing(project:
     (project.folder / "study.yaml").unlink()
     (project.folder / "results").rename(project.folder / "elsewhere")
     (project.folder / "results").mkdir()
-    (project.folder / "elsewhere" / "figures").rename(project.folder / "results" / "figures")
+    for name in ("figures", "claims"):
+        (project.folder / "elsewhere" / name).rename(project.folder / "results" / name)
     project.write("renamed.yaml", text.replace("name: tiny\n", "name: tiny\nstore: elsewhere\n"))
     assert project.plan("figures", study="renamed.yaml") == expected
     shutil.rmtree(project.folder / "begun")
     done = project.snakemake("figures", study="renamed.yaml")
     assert done.returncode == 0, done.stdout
     # One measurement is there; its run was not, so that Snakemake has it looked at.
-    assert begun(project) == {"train": 2, "measure": 2, "figure": 2}, done.stdout
+    assert begun(project) == {"train": 2, "measure": 2, "figure": 2, "page": 1}, done.stdout
     assert "measured already: nothing to do" in "".join(
         map(Path.read_text, project.folder.glob("results/logs/measure/*/*"))
     )

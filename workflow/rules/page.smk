@@ -2,11 +2,11 @@ from nmepkg.planning.plan import distinct
 from nmepkg.planning.texts import verbatim
 
 
-# One page to look at, made again whenever one of its figures is.
+# One page to look at. Where a figure is drawn, or claims are judged, it is made again: by their scripts it loses its record.
 rule page:
     input:
-        distinct(getattr(rules, f"draw_{name}").output for name in plan.study.figures),
-        rules.judge.output if plan.study.claims else [],
+        ancient(distinct(getattr(rules, f"draw_{name}").output for name in plan.study.figures)),
+        ancient(rules.judge.output if plan.study.claims else []),
     output:
         page=report(
             f"{plan.figures}/index.html",

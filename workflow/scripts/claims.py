@@ -11,6 +11,7 @@ from nmepkg.analysis.claims.write import write
 from nmepkg.errors import UserError
 from nmepkg.runs.expand import expand
 from nmepkg.runs.figure_identity import claims_identity
+from nmepkg.storage import figure_record
 from nmepkg.study import overrides
 from nmepkg.study.load import load
 
@@ -29,6 +30,8 @@ def main() -> None:
         identity = claims_identity(study, expansion)
         if arguments.digest not in (None, identity["digest"]):
             raise UserError(f"{arguments.study}: study or code changed since this job was planned; run it again")
+        for record in figure_record(arguments.out, "page", "").parent.glob("*.json"):
+            record.unlink()
         write(study, expansion, arguments.table, arguments.out, identity)
 
 
