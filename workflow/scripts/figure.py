@@ -39,7 +39,8 @@ def main() -> None:
         table = arguments.out / f"{figure.name}.runs.csv"
         before = table.read_bytes() if table.exists() else None
         note = render(study, expansion, figure, arguments.out, identity)
-        if table.read_bytes() != before:  # the page, and what was collected of where figures come from, are no longer so
+        if table.read_bytes() != before:
+            # The page, and what was collected of where figures come from, are no longer so.
             for name in ("page", "origin"):
                 for record in figure_record(arguments.out, name, "").parent.glob("*.json"):
                     record.unlink()
