@@ -18,7 +18,13 @@ from tests.workflow.project import Project
 # Of Python's own variables: those by which Snakemake itself would not end well, or says much; and those of where things are.
 _SNAKEMAKE = {"PYTHONINSPECT", "PYTHONWARNINGS", "PYTHONVERBOSE"}
 _PLACES = {"PYTHONPATH", "PYTHONHOME", "PYTHONPLATLIBDIR", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX", "PYTHONSTARTUP"}
-_VALUES = {"PYTHONMALLOC": "malloc", "PYTHONIOENCODING": "ascii", "PYTHONINTMAXSTRDIGITS": "640", "PYTHONUTF8": "0"}
+_VALUES = {
+    "PYTHONMALLOC": "malloc",
+    "PYTHONIOENCODING": "ascii",
+    "PYTHONINTMAXSTRDIGITS": "640",
+    "PYTHONUTF8": "0",
+    "PYTHON_FROZEN_MODULES": "on",
+}
 
 MEASURED = "measurements:\n  tr: {kind: traces, examples: 32, samples: 2}\nexperiments:\n"
 
