@@ -139,9 +139,10 @@ def test_a_few_programs_are_kept_and_serve_all_points_of_a_linearisation():
             return (x + batch) @ p["w"] @ p["u"]
 
         maps = jax.jit(lambda p: curvature.linearize(logits_fn, lambda z: cross_entropy(z, y), p).nmevp)
-        for point in (params, v):
-            list(curvature.map_vectors(maps(point), [v, v]))
-        programs.append(weakref.ref(products._program(jax.tree.structure(maps(params)))))
+        found = [maps(point) for point in (params, v)]
+        for linear_map in found:
+            list(curvature.map_vectors(linear_map, [v, v]))
+        programs.append(weakref.ref(products._program(jax.tree.structure(found[0]))))
         assert programs[-1]()._cache_size() == 1
     gc.collect()
     assert [program() is None for program in programs] == [True, True, False, False, False, False]
