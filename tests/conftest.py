@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from importlib.metadata import version
+
+from packaging.version import Version
 
 # Before JAX is imported. Tests compile thousands of tiny programs and run each once, so what counts is how long XLA compiles:
 # with these flags a third of what it takes with none. Several processes share the cores.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_parallel_codegen_split_count=1"
+    # Later ones end the process at a flag that they do not know.
+    + (" --xla_cpu_use_fusion_emitters=false" if Version(version("jaxlib")) < Version("0.11.1") else ""),
 )
 os.environ.setdefault("NPROC", "1")
 
