@@ -5,8 +5,8 @@ from nmepkg.planning.texts import verbatim
 # One page to look at. Where a figure is drawn, or claims are judged, it is made again: by their scripts it loses its record.
 rule page:
     input:
-        ancient(distinct(getattr(rules, f"draw_{name}").output for name in plan.study.figures)),
-        ancient(rules.judge.output if plan.study.claims else []),
+        # With all that they are drawn from: where one is drawn, or will be, this is made.
+        ancient(distinct(getattr(rules, name).input for name in plan.shown)),
     output:
         page=report(
             f"{plan.figures}/index.html",
