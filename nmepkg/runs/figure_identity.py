@@ -8,6 +8,7 @@ from typing import Any
 
 from nmepkg.files import file_sha256
 from nmepkg.records import digest
+from nmepkg.runs.compared import compared_measurements, compared_runs, study_comparisons
 from nmepkg.runs.expansion import Expansion
 from nmepkg.runs.fingerprint import module_hashes
 from nmepkg.runs.identity import code_hash, figure_targets, modules
@@ -42,16 +43,19 @@ def figure_parts(study: Study, expansion: Expansion, figure: Figure) -> dict[str
 
 def claims_identity(study: Study, expansion: Expansion) -> dict[str, Any]:
     """The digest of all that a study's verdicts are of besides its runs' results, and the parts that it is of."""
-    runs = {cell.run_id: sorted(cell.measurements.values()) for cell in expansion.cells}
+    found = study_comparisons(study, expansion)
+    compared = [
+        [one.claim.name, one.setup, *compared_runs([one]), *compared_measurements(study, [one])] for one in found
+    ]
     parts = {
         "code": code_hash(["nmepkg.analysis.claims.write"]),
         "claims": {name: _plain(claim) for name, claim in study.claims.items()},
         "figures": {
-            name: {key: getattr(figure, key) for key in ("measurement", "report", "experiments")}
-            for name, figure in study.figures.items()
+            name: [study.figures[name].measurement, study.figures[name].report]
+            for name in sorted({claim.figure for claim in study.claims.values()})
         },
-        "titles": {name: setup.title for name, setup in study.setups.items()},
-        "runs": digest(runs),
+        "titles": {one.setup: study.setups[one.setup].title for one in found if one.seeds},
+        "compared": digest(compared),
         "landscapes": {name: [job.id for _, job in panels] for name, panels in expansion.landscapes.items()},
     }
     return {"digest": digest(parts), "parts": parts}
