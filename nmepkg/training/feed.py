@@ -6,6 +6,7 @@ Either gives the loop what each step takes, and the batches of an evaluation.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import jax
@@ -54,16 +55,22 @@ class Resident:
         places = np.concatenate([trained, np.arange(dataset.sizes[0], sum(dataset.sizes))])
         size = evaluation_batch(recipe.training, len(places), layout)
         self._chunks = layout.replicate(list(chunks(places, self.sizes, size)))
-        self._fetch = jax.jit(lambda data, places: jax.tree.map(lambda x: layout.shared(x[places]), data))
+        self._layout = layout
 
     def steps(self, start: int, stop: int) -> Iterator[Batch]:
         return (self._data for _ in range(start, stop))
 
     def evaluation(self) -> Iterator[tuple[Batch, Array]]:
-        return ((self._fetch(self._data, places), members) for places, members in self._chunks)
+        return ((_take(self._layout, self._data, places), members) for places, members in self._chunks)
 
     def throttle(self, state: Any) -> None:
         pass
+
+
+@partial(jax.jit, static_argnums=0)
+def _take(layout: Layout, data: Batch, places: Array) -> Batch:
+    """Some examples, by place, shared out among the devices."""
+    return jax.tree.map(lambda x: layout.shared(x[places]), data)
 
 
 def evaluated(recipe: Recipe, examples: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,10 +19,10 @@ from nmepkg.errors import UserError
 from nmepkg.registry import DATASETS
 from nmepkg.specs import Recipe, Training
 from nmepkg.training import devices
-from nmepkg.training.devices import Layout
+from nmepkg.training.compiled import compiled
 from nmepkg.training.feed import Feed
 from nmepkg.training.optimizer import Hyperparameters, hyperparameters
-from nmepkg.training.step import State, make_program
+from nmepkg.training.step import State
 
 Row = dict[str, Any]  # one line of a history: epoch, step, and loss and accuracy of each set
 
@@ -95,17 +96,15 @@ def train(
     layout = devices.layout(recipe)
     feed: Feed = load_target(DATASETS[recipe.data.name].feed)(dataset, recipe, layout)
     hyper = layout.replicate(hyperparameters(recipe, examples))
-    program = make_program(recipe, dataset.classes, examples, dataset.scaling, layout)
-    step = jax.jit(program.step, donate_argnums=0, out_shardings=layout.everywhere)
-    begin_epoch = jax.jit(program.begin_epoch, donate_argnums=0, out_shardings=layout.everywhere)
-    evaluate = _evaluator(program.evaluate, feed, layout)
+    functions = compiled(recipe, dataset.classes, examples, dataset.scaling, layout)
+    evaluate = partial(_evaluate, functions.evaluate, feed)
 
     start = (np.uint32(recipe.seed), hyper, layout.replicate(dataset.example))
-    resumed = resume(lambda: jax.eval_shape(program.init, *start))
+    resumed = resume(lambda: jax.eval_shape(functions.init, *start))
     if resumed is not None:
         state, history = layout.replicate(resumed.state), resumed.history
     else:
-        state = jax.jit(program.init, out_shardings=layout.everywhere)(*start)
+        state = functions.init(*start)
         history = [{"epoch": 0, "step": 0, **evaluate(state, hyper)}]
         for name in (f"{name}_loss" for name in SETS):
             if not math.isfinite(history[0][name] or 0.0):
@@ -117,9 +116,9 @@ def train(
     for epoch in range(done // steps + 1, epochs + 1):
         begun = max(done, (epoch - 1) * steps)
         if begun == (epoch - 1) * steps:
-            state = begin_epoch(state)
+            state = functions.begin_epoch(state)
         for taken, data in enumerate(feed.steps(begun, epoch * steps), begun + 1):
-            state = step(state, hyper, data)
+            state = functions.step(state, hyper, data)
             feed.throttle(state)
             if taken in wanted:
                 snapshot(taken, state)
@@ -143,17 +142,12 @@ def _is_evaluated(training: Training, epoch: int) -> bool:
     return epoch % training.evaluate_every == 0 or epoch > training.epochs - max(1, training.evaluate_last)
 
 
-def _evaluator(evaluate: Callable[..., tuple[Array, Array]], feed: Feed, layout: Layout) -> Callable[..., Row]:
-    """(state, hyper) -> mean loss and accuracy of every set, null where a set is empty; one compilation serves all."""
-    compiled = jax.jit(evaluate, out_shardings=layout.everywhere)
-
-    def row(state: State, hyper: Hyperparameters) -> Row:
-        sums = [compiled(state, hyper, batch, members) for batch, members in feed.evaluation()]
-        losses, correct = (np.sum([np.asarray(part[i], np.float64) for part in sums], axis=0) for i in (0, 1))
-        result: Row = {}
-        for name, size, loss, hits in zip(SETS, feed.sizes.tolist(), losses, correct, strict=True):
-            result[f"{name}_loss"] = float(loss / size) if size else None
-            result[f"{name}_accuracy"] = float(hits / size) if size else None
-        return result
-
-    return row
+def _evaluate(compiled: Callable[..., tuple[Array, Array]], feed: Feed, state: State, hyper: Hyperparameters) -> Row:
+    """Mean loss and accuracy of every set, null where a set is empty."""
+    sums = [compiled(state, hyper, batch, members) for batch, members in feed.evaluation()]
+    losses, correct = (np.sum([np.asarray(part[i], np.float64) for part in sums], axis=0) for i in (0, 1))
+    result: Row = {}
+    for name, size, loss, hits in zip(SETS, feed.sizes.tolist(), losses, correct, strict=True):
+        result[f"{name}_loss"] = float(loss / size) if size else None
+        result[f"{name}_accuracy"] = float(hits / size) if size else None
+    return result

@@ -1,0 +1,57 @@
+"""The compiled functions of a run, kept for the next run of the same shape in this process.
+
+Tracing and lowering them takes longer than the steps of a small net do. A run of the same shape, with another seed, strength or
+β, has the same functions, and so the same bits as it has alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+
+from nmepkg.data.store import Scaling
+from nmepkg.specs import Recipe
+from nmepkg.training.devices import Layout
+from nmepkg.training.step import make_program
+
+
+class Compiled(NamedTuple):
+    """The functions of :class:`~nmepkg.training.step.Program`, compiled when first called."""
+
+    init: Callable[..., Any]
+    begin_epoch: Callable[..., Any]
+    step: Callable[..., Any]
+    evaluate: Callable[..., Any]
+
+
+_kept: dict[str, Compiled] = {}  # of one shape, the last one's: those of others would fill the memory
+
+
+def compiled(recipe: Recipe, classes: int, examples: int, scaling: Scaling | None, layout: Layout) -> Compiled:
+    """Of a run; arguments are those of :func:`~nmepkg.training.step.make_program`."""
+    numbers = None if scaling is None else [part.tolist() for part in scaling]
+    key = repr((shape(recipe), classes, examples, numbers, layout))
+    if key not in _kept:
+        program = make_program(recipe, classes, examples, scaling, layout)
+        _kept.clear()
+        _kept[key] = Compiled(
+            jax.jit(program.init, out_shardings=layout.everywhere),
+            jax.jit(program.begin_epoch, donate_argnums=0, out_shardings=layout.everywhere),
+            jax.jit(program.step, donate_argnums=0, out_shardings=layout.everywhere),
+            jax.jit(program.evaluate, out_shardings=layout.everywhere),
+        )
+    return _kept[key]
+
+
+def shape(recipe: Recipe) -> Recipe:
+    """A recipe without what a study's lists vary in one compiled step: seed, strength and β are traced."""
+    options = {name: value for name, value in recipe.activation.options.items() if name != "beta"}
+    return replace(
+        recipe,
+        seed=0,
+        method=replace(recipe.method, strength=0.0),
+        activation=replace(recipe.activation, options=options),
+    )
