@@ -49,7 +49,7 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
         matplotlib.rcParams.update(RC)
         if figure.landscape is not None:
             panels, points, runs = _landscapes(study, expansion, figure)
-            canvas = draw(panels, figure.title)
+            canvas = draw(panels, figure.title, figure.width)
         else:
             curves = _curves(study, expansion, figure)
             titles = {key: setup.title for key, setup in study.setups.items()}

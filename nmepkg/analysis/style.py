@@ -19,6 +19,12 @@ from matplotlib.colors import to_rgb
 ONE_COLUMN, TWO_COLUMNS = 3.3, 6.75  # inches: the column and text width of common conference styles
 SMALLEST, NORMAL = 7.0, 8.0  # points
 
+
+def figure_width(asked: float | None, columns: int) -> float:
+    """Of a figure in inches, as asked, or by its columns of panels."""
+    return asked or (ONE_COLUMN if columns == 1 else TWO_COLUMNS)
+
+
 # Any: the type of its keys differs between versions of Matplotlib.
 RC: Any = {
     "font.family": "DejaVu Sans",  # comes with Matplotlib: the same figure on every machine

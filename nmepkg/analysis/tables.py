@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nmepkg.analysis.curves import PLACE, Curves
+from nmepkg.analysis.figures.differences import find_differences
 from nmepkg.analysis.landscapes import MAPS
 from nmepkg.analysis.quantities import bounds
 from nmepkg.files import written_whole
@@ -28,7 +29,7 @@ def tables(curves: Curves) -> tuple[pd.DataFrame, pd.DataFrame]:
     Bounds of an interval are cut to what its quantity can be. Every curve keeps its points of strength 0, whose runs curves of
     other methods have too: ``repeated`` marks those that an earlier row has, as a pivoted table wants them, and a sum does not.
     """
-    points = _bounded(curves.points).rename(columns=_POINTS)
+    points = _bounded(_with_differences(curves), curves.figure.y_scale == "log").rename(columns=_POINTS)
     runs = curves.runs.rename(columns=_RUNS)
     runs = runs.astype({name: "Int64" for name in _COUNTS if name in runs})  # whole numbers, where some are missing too
     points.insert(list(points).index("runs"), "repeated", _repeated(points, "runs", "measurements"))
@@ -55,12 +56,28 @@ def write_tables(points: pd.DataFrame, runs: pd.DataFrame, stem: Path) -> None:
             file.write(text.encode())
 
 
-def _bounded(points: pd.DataFrame) -> pd.DataFrame:
+def _bounded(points: pd.DataFrame, ratios: bool) -> pd.DataFrame:
     """Points whose intervals hold nothing that a quantity of [low, high], or a difference of two, cannot be."""
     low, high = np.array([bounds([name]) for name in points["y_name"]]).T
     of = {"": (low, high), "change_": (low - high, high - low), "train_accuracy_": bounds(["train_accuracy"])}
+    of |= {} if ratios else {"difference_": of["change_"]}
     columns = {f"{prefix}{end}": limits for prefix, limits in of.items() for end in ("ci_low", "ci_high")}
     return points.assign(**{name: np.clip(points[name], *limits) for name, limits in columns.items() if name in points})
+
+
+def _with_differences(curves: Curves) -> pd.DataFrame:
+    """Points with their differences to the first line, as drawn below the panels; those to strength 0 every table has."""
+    points = curves.points
+    if curves.figure.differences != "first_line":
+        return points
+    place, found = [*PLACE, "setup", "y_name", "x"], find_differences(curves).points
+    found = found[[*place, "n_seeds", "mean", "ci_low", "ci_high"]]
+    names = {name: f"difference_{name}" for name in found if name not in place}
+    found = found.rename(columns=names).astype({"x": float, "difference_n_seeds": "Int64"})
+    joined = points.merge(found, on=place, how="left")
+    order = list(points)
+    order[order.index("runs") : order.index("runs")] = names.values()
+    return joined[order]
 
 
 def _repeated(table: pd.DataFrame, *identity: str) -> pd.Series:

@@ -10,7 +10,7 @@ from nmepkg.study import schema
 from nmepkg.study.axes import options, reserved
 from nmepkg.study.checks import StudyError, check, join, shown, suggestion
 from nmepkg.study.mathtext import refuse_unset
-from nmepkg.study.placement import MOST_LANDSCAPES, refuse_misplaced
+from nmepkg.study.placement import MOST_LANDSCAPES, refuse_misplaced, refuse_narrow
 from nmepkg.study.setups import counts
 from nmepkg.study.spec import Cell, Experiment, Figure, Spec, Study
 
@@ -36,13 +36,15 @@ def load_figure(name: str, spec: Spec, study: Study, cells: Mapping[str, list[Ce
         if complete["landscape"] not in study.landscapes:
             remedy = suggestion(complete["landscape"], study.landscapes)
             raise StudyError(join(where, "landscape"), f"unknown landscape {shown(complete['landscape'])}; {remedy}")
+        figure = Figure(name=name, **complete)
         if (panels := len(study.landscapes[complete["landscape"]])) > MOST_LANDSCAPES:
             raise StudyError(
                 join(where, "landscape"),
                 f"a figure has room for {MOST_LANDSCAPES} activations, and landscapes.{complete['landscape']} has {panels}; "
                 "divide them between two",
             )
-        return Figure(name=name, **complete)
+        refuse_narrow(figure, panels, where, margin=1.35)
+        return figure
     figure = _curve(name, complete, study, where)
     refuse_misplaced(figure, study, cells)
     return figure

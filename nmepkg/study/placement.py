@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from nmepkg.study.spec import Cell, Experiment, Figure, Setup, Study
 # What a figure has room for.
 MOST = {"rows": 40, "columns": 12, "lines": 24}
 MOST_LANDSCAPES = 4
+_NARROWEST = 6.75 / MOST["columns"]  # inches of a figure for each column of its panels
 
 
 def planned(experiment: Experiment, setups: Mapping[str, Setup]) -> list[Cell]:
@@ -68,9 +70,24 @@ def refuse_misplaced(figure: Figure, study: Study, cells: Mapping[str, list[Cell
                         f"two numbers fall on one point, {figure.x} = {x:g} and seed {seed}; give what they differ in to "
                         "rows, columns or lines",
                     )
+    refuse_narrow(figure, len(known["columns"]), where)
     if figure.x_scale == "log" and not any(x > 0 for *_, x, _ in placed):
         what = "strength" if figure.x in STRENGTHS else "value"
         raise StudyError(join(where, "x"), f"{figure.x!r} has no {what} above 0 to draw; give at least one")
+
+
+def refuse_narrow(figure: Figure, columns: int, where: str, margin: float = 0.0) -> None:
+    """Refuses a width that has no room for so many columns of panels.
+
+    Args:
+      margin: inches beside all panels.
+    """
+    least = math.ceil(10 * (columns * _NARROWEST + margin)) / 10
+    if figure.width is not None and figure.width < least:
+        remedy = f"give at least {least:g}, or null"
+        raise StudyError(
+            join(where, "width"), f"{figure.width:g} inches have no room for {columns} panels side by side; {remedy}"
+        )
 
 
 def _observations(figure: Figure, study: Study, cell: Cell) -> list[Observation]:

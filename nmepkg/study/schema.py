@@ -87,7 +87,7 @@ LANDSCAPE = mapping(
 
 _ANY_FIGURE: dict[str, Schema] = {
     "kind": key(
-        "`landscape` has `landscape`, `title` and `caption` alone",
+        "`landscape` has `landscape`, `title`, `caption` and `width` alone",
         {"enum": list(FIGURES), "default": "curve"},
         example="landscape",
     ),
@@ -96,6 +96,12 @@ _ANY_FIGURE: dict[str, Schema] = {
         "what is drawn and how to read it, for the report",
         {"type": "string", "maxLength": 10_000, "default": ""},
         example="PSAM follows SAM where …",
+    ),
+    "width": key(
+        "in inches; text is of 7 and 8 points at this width. null: 3.3, a column of a conference's style, for one column of "
+        "panels, 6.75 for several",
+        {"type": ["number", "null"], "minimum": 2, "maximum": 40, "default": None},
+        example=5.5,
     ),
 }
 FIGURE = {
@@ -150,7 +156,7 @@ FIGURE = {
             ),
             "differences": key(
                 "below each panel another one with the paired differences over seeds, `first_line`: to the first line, or "
-                "`strength_0`: to training without the method; null: none",
+                "`strength_0`: to training without the method; with `y_scale: log` they are ratios; null: none",
                 {"enum": [None, "first_line", "strength_0"], "default": None},
                 example="first_line",
             ),

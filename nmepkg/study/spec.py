@@ -77,12 +77,14 @@ class Figure:
     Attributes:
       y: metrics of the run's evaluation, or quantities of the ``measurement``.
       report: which evaluation counts, ``final``, ``best_validation`` or ``median_last``.
+      width: in inches; None: that of a column or of a page's text.
       differences: what the paired differences below each panel are to, ``first_line`` or ``strength_0``; None: there are none.
     """
 
     name: str
     title: str = ""
     caption: str = ""
+    width: float | None = None
     kind: str = "curve"
     landscape: str | None = None
     experiments: tuple[str, ...] = ()

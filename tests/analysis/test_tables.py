@@ -31,6 +31,7 @@ PATTERNS: Mapping[str, set[str]] = {
     "<version>": set(ORIGINS),
     "<option>": OPTIONS | {"second_derivative"},
 }
+FIRST = {"lines": "m", "differences": "first_line"}
 SECTIONS = ("Points", "Runs", "Landscapes: points", "Landscapes: runs", "Versions")
 
 
@@ -57,7 +58,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[pd.DataF
         for what, end in (("points", ".csv"), ("runs", ".runs.csv")):
             found[kind.format(what).capitalize()].append(pd.read_csv(folder / "out" / f"{name}{end}"))
     found["Versions"].append(versions(sorted((folder / "out").glob("*.runs.csv"))))
-    for number, axes in enumerate(({"lines": "m"}, {"lines": "second_derivative"}, {"rows": "experiment"})):
+    for number, axes in enumerate(({"lines": "m"}, {"lines": "second_derivative"}, {"rows": "experiment"}, FIRST)):
         sample = Sample(folder / f"axes{number}")
         for seed in range(2):
             sample.add(0.5, activation=ABLATED, options={"m": 8}, axes={"m": 8}, seed=seed)
@@ -220,3 +221,16 @@ def test_the_recipe_redraws_a_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         np.testing.assert_allclose(line.get_xydata(), expected)
     assert ax.get_xscale() == "log"
     assert (tmp_path / "panel.pdf").stat().st_size > 0
+
+
+def test_a_table_has_the_differences_that_are_drawn(tmp_path: Path) -> None:
+    sample = grid(
+        tmp_path, lambda setup, method, activation, rho, seed: 0.5 + rho * (method == "psam") + 0.1 * seed, rho=(0, 0.1)
+    )
+    points, _ = tables(sample.collect(figure(columns="activation", lines="method", differences="first_line")))
+    differ = points[points["difference_n_seeds"].notna()]
+    assert differ[["method", "x"]].drop_duplicates().to_numpy().tolist() == [["psam", 0.1]]
+    np.testing.assert_allclose(differ["difference_mean"], 0.1)
+    np.testing.assert_allclose(differ["difference_ci_low"], 0.1)
+    points, _ = tables(sample.collect(figure(columns="activation", lines="method")))
+    assert "difference_mean" not in points

@@ -191,6 +191,11 @@ BAD: dict[str, tuple[Any, ...]] = {
         ("[0, 0.1]", "[0]"),
         "figures.curve.x: 'rho' has no strength above 0 to draw; give at least one",
     ),
+    "a figure too narrow": (
+        ("[gelu, relu]", "[gelu, relu, silu, tanh]"),
+        ("lines: method}", "lines: method, width: 2}"),
+        "figures.curve.width: 2 inches have no room for 4 panels side by side; give at least 2.3, or null",
+    ),
     "differences between no lines": (
         ("lines: method}", "rows: method, differences: first_line}"),
         "figures.curve.differences: 'first_line' needs lines to compare; name them, but not 'quantity'",

@@ -31,7 +31,7 @@ from nmepkg.analysis.figures.scales import ValueScale, value_scale
 from nmepkg.analysis.figures.ticks import scale_remark, set_value_ticks, set_x_ticks
 from nmepkg.analysis.labels import axis_title, drawn
 from nmepkg.analysis.quantities import bounds, common_title, is_accuracy, metric_title
-from nmepkg.analysis.style import NEUTRAL, LineStyle, line_styles
+from nmepkg.analysis.style import NEUTRAL, LineStyle, figure_width, line_styles
 
 Scales = dict[tuple[int, int], ValueScale]
 _PAD = 0.03  # at both ends of x, as a share of the panel
@@ -49,7 +49,9 @@ def draw(curves: Curves, titles: Mapping[str, str], chance: Mapping[str, float] 
     baselines = find_baselines(curves, styles)
     diverged = find_diverged(curves, styles)
     strips = [diverged.height(row) for row in range(len(curves.rows))]
-    canvas, panels, heights = new_panels(len(curves.columns), strips, curves.figure.differences is not None)
+    columns, figure = len(curves.columns), curves.figure
+    width = figure_width(figure.width, columns)
+    canvas, panels, heights = new_panels(columns, width, strips, figure.differences is not None)
     slots = {place: _slots(curves, *place) for place in panels}
     scales = {place: _scale(curves, *place) for place in panels}
     guesses: list[float] = []
@@ -100,7 +102,7 @@ def _slots(curves: Curves, row: int, column: int) -> list[Slot]:
     """Side by side where there are bars: elsewhere a steep line would only seem to be above the one beside it."""
     if curves.has_trajectories or marks.intervals(curves.points).isna().all(axis=None):
         return marks.stacked(len(curves.lines))
-    x, width = _x(curves, row, column), panel_width(len(curves.columns))
+    x, width = _x(curves, row, column), panel_width(curves)
     return marks.side_by_side(x, curves.figure.x_scale, width, len(curves.lines))
 
 
@@ -130,7 +132,7 @@ def _scale(curves: Curves, row: int, column: int) -> ValueScale:
 
 def _set_x(ax: Axes, curves: Curves, slots: list[Slot], baselines: int, row: int, column: int) -> None:
     """The range of x, with room at its ends for what is drawn beside the outermost x, and for the points of baselines."""
-    x, width = _x(curves, row, column), panel_width(len(curves.columns))
+    x, width = _x(curves, row, column), panel_width(curves)
     low, high = x[0], x[-1]
     aside = marks.reach(slots) / width
     before, after = _PAD + aside + marks.reach_of_baselines(baselines) / width, _PAD + aside
@@ -195,7 +197,7 @@ def _draw_chance(ax: Axes, curves: Curves, chance: Mapping[str, float], row: int
 
 def _set_texts(curves: Curves, panels: Panels, scales: Scales, titles: Mapping[str, str]) -> None:
     figure = curves.figure
-    width = panel_width(len(curves.columns))
+    width = panel_width(curves)
     for (row, column), panel in panels.items():
         title = _value_title(curves, row, column, scales[row, column])
         heading = axis_label(figure.columns, curves.columns[column], titles, curves.measured)

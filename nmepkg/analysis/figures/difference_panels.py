@@ -32,7 +32,7 @@ def draw_differences(
     styles: list[LineStyle],
     slots: Mapping[tuple[int, int], list[Slot]],
 ) -> None:
-    """Fills the panels of differences: mean, interval and seeds as those of the values, and a line at 0.
+    """Fills the panels of differences: mean, interval and seeds as those of the values, and a line at 0, of ratios at 1.
 
     An accuracy's are in points of per cent. The panels of one setup have one range; where a few differences are far larger than
     most, it is linear about 0 and logarithmic beyond, and the label says so.
@@ -53,21 +53,22 @@ def draw_differences(
                 if (mine["n_seeds"] > 1).any():
                     marks.draw_seeds(ax, single, style, slot)
                 marks.draw_mean(ax, mine, style, line, slot)
-        ax.axhline(0, color=NEUTRAL, linewidth=0.8, zorder=1)
-        factor = 100 if all(is_accuracy(name) for name in runs["_quantity"]) else 1
+        ax.axhline(float(differences.ratios), color=NEUTRAL, linewidth=0.8, zorder=1)
+        points_of_accuracy = all(is_accuracy(name) for name in runs["_quantity"]) and not differences.ratios
+        factor = 100 if points_of_accuracy else 1
         scale = _set_range(ax, differences, set(runs["setup"]), set(runs["_quantity"]), factor)
         if column == 0:
-            wrap(ax.yaxis.label, DIFFERENCES, _title(curves, factor))
+            wrap(ax.yaxis.label, DIFFERENCES, _title(curves, differences.ratios, factor))
         remark = ax.set_title("", loc="left", fontsize=SMALLEST, color=NEUTRAL, pad=2)
-        wrap(remark, panel_width(len(curves.columns)), scale_remark(scale, factor))
+        wrap(remark, panel_width(curves), scale_remark(scale, factor))
 
 
 def _set_range(ax: Axes, differences: Differences, setups: set[str], quantities: set[str], factor: float) -> ValueScale:
     points, runs = differences.points, differences.runs
     runs = runs[runs["setup"].isin(setups) & runs["_quantity"].isin(quantities)]
     points = points[points["setup"].isin(setups) & points["y_name"].isin(quantities)]
-    values = np.append(runs["_y"].to_numpy(float), 0.0)
-    scale = difference_scale(values)
+    values = np.append(runs["_y"].to_numpy(float), float(differences.ratios))
+    scale = ValueScale("log") if differences.ratios else difference_scale(values)
     scale.set(ax)
     span = MIN_SPAN if factor > 1 else scale.min_span(values[np.isfinite(values)])
     intervals: pd.DataFrame = marks.intervals(points)
@@ -76,9 +77,9 @@ def _set_range(ax: Axes, differences: Differences, setups: set[str], quantities:
     return scale
 
 
-def _title(curves: Curves, factor: float) -> str:
+def _title(curves: Curves, ratios: bool, factor: float) -> str:
     if curves.figure.differences == "first_line":
         other = axis_label(curves.line_axis, curves.lines[0], {}, curves.measured)
     else:
         other = f"SGD ({SYMBOLS[curves.figure.x]} = 0)"
-    return drawn(f"Minus {other}{' (points)' if factor > 1 else ''}")
+    return drawn(f"{'Over' if ratios else 'Minus'} {other}{' (points)' if factor > 1 else ''}")

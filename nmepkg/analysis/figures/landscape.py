@@ -19,7 +19,7 @@ from nmepkg.analysis.figures.layout import add_legend, fit_height, freeze, wrap
 from nmepkg.analysis.figures.ticks import tick_text
 from nmepkg.analysis.labels import drawn
 from nmepkg.analysis.landscapes import Panel
-from nmepkg.analysis.style import ONE_COLUMN, TWO_COLUMNS
+from nmepkg.analysis.style import figure_width
 from nmepkg.errors import UserError
 from nmepkg.study.placement import MOST_LANDSCAPES
 
@@ -51,7 +51,7 @@ class _Row:
         return float(self.norm.vmax or 0)
 
 
-def draw(panels: Sequence[Panel], title: str) -> Canvas:
+def draw(panels: Sequence[Panel], title: str, width: float | None = None) -> Canvas:
     """Draws landscapes that are over the same weights, inside the style's ``rc_context``.
 
     Every row has one colour scale, so panels compare. The contours of the loss L are at equal steps of √L: in a region of a
@@ -60,6 +60,7 @@ def draw(panels: Sequence[Panel], title: str) -> Canvas:
     Args:
       panels: (label of the activation, landscape as of ``nmepkg.landscape.compute.compute``).
       title: above the figure, or "".
+      width: of the figure in inches; None: that of a column or of a page's text.
 
     Raises:
       UserError: more activations than have room.
@@ -69,7 +70,7 @@ def draw(panels: Sequence[Panel], title: str) -> Canvas:
         raise UserError(
             f"a figure of landscapes has room for {MOST_LANDSCAPES} activations, not {columns}; divide them between two"
         )
-    width = ONE_COLUMN if columns == 1 else TWO_COLUMNS
+    width = figure_width(width, columns)
     side = min((width - _MARGIN) / columns - _GAP, _LARGEST)
     rows = _rows([landscape for _, landscape in panels])
     canvas = Canvas(figsize=(width, len(rows) * side + 1), layout="constrained")

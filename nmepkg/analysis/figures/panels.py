@@ -10,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from nmepkg.analysis.style import ONE_COLUMN, TWO_COLUMNS
+from nmepkg.analysis.curves import Curves
+from nmepkg.analysis.style import figure_width
 
 VALUES, DIFFERENCES = 1.65, 1.2  # heights in inches
 
@@ -32,10 +33,13 @@ class Panel:
 Panels = dict[tuple[int, int], Panel]
 
 
-def new_panels(columns: int, strips: Sequence[float], differences: bool) -> tuple[Canvas, Panels, dict[Axes, float]]:
-    """A figure of column width (one column of panels) or text width (several).
+def new_panels(
+    columns: int, width: float, strips: Sequence[float], differences: bool
+) -> tuple[Canvas, Panels, dict[Axes, float]]:
+    """A figure with its panels, empty.
 
     Args:
+      width: of the figure in inches.
       strips: for each row, the height of its strip in inches; 0: it has none.
       differences: whether each panel has one of differences.
 
@@ -44,7 +48,7 @@ def new_panels(columns: int, strips: Sequence[float], differences: bool) -> tupl
     """
     rows = [[VALUES] + [strip] * (strip > 0) + [DIFFERENCES] * differences for strip in strips]
     heights = [height for row in rows for height in row]
-    canvas = Canvas(figsize=(_width(columns), sum(heights) + 1), layout=ConstrainedLayoutEngine(h_pad=0.025, hspace=0))
+    canvas = Canvas(figsize=(width, sum(heights) + 1), layout=ConstrainedLayoutEngine(h_pad=0.025, hspace=0))
     FigureCanvasAgg(canvas)
     axes = iter(canvas.subplots(len(heights), columns, squeeze=False, gridspec_kw={"height_ratios": heights}))
     panels: Panels = {}
@@ -67,10 +71,7 @@ def new_panels(columns: int, strips: Sequence[float], differences: bool) -> tupl
     return canvas, panels, first
 
 
-def panel_width(columns: int) -> float:
+def panel_width(curves: Curves) -> float:
     """Width of a panel in inches, about: what's left for a text beside the value axis."""
-    return _width(columns) / columns - 0.5
-
-
-def _width(columns: int) -> float:
-    return ONE_COLUMN if columns == 1 else TWO_COLUMNS
+    columns = len(curves.columns)
+    return figure_width(curves.figure.width, columns) / columns - 0.5

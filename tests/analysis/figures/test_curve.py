@@ -188,6 +188,17 @@ def test_nothing_overlaps_and_nothing_leaves_the_page(canvas: Canvas) -> None:
         )
 
 
+@pytest.mark.parametrize("width", [4.0, 10.0])
+def test_a_figure_is_as_wide_as_asked(width: float, tmp_path: Path) -> None:
+    sample = grid(tmp_path, _plain, rho=RHO)
+    canvas = draw(sample.collect(figure(columns="activation", lines="method", width=width)), TITLES)
+    assert canvas.get_figwidth() == width
+    for text in _texts(canvas):
+        box = text.get_window_extent()
+        assert canvas.bbox.x0 <= box.x0
+        assert box.x1 <= canvas.bbox.x1
+
+
 def test_text_is_large_enough_at_the_final_width(canvas: Canvas) -> None:
     assert canvas.get_figwidth() in (ONE_COLUMN, TWO_COLUMNS)
     assert min(text.get_fontsize() for text in _texts(canvas)) >= SMALLEST

@@ -1,5 +1,6 @@
 """Paired differences against a table computed another way."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +63,22 @@ def test_without_a_partner_there_is_no_difference(tmp_path: Path) -> None:
     found = find_differences(sample.collect(figure(lines="method", differences="first_line")))
     assert found.points.empty
     assert {"n_seeds", "mean", "ci_low"} <= set(found.points)
+
+
+def test_on_a_logarithmic_axis_they_are_ratios(tmp_path: Path) -> None:
+    sample = grid(tmp_path, _accuracy, activations=(RELU,), rho=RHO, seeds=4)
+    found = find_differences(sample.collect(figure(lines="method", differences="first_line", y_scale="log")))
+    assert found.ratios
+    for _, point in found.points.iterrows():
+        one, other = _by_seed("psam", point["x"]), _by_seed("sam", point["x"])
+        estimate = paired_difference(*({seed: math.log(y) for seed, y in side.items()} for side in (one, other)))
+        np.testing.assert_allclose(point[["mean", "ci_low", "ci_high"]].astype(float), np.exp(estimate[1:]))
+    run = found.runs[(found.runs["x"] == 0.01) & (found.runs["seed"] == 1)].iloc[0]
+    assert run["_y"] == pytest.approx(_by_seed("psam", 0.01)[1] / _by_seed("sam", 0.01)[1])
+
+
+def test_what_has_no_logarithm_has_no_ratio(tmp_path: Path) -> None:
+    sample = grid(tmp_path, lambda setup, method, *_: float(method == "sam"), activations=(RELU,), rho=RHO, seeds=2)
+    found = find_differences(sample.collect(figure(lines="method", differences="first_line", y_scale="log")))
+    assert found.points["n_seeds"].eq(0).all()
+    assert found.runs["_y"].isna().all()

@@ -91,6 +91,12 @@ def test_no_text_lies_on_a_panel_or_a_color_bar(canvas: Canvas) -> None:
         assert not inner.overlaps(text.get_window_extent(renderer)), text.get_text()
 
 
+def test_a_figure_is_as_wide_as_asked() -> None:
+    canvas = draw(PANELS[:2], TITLE, 5.0)
+    assert canvas.get_figwidth() == 5.0
+    assert _maps(canvas)[0, 0].get_window_extent().width < draw(PANELS[:2], TITLE).bbox.width / 2
+
+
 def test_text_is_large_enough_and_panels_are_squares(canvas: Canvas) -> None:
     assert canvas.get_figwidth() == (ONE_COLUMN if _maps(canvas).shape[1] == 1 else TWO_COLUMNS)
     assert canvas.get_figheight() < 9

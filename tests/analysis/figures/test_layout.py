@@ -75,7 +75,7 @@ def test_paragraphs_stay_apart_and_the_lines_of_one_do_not() -> None:
     + [("a name as long as a method with many options has", entries, entries) for entries in (1, 2, 30)],
 )
 def test_a_legend_is_as_flat_as_it_fits_and_leaves_the_panels_their_height(name: str, entries: int, rows: int) -> None:
-    canvas, panels, heights = new_panels(1, [0.2, 0.0], differences=True)
+    canvas, panels, heights = new_panels(1, 3.3, [0.2, 0.0], differences=True)
     add_legend(canvas, [Line2D([], [], label=f"{name} {i}") for i in range(entries)], "Title " * 20)
     fit_height(canvas, heights)
     boxes = [canvas.legends[0].get_window_extent(), *(ax.get_tightbbox() for ax in canvas.axes)]
