@@ -13,7 +13,7 @@ SNAKEMAKE ?= 9.16.0
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers package picture lint format benchmark lock clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers package picture findings lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures $(if $(CONFIG),--config $(CONFIG))
@@ -92,6 +92,10 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/snakemake -n --lint
+
+# The tables of docs/findings.md, from the default study: its results are copied into docs/findings/.
+findings: $(VENV)/figures.stamp
+	$(BIN)/python -m nmepkg.analysis.findings results mnist1d docs/findings.md
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -123,8 +123,8 @@ def _point(row: Mapping[Any, Any]) -> str:
 
 
 def _interval(mean: float, low: float, high: float, places: str) -> str:
-    found = format(mean, places)
-    return found if pd.isna(low) else f"{found} [{format(low, places)}, {format(high, places)}]".replace("-", "−")
+    interval = "" if pd.isna(low) else f" [{format(low, places)}, {format(high, places)}]"
+    return f"{format(mean, places)}{interval}".replace("-", "−")
 
 
 def _table(heads: list[str], rows: Iterable[list[str]]) -> str:
