@@ -95,6 +95,7 @@ lint: $(VENV)/dev.stamp
 
 # The tables of docs/findings.md, from the default study: its results are copied into docs/findings/.
 findings: $(VENV)/figures.stamp
+	$(BIN)/snakemake --profile profiles/local --cores $(CORES) report
 	$(BIN)/python -m nmepkg.analysis.findings results mnist1d docs/findings.md
 
 format: $(VENV)/dev.stamp

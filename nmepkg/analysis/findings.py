@@ -9,6 +9,7 @@ each table of ``docs/findings.md``: between ``<!-- verdicts -->``, ``<!-- figure
 from __future__ import annotations
 
 import argparse
+import io
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from nmepkg.analysis.labels import SYMBOLS
 from nmepkg.analysis.quantities import is_accuracy
 from nmepkg.errors import UserError
 from nmepkg.files import written_whole
@@ -45,7 +47,7 @@ def collect(store: Path, study: str, folder: Path) -> None:
     drawn = [_read(path) for path in paths if not path.stem.endswith(".runs")]
     points = pd.concat([table for table in drawn if "y_mean" in table]).reindex(columns=POINTS)
     claims = _read(store / "claims" / f"{study}.csv")[CLAIMS]
-    setups = yaml.safe_load((figures / "study.yaml").read_text("utf-8"))["setups"]
+    setups = yaml.safe_load(_text(figures / "study.yaml"))["setups"]
     titles = {name: setup.get("title") or name for name, setup in setups.items()}
     claims, points = (table.assign(setup=table["setup"].replace(titles)) for table in (claims, points))
     for name, table in {"claims": claims, "points": points, "versions": _read(figures / "versions.csv")}.items():
@@ -102,15 +104,16 @@ def _lacking(row: Mapping[Any, Any]) -> list[str]:
 
 
 def _figure(points: pd.DataFrame) -> str:
-    """A row a line of the figure, and a column an x."""
-    keys = [key for key in LINE if points[key].nunique(dropna=False) > 1] or ["setup"]
+    """A row a line of the figure, and a column an x; what x itself decides (β, the step) is in no other column."""
+    keys = [key for key in LINE if (points.groupby("x")[key].nunique(dropna=False) > 1).any()] or ["setup"]
     xs = sorted(points["x"].unique())
     rows = []
     for of, line in points.fillna(dict.fromkeys(keys, "")).groupby(keys, sort=False):
         cells = {row["x"]: _point(row) for row in line.to_dict("records")}
         rows.append([*map(str, of), *(cells.get(x, "") for x in xs)])
     heads = [HEADS.get(key, key) for key in keys]
-    return _table([*heads, *(f"{points['x_name'].iloc[0]} {x:g}" for x in xs)], rows)
+    name = str(points["x_name"].iloc[0])
+    return _table([*heads, *(f"{SYMBOLS.get(name, name)} = {x:g}" for x in xs)], rows)
 
 
 def _point(row: Mapping[Any, Any]) -> str:
@@ -133,10 +136,14 @@ def _table(heads: list[str], rows: Iterable[list[str]]) -> str:
 
 
 def _read(path: Path) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(_text(path)))
+
+
+def _text(path: Path) -> str:
     try:
-        return pd.read_csv(path)
+        return path.read_text("utf-8")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); draw the figures first") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); `snakemake report` makes it") from None
 
 
 def main() -> None:

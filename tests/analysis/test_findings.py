@@ -85,9 +85,9 @@ def test_verdicts(store: Path) -> None:
 
 def test_a_figure_has_a_row_a_line_and_a_column_an_x(store: Path) -> None:
     found = tables(store, "figure_2 figure_10 versions")
-    assert "| method | rho 0.1 | rho 0.3 |\n| --- | --- | --- |\n" in found
+    assert "| method | ρ = 0.1 | ρ = 0.3 |\n| --- | --- | --- |\n" in found
     assert "| SAM | 71.2 [70.0, 72.4] | 71.2 [70.0, 72.4] (1 diverged) |\n| PSAM |  | 3 diverged |\n" in found
-    assert "| setup | step 28 |\n| --- | --- |\n| MLP | −1.09e+04 [0.7, 0.724] |\n" in found
+    assert "| setup | step = 28 |\n| --- | --- |\n| MLP | −1.09e+04 [0.7, 0.724] |\n" in found
     assert "| what | jax |" in found
 
 
@@ -95,7 +95,7 @@ def test_a_table_that_is_not_there_is_refused(store: Path) -> None:
     with pytest.raises(UserError, match=r"figure_9: no such table; there are .*figure_2, figure_10"):
         tables(store, "figure_9")
     (store / "claims" / "mine.csv").unlink()
-    with pytest.raises(UserError, match=r"mine\.csv: cannot be read .*draw the figures first"):
+    with pytest.raises(UserError, match=r"mine\.csv: cannot be read .*.snakemake report. makes it"):
         collect(store, "mine", store / "text")
 
 

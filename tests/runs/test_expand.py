@@ -9,6 +9,7 @@ from nmepkg.runs.expand import expand
 from nmepkg.runs.expansion import Expansion
 from nmepkg.runs.figure_identity import figure_digest, figure_identity
 from nmepkg.runs.identity import code_hash, data_targets, figure_targets
+from nmepkg.study.load import load
 from nmepkg.study.spec import Cell
 from tests.study.samples import study
 
@@ -165,3 +166,11 @@ def test_the_identity_of_a_figure_is_its_digest_and_what_that_is_of(tmp_path: Pa
     assert {"nmepkg.analysis.render", "nmepkg.analysis.figures.curve"} <= set(identity["modules"])
     assert "nmepkg.training.loop" not in identity["modules"]
     assert json.loads(json.dumps(identity)) == identity
+
+
+def test_the_page_on_scale_counts_the_runs_of_each_study() -> None:
+    root = Path(__file__).resolve().parents[2]
+    page = (root / "docs" / "scale.md").read_text("utf-8")
+    counts = dict(re.findall(r"^\| \[(config/\w+\.yaml)\].*? \| (\d+) \|", page, flags=re.MULTILINE))
+    assert {name: len(expand(load(root / name)).runs) for name in counts} == {n: int(c) for n, c in counts.items()}
+    assert len(counts) == 3

@@ -80,6 +80,8 @@ def _set_range(ax: Axes, differences: Differences, setups: set[str], quantities:
 def _title(curves: Curves, ratios: bool, factor: float) -> str:
     if curves.figure.differences == "first_line":
         other = axis_label(curves.line_axis, curves.lines[0], {}, curves.measured)
+        if curves.line_axis == "at":
+            other = f"that {other[:1].lower()}{other[1:]}"
     else:
         other = f"SGD ({SYMBOLS[curves.figure.x]} = 0)"
     return drawn(f"{'Over' if ratios else 'Minus'} {other}{' (points)' if factor > 1 else ''}")

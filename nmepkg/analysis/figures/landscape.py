@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import patheffects
+from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm, Normalize, PowerNorm
 from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, LogLocator, MaxNLocator, NullLocator
 
 from nmepkg.analysis.figures.layout import add_legend, fit_height, freeze, wrap
@@ -29,6 +30,7 @@ Dashes = tuple[float, Sequence[float]]
 _MARGIN, _GAP, _LARGEST = 1.35, 0.1, 2.2
 _LOSS_CONTOURS = 10
 _DECADES = 3  # of a logarithmic scale, down from the largest value; what is smaller has its lowest colour
+_ZERO = "white"  # of what is 0, and no small number
 _LINE, _HALO, _CONTOUR = 0.7, 0.7, 0.45  # points
 _DASHES: Sequence[Dashes] = ((0, ()), (0, (4, 2)), (0, (1, 1.5)), (0, (6, 1.5, 1, 1.5)))  # by layer; the first is solid
 
@@ -112,9 +114,10 @@ def _norm(values: Sequence[np.ndarray]) -> Normalize:
 
 def _map(ax: Axes, row: _Row, landscape: Mapping[str, np.ndarray]) -> QuadMesh:
     w1, w2, values = landscape["w1"], landscape["w2"], landscape[row.key]
-    if isinstance(row.norm, LogNorm):
-        values = np.maximum(values, row.low)  # 0 too has the lowest colour
-    mesh = ax.pcolormesh(w1, w2, values, norm=row.norm, cmap=row.colors, shading="nearest", rasterized=True)
+    if row.key != "loss":
+        values = np.ma.masked_equal(np.where(values > 0, np.maximum(values, row.low), 0), 0)
+    colors = colormaps[row.colors].with_extremes(bad=_ZERO)
+    mesh = ax.pcolormesh(w1, w2, values, norm=row.norm, cmap=colors, shading="nearest", rasterized=True)
     if row.key == "loss":
         levels = (np.arange(1, _LOSS_CONTOURS) / _LOSS_CONTOURS) ** 2 * row.high
         ax.contour(w1, w2, values, levels, colors="white", linewidths=_CONTOUR, alpha=0.7)
@@ -164,15 +167,22 @@ def _dashes(layer: int) -> Dashes:
     return _DASHES[(layer - 1) % len(_DASHES)]
 
 
-def _legend(panels: Sequence[Panel]) -> list[Line2D]:
+def _legend(panels: Sequence[Panel]) -> list[Line2D | Patch]:
     layers = sorted({layer for _, landscape in panels for layer, _ in _bending(landscape)})
     labels = {f"Region boundary (layer {layer})": _dashes(layer) for layer in layers}
     boundaries = [
         Line2D([], [], color="black", linewidth=_LINE, linestyle=dashes, label=label)
         for label, dashes in labels.items()
     ]
-    label = r"Loss contours (white), at equal steps of $\sqrt{L}$"
-    return [*boundaries, Line2D([], [], color="darkgrey", linewidth=_CONTOUR, label=label)]
+    casing = [
+        patheffects.withStroke(linewidth=3, foreground="#21918c")
+    ]  # of the loss's colours, for a white line to be seen
+    label = r"Loss contours, at equal steps of $\sqrt{L}$"
+    contours = Line2D([], [], color="white", linewidth=2 * _CONTOUR, label=label, path_effects=casing)
+    if not any((landscape[key] == 0).any() for _, landscape in panels for key in ("norm_N", "norm_N_layer")):
+        return [*boundaries, contours]
+    zero = Patch(facecolor=_ZERO, edgecolor="black", linewidth=_LINE, label=r"$\Vert N\Vert_F = 0$ exactly")
+    return [*boundaries, contours, zero]
 
 
 def _weight(landscape: Mapping[str, np.ndarray], position: int) -> tuple[str, str]:

@@ -135,9 +135,11 @@ def test_maps_show_the_landscapes_on_one_scale_a_row() -> None:
         assert len({(type(norm), norm.vmin, norm.vmax) for norm in norms}) == 1
         for ax, (_, landscape) in zip(row, PANELS, strict=False):
             expected = landscape[key]
-            shown = np.asarray(_mesh(ax).get_array()).reshape(expected.shape)
-            low = norms[0].vmin
-            np.testing.assert_array_equal(shown, expected if key == "loss" else np.maximum(expected, low))
+            shown = np.ma.filled(_mesh(ax).get_array(), 0).reshape(expected.shape)
+            if key != "loss":
+                expected = np.where(expected > 0, np.maximum(expected, norms[0].vmin), 0)
+                np.testing.assert_array_equal(np.ma.getmaskarray(_mesh(ax).get_array()).ravel(), expected.ravel() == 0)
+            np.testing.assert_array_equal(shown, expected)
     assert [type(_mesh(row[0]).norm) for row in maps] == [PowerNorm, LogNorm, LogNorm]
     assert [text.get_title() for text in maps[0]] == [
         "ReLU",
@@ -177,7 +179,8 @@ def test_boundaries_are_where_units_bend_and_the_legend_tells_their_layers() -> 
     assert texts == [
         "Region boundary (layer 1)",
         "Region boundary (layer 2)",
-        r"Loss contours (white), at equal steps of $\sqrt{L}$",
+        r"Loss contours, at equal steps of $\sqrt{L}$",
+        r"$\Vert N\Vert_F = 0$ exactly",
     ]
 
 
