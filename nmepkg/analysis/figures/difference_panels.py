@@ -22,6 +22,7 @@ from nmepkg.analysis.labels import SYMBOLS, drawn
 from nmepkg.analysis.quantities import is_accuracy
 from nmepkg.analysis.style import NEUTRAL, SMALLEST, LineStyle
 
+_POINT = 0.01  # of an accuracy: where all differences are about as small, none is worth a logarithmic axis
 _UNBOUNDED = (-math.inf, math.inf)
 
 
@@ -68,7 +69,7 @@ def _set_range(ax: Axes, differences: Differences, setups: set[str], quantities:
     runs = runs[runs["setup"].isin(setups) & runs["_quantity"].isin(quantities)]
     points = points[points["setup"].isin(setups) & points["y_name"].isin(quantities)]
     values = np.append(runs["_y"].to_numpy(float), float(differences.ratios))
-    scale = ValueScale("log") if differences.ratios else difference_scale(values)
+    scale = ValueScale("log") if differences.ratios else difference_scale(values, _POINT if factor > 1 else 0.0)
     scale.set(ax)
     span = MIN_SPAN if factor > 1 else scale.min_span(values[np.isfinite(values)])
     intervals: pd.DataFrame = marks.intervals(points)

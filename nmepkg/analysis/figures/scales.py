@@ -73,12 +73,17 @@ def value_scale(name: str, values: np.ndarray) -> ValueScale:
     return ValueScale(name, float(10.0 ** np.floor(np.log10(np.quantile(sizes, 0.25)) + 1e-9)))
 
 
-def difference_scale(values: np.ndarray) -> ValueScale:
+def difference_scale(values: np.ndarray, least: float = 0.0) -> ValueScale:
     """The scale of an axis of differences: linear, but where the largest is more than ten times as large as usual.
 
     Then it is symlog beyond the power of ten nearest to the median size: small differences are seen beside a collapse.
+
+    Args:
+      values: the differences.
+      least: a power of ten below which nothing is of interest, however many differences are there.
     """
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-    if not sizes.size or sizes.max() <= 10 * np.median(sizes):
+    usual = max(float(np.median(sizes)), least) if sizes.size else 0.0
+    if not sizes.size or sizes.max() <= 10 * usual:
         return ValueScale("linear")
-    return ValueScale("symlog", float(10.0 ** np.round(np.log10(np.median(sizes)))))
+    return ValueScale("symlog", float(10.0 ** np.round(np.log10(usual))))

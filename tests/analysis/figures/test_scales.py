@@ -51,4 +51,6 @@ def test_without_a_value_to_tell_from_zero_symlog_is_linear(values: list[float])
 def test_differences_are_linear_unless_one_is_far_larger_than_usual() -> None:
     assert difference_scale(np.array([0.01, -0.02, 0.1, 0.0, np.nan])) == ValueScale("linear")
     assert difference_scale(np.array([0.012, -0.02, 0.008, -0.6])) == ValueScale("symlog", 0.01)
+    assert difference_scale(np.array([0.001, -0.002, 0.09]), least=0.01) == ValueScale("linear")
+    assert difference_scale(np.array([0.001, -0.002, 0.11]), least=0.01) == ValueScale("symlog", 0.01)
     assert difference_scale(np.array([0.0, np.nan])) == ValueScale("linear")
