@@ -50,7 +50,11 @@ def collect(store: Path, study: str, folder: Path) -> None:
     setups = yaml.safe_load(_text(figures / "study.yaml"))["setups"]
     titles = {name: setup.get("title") or name for name, setup in setups.items()}
     claims, points = (table.assign(setup=table["setup"].replace(titles)) for table in (claims, points))
-    for name, table in {"claims": claims, "points": points, "versions": _read(figures / "versions.csv")}.items():
+    for name, table in {
+        "claims": claims,
+        "points": points,
+        "versions": _read(figures / "versions.csv", dtype=str),
+    }.items():
         with written_whole(folder / f"{name}.csv") as file:
             file.write(table.to_csv(index=False, lineterminator="\n", float_format="%.6g").encode())
 
@@ -72,7 +76,8 @@ def renewed(text: str, folder: Path) -> str:
 
 
 def _tables(folder: Path) -> dict[str, str]:
-    claims, points, versions = (_read(folder / f"{name}.csv") for name in ("claims", "points", "versions"))
+    claims, points = (_read(folder / f"{name}.csv") for name in ("claims", "points"))
+    versions = _read(folder / "versions.csv", dtype=str, keep_default_na=False)
     counted = claims["verdict"].value_counts()
     return {
         "counts": ", ".join(f"{counted.get(verdict, 0)} {verdict}" for verdict in counted.index.sort_values()) + "\n",
@@ -81,7 +86,7 @@ def _tables(folder: Path) -> dict[str, str]:
             ["claim", "setup", "could show", "seeds needed at the effect seen", "at the smallest of interest"],
             map(_lacking, claims[claims["verdict"] == "undecided"].to_dict("records")),
         ),
-        "versions": _table([str(name) for name in versions], versions.fillna("").astype(str).to_numpy().tolist()),
+        "versions": _table([str(name) for name in versions], versions.to_numpy().tolist()),
         **{str(name): _figure(figure) for name, figure in points.groupby("figure", sort=False)},
     }
 
@@ -118,11 +123,11 @@ def _figure(points: pd.DataFrame) -> str:
 
 def _point(row: Mapping[Any, Any]) -> str:
     scale, places = (100.0, ".1f") if is_accuracy(str(row["y_name"])) else (1.0, ".3g")
-    note = f" ({row['n_diverged']} diverged)" if row["n_diverged"] else ""
-    if not row["n_seeds"]:
-        return note.strip(" ()")
     mean, low, high = (scale * row[key] for key in ("y_mean", "y_ci_low", "y_ci_high"))
-    return _interval(mean, low, high, places) + note
+    if not row["n_diverged"]:
+        return _interval(mean, low, high, places)
+    left = f"{format(mean, places)} ({row['n_seeds']} left, " if row["n_seeds"] else "("
+    return f"{left}{row['n_diverged']} diverged)"
 
 
 def _interval(mean: float, low: float, high: float, places: str) -> str:
@@ -135,8 +140,8 @@ def _table(heads: list[str], rows: Iterable[list[str]]) -> str:
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
-def _read(path: Path) -> pd.DataFrame:
-    return pd.read_csv(io.StringIO(_text(path)))
+def _read(path: Path, **options: Any) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(_text(path)), **options)
 
 
 def _text(path: Path) -> str:
