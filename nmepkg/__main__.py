@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -157,8 +158,9 @@ def _adopt(options: argparse.Namespace, study: Study, expansion: Expansion, stor
 
 
 def _claims(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:
+    os.environ["MPLBACKEND"] = "agg"  # nothing is shown; what a notebook's shell names may not be installed here
     from nmepkg.analysis.claims import judge, write  # with pandas and Matplotlib, which take a second
-    from nmepkg.upkeep import seeds, verdicts
+    from nmepkg.upkeep import lacking, seeds, verdicts
 
     if options.budget is not None and not options.next:
         raise UserError("claims: --budget is of --next; give both")
@@ -168,10 +170,10 @@ def _claims(options: argparse.Namespace, study: Study, expansion: Expansion, sto
     judged = write.look_at(study, expansion)
     found = judge.verdicts(judged)
     if options.next:
-        lacking = seeds.undecided(store, study, judged, found)
-        chosen = seeds.affordable(lacking, budget)
+        undecided = seeds.undecided(store, study, judged, found)
+        chosen = seeds.affordable(undecided, budget)
         if not options.json:
-            verdicts.show_lacking(console, study, lacking, chosen)
+            lacking.show_lacking(console, study, undecided, chosen)
         return {"experiments": seeds.experiments(chosen)}
     rows = json.loads(judge.table(study, judged).to_json(orient="records"))
     if not options.json:

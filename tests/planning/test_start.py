@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,3 +29,12 @@ def test_a_bad_study(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert "\n" not in line
     assert call.said == []
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_planning_imports_nothing_heavy() -> None:
+    """Snakemake would start later, and Matplotlib refuses a backend that a notebook's shell names and that is not there."""
+    code = (
+        "import sys, nmepkg.planning.start; print({'jax', 'flax', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout == "set()\n"

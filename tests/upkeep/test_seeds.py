@@ -19,7 +19,8 @@ from nmepkg.runs.expand import expand
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study
 from nmepkg.upkeep import seeds
-from nmepkg.upkeep.verdicts import show_claims, show_lacking, text
+from nmepkg.upkeep.lacking import show_lacking
+from nmepkg.upkeep.verdicts import show_claims, text
 from tests.analysis.test_claims import BOTH, Spec, world
 from tests.study.test_claims import STUDY
 

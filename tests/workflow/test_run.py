@@ -84,6 +84,7 @@ def test_a_study_from_nothing_to_its_figure(project: Project) -> None:
     endings = ("pdf", "svg", "png", "csv", "runs.csv")
     assert {path.name for path in figures.iterdir()} == {
         "records",
+        "index.html",
         *(f"{name}.{ending}" for name in ("both", "curve") for ending in endings),
     }
     drawn = {}
