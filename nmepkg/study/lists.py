@@ -24,12 +24,17 @@ def read_lists(study: Study, doubtful: bool = False) -> list[str]:
     lines = []
     for (name, numbers), places in experiments.items():
         line = f"{study.path}: {name} is {', '.join(f'{number:g}' for number in numbers)} in {', '.join(places)}"
-        if len(numbers) == 2 and all(number == int(number) for number in numbers):
+        if len(numbers) == 2 and all(number == int(number) for number in numbers) and _ends_as_fractions_do(numbers[1]):
             comma = ".".join(f"{number:.0f}" for number in numbers)
             lines.append(f"{line}: two values; if one was meant, with a decimal comma, write {comma}")
         elif not doubtful:
             lines.append(line)
     return lines
+
+
+def _ends_as_fractions_do(number: float) -> bool:
+    """Nobody writes 1,1000 for 1.1."""
+    return number == 0 or number % 100 != 0
 
 
 def _lists(experiment: Experiment) -> Iterator[tuple[str, _Numbers]]:

@@ -21,6 +21,10 @@ def test_two_whole_numbers_may_be_one_with_a_decimal_comma(tmp_path: Path, writt
     )
 
 
+def test_a_thousand_is_no_fraction(tmp_path: Path) -> None:
+    assert read_lists(study(tmp_path, (RHO, "    rho: [1, 1000]\n")), doubtful=True) == []
+
+
 def test_every_list_is_told_once(tmp_path: Path) -> None:
     other = "  other: {setups: [mlp], methods: [sam], activations: [gelu], rho: [0, 0.1], seeds: [0]}\nfigures:\n"
     read = study(tmp_path, ("figures:\n", other))
