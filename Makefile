@@ -10,8 +10,8 @@ COMMANDS ?= make figures CONFIG=smoke=true && make test
 CONFIG ?=
 SNAKEMAKE ?= 9.16.0
 
-# Meant for other programs. With warnings as errors, say, Snakemake itself would not start.
-unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME
+# Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
+unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
 
 .PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers package picture findings lint format benchmark lock clean
 

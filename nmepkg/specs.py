@@ -7,7 +7,7 @@ is the study's key of that name; ``config/README.md`` says what each means.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -170,6 +170,16 @@ def recipe(spec: Json) -> Recipe:
         optimizer=Optimizer(**spec["optimizer"]),
         training=training(spec["training"]),
         seed=spec["seed"],
+    )
+
+
+def shape(recipe: Recipe) -> Recipe:
+    """A recipe without what lists vary in one compiled step, where it is traced: seed, strength and β."""
+    return replace(
+        recipe,
+        seed=0,
+        method=replace(recipe.method, strength=0.0),
+        activation=replace(recipe.activation, options=_without(recipe.activation.options, "beta")),
     )
 
 

@@ -15,11 +15,10 @@ from xml.sax.saxutils import escape
 from matplotlib.figure import Figure as Canvas
 from matplotlib.transforms import Bbox
 
-from nmepkg.analysis.style import NEUTRAL, SMALLEST
+from nmepkg.analysis.style import DPI, NEUTRAL, SMALLEST
 from nmepkg.files import written_whole
 
 FORMATS = ("pdf", "svg", "png")
-_DPI = 300
 _LINE, _CHARACTERS = 0.13, 17  # of a note: inches a line, characters an inch
 
 # Font subsetting warns about the dates inside the font file, which aren't ours.
@@ -44,7 +43,7 @@ def save(canvas: Canvas, stem: Path, origin: Mapping[str, Any]) -> None:
             legend.set_bbox_to_anchor((0, 0, 1, 1), canvas.transFigure)
     for kind in FORMATS:
         buffer = io.BytesIO()
-        canvas.savefig(buffer, format=kind, dpi=_DPI, metadata=_metadata(kind, origin), bbox_inches=area)
+        canvas.savefig(buffer, format=kind, dpi=DPI, metadata=_metadata(kind, origin), bbox_inches=area)
         content = buffer.getvalue()
         if kind == "svg":
             content = _read_aloud(content.decode(), origin).encode()

@@ -18,6 +18,7 @@ from matplotlib.colors import to_rgb
 
 ONE_COLUMN, TWO_COLUMNS = 3.3, 6.75  # inches: the column and text width of common conference styles
 SMALLEST, NORMAL = 7.0, 8.0  # points
+DPI = 300  # of pictures
 
 
 def figure_width(asked: float | None, columns: int) -> float:

@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nmepkg.records import digest, to_json
+from nmepkg.records import digest
 from nmepkg.runs.expansion import Expansion, Run
-from nmepkg.study.spec import Spec, Study
+from nmepkg.specs import recipe, shape
+from nmepkg.study.spec import Study
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,9 @@ def packs(study: Study, expansion: Expansion, finished: Callable[[str], bool]) -
     for setup, runs in by_setup.items():
         alike: dict[str, list[Run]] = {}
         for run in runs:
-            alike.setdefault(_shape(run.spec), []).append(run)
+            alike.setdefault(repr(shape(recipe(run.spec))), []).append(run)
         ordered = itertools.chain.from_iterable(alike.values())
         while members := tuple(itertools.islice(ordered, study.setups[setup].runs_per_job)):
             id = f"{setup}-{len(members)}-{digest([run.id for run in members])}"
             found[id] = Pack(id, setup, members)
     return found
-
-
-def _shape(spec: Spec) -> str:
-    """What runs of one setup that share a compiled step have in common; strength, β and seed are traced."""
-    method = {key: value for key, value in spec["method"].items() if key != "strength"}
-    activation = {key: value for key, value in spec["activation"].items() if key != "beta"}
-    return to_json([method, activation])

@@ -43,7 +43,7 @@ def load_figure(name: str, spec: Spec, study: Study, cells: Mapping[str, list[Ce
                 f"a figure has room for {MOST_LANDSCAPES} activations, and landscapes.{complete['landscape']} has {panels}; "
                 "divide them between two",
             )
-        refuse_narrow(figure, panels, where, margin=1.35)
+        refuse_narrow(figure, panels, where, margin=1.35)  # labels and colour bars
         return figure
     figure = _curve(name, complete, study, where)
     refuse_misplaced(figure, study, cells)

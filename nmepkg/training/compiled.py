@@ -7,13 +7,12 @@ Tracing and lowering them takes longer than the steps of a small net do. A run o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
 
 from nmepkg.data.store import Scaling
-from nmepkg.specs import Recipe
+from nmepkg.specs import Recipe, shape
 from nmepkg.training.devices import Layout
 from nmepkg.training.step import make_program
 
@@ -44,14 +43,3 @@ def compiled(recipe: Recipe, classes: int, examples: int, scaling: Scaling | Non
             jax.jit(program.evaluate, out_shardings=layout.everywhere),
         )
     return _kept[key]
-
-
-def shape(recipe: Recipe) -> Recipe:
-    """A recipe without what a study's lists vary in one compiled step: seed, strength and β are traced."""
-    options = {name: value for name, value in recipe.activation.options.items() if name != "beta"}
-    return replace(
-        recipe,
-        seed=0,
-        method=replace(recipe.method, strength=0.0),
-        activation=replace(recipe.activation, options=options),
-    )

@@ -127,8 +127,7 @@ def test_a_note_makes_a_figure_higher_and_nothing_else_does(pair: tuple[Canvas, 
 
 def test_a_note_is_below_the_figure_and_all_of_it_in_the_picture(pair: tuple[Canvas, Path, Path]) -> None:
     plain, noted = (np.asarray(Image.open(stem.with_suffix(".png")).convert("L")) for stem in pair[1:])
-    # The edges of slanted lines are blended anew, as the figure is higher.
-    np.testing.assert_allclose(noted[: len(plain)].astype(int), plain.astype(int), atol=2)
+    np.testing.assert_array_equal(noted[: len(plain)], plain)
     below = noted[len(plain) :]
     rows, columns = (np.flatnonzero((below < 200).any(axis)) for axis in (1, 0))
     margin = round(0.02 * DPI)

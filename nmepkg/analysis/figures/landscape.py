@@ -174,9 +174,8 @@ def _legend(panels: Sequence[Panel]) -> list[Line2D | Patch]:
         Line2D([], [], color="black", linewidth=_LINE, linestyle=dashes, label=label)
         for label, dashes in labels.items()
     ]
-    casing = [
-        patheffects.withStroke(linewidth=3, foreground="#21918c")
-    ]  # of the loss's colours, for a white line to be seen
+    # A white line is seen on one of the loss's colours.
+    casing = [patheffects.withStroke(linewidth=3, foreground="#21918c")]
     label = r"Loss contours, at equal steps of $\sqrt{L}$"
     contours = Line2D([], [], color="white", linewidth=2 * _CONTOUR, label=label, path_effects=casing)
     if not any((landscape[key] == 0).any() for _, landscape in panels for key in ("norm_N", "norm_N_layer")):

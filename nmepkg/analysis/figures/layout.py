@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.text import Text
 
 from nmepkg.analysis.figures.scales import ValueScale
 from nmepkg.analysis.labels import drawn
+from nmepkg.analysis.style import DPI
 from nmepkg.study.mathtext import words
 
 MIN_SPAN = 0.02  # smallest range of an accuracy
@@ -82,7 +84,11 @@ def fit_height(canvas: Canvas, heights: Mapping[Axes, float]) -> None:
 
 
 def freeze(canvas: Canvas) -> None:
-    """Finds the layout for the last time: every format gets this one."""
+    """Finds the layout for the last time: every format gets this one.
+
+    The height becomes a whole number of pixels, so that what is added below a figure moves nothing in it by a part of one.
+    """
+    canvas.set_figheight(math.ceil(canvas.get_figheight() * DPI) / DPI)
     canvas.draw_without_rendering()
     canvas.set_layout_engine("none")
 
