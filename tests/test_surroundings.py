@@ -115,9 +115,36 @@ def test_what_a_user_may_set_is_recorded(plain: Any) -> None:
     )
     assert known["threads"] == 2
     assert known["matmul_precision"] == "bfloat16"
-    assert f"XLA_FLAGS={flags}" in shlex.split(known["variables"])
+    chosen = f"{flags} --xla_cpu_experimental_ynn_fusion_type=reduce"
+    assert f"XLA_FLAGS={chosen}" in shlex.split(known["variables"])
     assert "NVIDIA_TF32_OVERRIDE=0" in shlex.split(known["variables"])
     assert all(known[key] != value for key, value in plain[1].items())
+
+
+@pytest.mark.parametrize(
+    ("set_by_user", "jaxlib", "chosen"),
+    [
+        (None, "0.10.2", "--xla_cpu_experimental_ynn_fusion_type=reduce"),
+        (
+            "--xla_cpu_enable_fast_math=false",
+            "0.12.0.1",
+            "--xla_cpu_enable_fast_math=false --xla_cpu_experimental_ynn_fusion_type=reduce",
+        ),
+        ("--xla_cpu_experimental_ynn_fusion_type=", "0.12.0", "--xla_cpu_experimental_ynn_fusion_type="),
+        (None, "0.10.1", None),
+        ("--xla_cpu_enable_fast_math=false", "0.13.0", "--xla_cpu_enable_fast_math=false"),
+    ],
+    ids=["nothing set", "another flag", "the user's own choice", "an older jaxlib", "a jaxlib not known yet"],
+)
+def test_the_compiler_is_told_what_is_fast_where_it_knows_the_flag(
+    set_by_user: str | None, jaxlib: str, chosen: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surroundings, "version", {"jaxlib": jaxlib}.__getitem__)
+    environment = {} if set_by_user is None else {"XLA_FLAGS": set_by_user}
+    surroundings.compile_fast(environment)
+    assert environment.get("XLA_FLAGS") == chosen
+    surroundings.compile_fast(environment)  # by a job of a job
+    assert environment.get("XLA_FLAGS") == chosen
 
 
 def test_what_a_caller_has_set_in_jax_changes_nothing(plain: Any) -> None:

@@ -219,14 +219,14 @@ print(seen["cache_hits"], seen["cache_misses"])
 """
 
 
-def compiles(folder: Path, *sizes: int, killed: bool = False) -> tuple[int, int] | None:
+def compiles(folder: Path, *sizes: int, killed: bool = False, flags: str = "") -> tuple[int, int] | None:
     """(programs found, programs compiled) by a process that needs one for each size; None if it was killed."""
     temporary = folder.parent / "tmp"  # where a killed process leaves its own folder
     temporary.mkdir(exist_ok=True)
     process = subprocess.run(
         [sys.executable, "-c", COMPILES, str(folder), "killed" if killed else "ends", *map(str, sizes)],
         cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(temporary)},
+        env={**os.environ, "TMPDIR": str(temporary), "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} {flags}"},
         capture_output=True,
         text=True,
         check=False,
@@ -254,3 +254,7 @@ def test_processes_share_what_they_compile_and_a_killed_one_shares_nothing(tmp_p
     assert compiles(folder, 2, 3) == (1, 1)
     assert compiles(folder, 3, 2) == (2, 0)
     assert len(list(shared.iterdir())) == 2
+    # Programs of other flags are others.
+    fused = "--xla_cpu_experimental_ynn_fusion_type=reduce"
+    assert compiles(folder, 2, flags=fused) == (0, 1)
+    assert compiles(folder, 2, flags=fused) == (1, 0)

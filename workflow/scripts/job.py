@@ -15,6 +15,7 @@ from nmepkg.errors import FAILED, UserError
 # Before any library reads them.
 if _left_out := surroundings.settle():
     print(f"computes without {', '.join(_left_out)}: a job sets itself what they are about", file=sys.stderr)
+surroundings.compile_fast()
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
