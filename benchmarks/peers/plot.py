@@ -18,7 +18,7 @@ STYLES = {  # colours that differ for all eyes (Okabe & Ito), and markers that d
     PYHESSIAN: ("#D55E00", "^"),
     EIGENTHINGS: ("#009E73", "D"),
 }
-TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10]
+TICKS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10]
 TITLES = {"training": "a step of training", "curvature": "curvature"}
 Key = tuple[str, str, str]  # group, network, task
 
@@ -59,7 +59,7 @@ def plot(table: pd.DataFrame, path: Path) -> None:
             "nmepkg's time in units of the library's: median of rounds, and quartiles.\nLeft of 1 nmepkg is faster."
         )
         first = table.iloc[0]
-        axes.set_title(f"{first['cpu']}, {first['threads']} threads, float32, {first['date']}", fontsize=9)
+        axes.set_title(f"{first['cpu']}, threads: {first['threads']}, float32, {first['date']}", fontsize=9)
         figure.legend(loc="outside upper center", ncols=2, frameon=False)
         figure.savefig(path, dpi=150)
 
@@ -75,6 +75,7 @@ def _places(keys: list[Key]) -> tuple[dict[Key, float], dict[float, str], float]
     y, before = 0.0, None
     for key in keys:
         if key[:2] != before:
+            y += 0.4 if before else 0
             headings[y + 1] = f"{key[1]}: {TITLES[key[0]]}"
             y, before = y + 1, key[:2]
         y += 1
