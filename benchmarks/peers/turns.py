@@ -82,7 +82,7 @@ def _failures(connection: Any) -> Any:
     except EOFError:
         raise
     except Exception as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        first = (str(error).strip() or "no message").splitlines()[0].split(". ")[0]
         connection.send((None, f"{type(error).__name__}: {first}"))
 
 
