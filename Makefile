@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 CORES ?= all
 REPORT ?= results/report.html
 KILLS ?= 50
+BENCHMARK_OUT ?= results/benchmarks
 COMMANDS ?= make figures CONFIG=smoke=true && make test
 CONFIG ?=
 SNAKEMAKE ?= 9.16.0
@@ -66,8 +67,9 @@ smoke: $(VENV)/dev.stamp
 test-peers: $(VENV)/peers.stamp
 	$(BIN)/pytest -m peers tests/peers
 
+# Training steps against PyTorch's, curvature against three libraries for it. BENCHMARK_OUT=docs/performance renews what the docs have.
 benchmark-peers: $(VENV)/peers.stamp
-	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python -m benchmarks.peers --out $(BENCHMARK_OUT)
 
 # An sdist with all of the project, a wheel made from it, and both tried in an environment of their own.
 package: $(VENV)/dev.stamp
