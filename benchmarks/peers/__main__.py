@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks import peers
 from benchmarks.peers import cases, errors, table
 from benchmarks.peers.turns import Worker, rounds
+from nmepkg import surroundings
 
 PACKAGES = {
     cases.OURS: "jax",  # which decides its speed
@@ -25,8 +26,6 @@ PACKAGES = {
     cases.PYHESSIAN: "PyHessian",
     cases.EIGENTHINGS: "hessian-eigenthings",
 }
-# Without fusions of YNNPACK's, XLA's convolutions take half the time on a CPU.
-OUR_ENVIRONMENT = {"XLA_FLAGS": "--xla_cpu_experimental_ynn_fusion_type="}
 THEIR_ENVIRONMENT = {"PYTHONWARNINGS": "ignore"}  # of libraries about one another
 
 
@@ -118,7 +117,7 @@ def main() -> None:
     print(f"{constant['cpu']}, {len(cores)} threads, float32; an error is relative to float64\n\n{table.HEADER}")
     found: list[dict[str, Any]] = []
     with (
-        Worker("benchmarks.peers.ours:Ours", environment=OUR_ENVIRONMENT) as ours,
+        Worker("benchmarks.peers.ours:Ours", environment=_ours()) as ours,
         Worker("benchmarks.peers.theirs:Theirs", len(cores), environment=THEIR_ENVIRONMENT) as theirs,
     ):
         pair = Pair(ours, theirs, arguments.budget)
@@ -128,6 +127,13 @@ def main() -> None:
             found += new
             print("\n".join(table.lines(new)), flush=True)
     keep(found, arguments.out)
+
+
+def _ours() -> dict[str, str]:
+    """Variables of our process: as of a job's, where the user sets none."""
+    environment: dict[str, str] = {}
+    surroundings.compile_fast(environment)
+    return environment
 
 
 def keep(found: list[dict[str, Any]], folder: Path) -> None:
