@@ -2,7 +2,6 @@
 
 from nmepkg.planning import start
 from nmepkg.planning.call import Call
-from nmepkg.planning.plan import distinct
 from nmepkg.planning.shell import job_prefix
 
 call = Call(workflow, config)
@@ -29,7 +28,9 @@ include: "workflow/rules/page.smk"
 rule figures:
     default_target: True
     input:
-        distinct([rules.page.output, *(getattr(rules, name).input for name in plan.shown)]),
+        rules.page.output,
+        shown,
+        lambda wildcards: plan.lost(plan.shown),
     localrule: True
     message:
         f"The figures are in {plan.figures}, all of them in {plan.figures}/index.html"

@@ -114,6 +114,22 @@ class Plan:
         files = [str(self.store.measurement(str(job.run), job.id)) for job in measured]
         return distinct([*of_landscapes, map(self.result, compared_runs(found)), files])
 
+    def lost(self, targets: Iterable[str]) -> list[str]:
+        """What figures, or ``claims``, that are there are made of and that is there no more: targets ask for it besides.
+
+        Of one that is not there, its own job asks for all of it, and every mention of a file takes Snakemake's time.
+        """
+        return distinct(self._lost[target] for target in targets)
+
+    @cached_property
+    def _lost(self) -> dict[str, list[str]]:
+        made = {name: self.record(name) for name in self.study.figures}
+        made |= {"claims": self.claims} if self.study.claims else {}
+        there = [target for target, record in made.items() if present(Path(record))]
+        behind = {target: self.behind_claims() if target == "claims" else self.behind(target) for target in there}
+        gone = {target: [file for file in files if not present(Path(file))] for target, files in behind.items()}
+        return {target: gone.get(target, []) for target in made}
+
     @property
     def shown(self) -> list[str]:
         """The targets that show what the study finds: its figures, and its claims if it has any."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,12 @@ from typing import Any
 def verbatim(text: str) -> Callable[[Any], str]:
     """A parameter of a rule that is this text: in what is a function's Snakemake looks for no wildcards."""
     return lambda wildcards: text
+
+
+def in_command(path: Callable[[str], object], wildcard: str) -> str:
+    """A path for a shell command of a rule, quoted, of which a wildcard is part, and nothing else for Snakemake to format."""
+    quoted = shlex.quote(str(path("\0"))).replace("{", "{{").replace("}", "}}")
+    return quoted.replace("\0", f"{{wildcards.{wildcard}}}")
 
 
 def escaped(text: str) -> str:

@@ -16,6 +16,7 @@ from nmepkg.storage import CODE, Store
 from nmepkg.study.spec import Spec
 
 Leaves = dict[str, Any]  # dotted place -> value
+_ANY = ""  # in place of a seed
 Change = tuple[str, Any, Any]  # place, value there, value here; None where there is no such place
 
 
@@ -41,6 +42,9 @@ def changes(there: Leaves, here: Leaves) -> list[Change]:
 class Neighbours:
     """Finished runs, ready to be asked for the one that is most like another.
 
+    Runs that differ in their seed alone are compared as one: a study has many seeds, and comparing every run that is missing
+    with every one that is there takes the square of their number.
+
     Args:
       specs: id -> canonical spec.
     """
@@ -49,14 +53,21 @@ class Neighbours:
         self.ids = list(specs)
         self._codes: dict[tuple[str, str], int] = {}
         self._columns: dict[str, int] = {}
-        rows = [self._encoded(leaves(spec), grow=True) for spec in specs.values()]
-        self._matrix = np.full((len(rows), len(self._columns)), -1, dtype=np.int32)
-        for i, row in enumerate(rows):
-            self._matrix[i, [place for place, _ in row]] = [code for _, code in row]
+        self._first: dict[tuple[int, str], int] = {}  # row, seed -> the first run of both
+        rows: dict[tuple[tuple[int, int], ...], int] = {}
+        for i, spec in enumerate(specs.values()):
+            row = rows.setdefault(tuple(self._encoded(leaves(spec), grow=True)), len(rows))
+            self._first.setdefault((row, _seed(spec)), i)
+            self._first.setdefault((row, _ANY), i)
+        self.rows = np.full((len(rows), len(self._columns)), -1, dtype=np.int32)
+        for encoded, row in rows.items():
+            self.rows[row, [place for place, _ in encoded]] = [code for _, code in encoded]
 
     def _encoded(self, spec: Leaves, grow: bool) -> list[tuple[int, int]]:
         row = []
         for place, value in spec.items():
+            if place == "seed":
+                continue
             if grow:
                 self._columns.setdefault(place, len(self._columns))
             if place in self._columns:
@@ -70,10 +81,19 @@ class Neighbours:
         """The id of the run that differs in the fewest places; of equals the first. None where there is none."""
         if not self.ids:
             return None
-        asked = np.full(self._matrix.shape[1], -1, dtype=np.int32)
+        asked = np.full(self.rows.shape[1], -1, dtype=np.int32)
         for place, code in self._encoded(leaves(spec), grow=False):
             asked[place] = code
-        return self.ids[int(np.argmin((self._matrix != asked).sum(axis=1)))]
+        distances = (self.rows != asked).sum(axis=1)
+        seed, found = _seed(spec), []
+        for row in map(int, np.flatnonzero(distances <= distances.min() + 1)):  # others have no chance by their seed
+            same = self._first.get((row, seed))
+            found.append((distances[row], same) if same is not None else (distances[row] + 1, self._first[row, _ANY]))
+        return self.ids[min(found)[1]]
+
+
+def _seed(spec: Mapping[str, Any]) -> str:
+    return to_json(spec.get("seed"))
 
 
 def changed_modules(store: Store, code: str, targets: Sequence[str]) -> list[str]:

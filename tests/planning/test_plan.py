@@ -135,3 +135,19 @@ def test_a_run_that_is_not_whole_is_waited_for_by_its_mark(tmp_path: Path) -> No
     plan.look()
     assert plan.result(first) == str(plan.store.result(first))
     assert plan.result(second) == f"{plan.marks}/{second}.again"
+
+
+def test_targets_ask_for_what_is_gone_of_what_is_drawn_alone(tmp_path: Path) -> None:
+    """What is not drawn asks for its runs itself: a file that is named twice takes Snakemake's time twice."""
+    edits = [("name: tiny", f"name: tiny\nstore: {tmp_path}/results\noutput: {tmp_path}/results")]
+    plan = planned(tmp_path, *edits)
+    figure = next(iter(plan.study.figures))
+    assert len(plan.behind(figure)) > 1
+    assert plan.lost(plan.shown) == []
+    record = Path(plan.record(figure))
+    record.parent.mkdir(parents=True)
+    record.touch()
+    there, *gone = plan.behind(figure)
+    Path(there).parent.mkdir(parents=True)
+    Path(there).touch()
+    assert Plan(plan.study, {}).lost([figure, figure]) == gone

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
+
 import docutils.core
 import pytest
 from snakemake.io import contains_wildcard
 
-from nmepkg.planning.texts import escaped, label, verbatim
+from nmepkg.planning.texts import escaped, in_command, label, verbatim
 
 TEXTS = ("*A* `b`_ |c| {d} [e]_", "x_ and **y**", ".. note:: no", "a\\b", "φ'' := 0, $\\rho$, 100 %")
 
@@ -32,3 +35,9 @@ def test_a_label_has_no_wildcard_and_ends_no_script() -> None:
 
 def test_a_parameter_is_the_text_whatever_the_wildcards() -> None:
     assert verbatim("{run}")(object()) == "{run}"
+
+
+def test_a_path_in_a_command_is_the_path_whatever_is_in_it() -> None:
+    command = in_command(lambda run: f"a {{store}}/it's {{wildcards.run}}/{run}.log", "run")
+    formatted = command.format(wildcards=argparse.Namespace(run="mlp-s0"))
+    assert shlex.split(formatted) == ["a {store}/it's {wildcards.run}/mlp-s0.log"]

@@ -161,6 +161,7 @@ def test_the_nearest_is_that_of_fewest_differences() -> None:
         return {
             "a": {str(i): int(rng.integers(3)) for i in rng.choice(6, 4, replace=False)},
             "b": [int(rng.integers(2))],
+            "seed": int(rng.integers(4)),
         }
 
     specs = {str(i): spec() for i in range(30)}
@@ -175,8 +176,16 @@ def test_the_nearest_is_that_of_fewest_differences() -> None:
 
         nearest = neighbours.nearest(asked)
         assert nearest is not None
-        assert distance(nearest) == min(map(distance, specs))
+        assert nearest == min(specs, key=distance), "of equals the first"
     assert Neighbours({}).nearest(spec()) is None
+
+
+def test_runs_that_differ_in_their_seed_are_compared_as_one() -> None:
+    specs = {f"{width}-{seed}": {"width": width, "seed": seed} for width in (4, 8) for seed in range(100)}
+    neighbours = Neighbours(specs)
+    assert len(neighbours.rows) == 2
+    assert neighbours.nearest({"width": 8, "seed": 7}) == "8-7"
+    assert neighbours.nearest({"width": 8, "seed": 100}) == "8-0"
 
 
 def test_modules_are_compared() -> None:

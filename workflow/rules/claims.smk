@@ -1,11 +1,11 @@
 from nmepkg.planning.texts import verbatim
 
-# As of a figure: one rule that judges, and one that is the target, which asks for the files behind it too.
+# As of a figure: one rule that judges, and one that is the target, which asks for what is gone behind it too.
 if plan.study.claims:
 
     rule judge:
         input:
-            ancient(plan.behind_claims()),
+            lambda wildcards: ancient(plan.behind_claims()),
         output:
             multiext(f"{plan.figures}/claims", ".pdf", ".png"),
             svg=report(
@@ -37,7 +37,7 @@ if plan.study.claims:
     rule claims:
         input:
             rules.judge.output,
-            rules.judge.input,
+            lambda wildcards: plan.lost(["claims"]),
         localrule: True
         message:
             f"The verdicts are in {plan.verdicts}"

@@ -8,7 +8,8 @@ for place, (name, figure) in enumerate(plan.study.figures.items(), start=1):
         name:
             f"draw_{name}"
         input:
-            ancient(plan.behind(name)),
+            # Listed when asked for: a job of a cluster, which reads this file once more, never does.
+            lambda wildcards, name=name: ancient(plan.behind(name)),
         output:
             multiext(f"{plan.figures}/{name}", ".pdf", ".png", ".runs.csv"),
             svg=report(
@@ -41,13 +42,13 @@ for place, (name, figure) in enumerate(plan.study.figures.items(), start=1):
             'python "$NMEPKG_SCRIPTS"/figure.py {params.study} --figure {params.name} --out {params.folder} '
             "--digest {params.digest} >{log} 2>&1"
 
-    # The files behind it too: one that is gone is computed again, though the figure is still there.
+    # What is gone of the files behind it, too: that is computed again, though the figure is still there.
     rule:
         name:
             name
         input:
             getattr(rules, f"draw_{name}").output,
-            getattr(rules, f"draw_{name}").input,
+            lambda wildcards, name=name: plan.lost([name]),
         localrule: True
         message:
             f"The figure is {plan.figures}/{name}.pdf"

@@ -1,12 +1,15 @@
-from nmepkg.planning.plan import distinct
 from nmepkg.planning.texts import verbatim
+
+shown = [getattr(rules, f"draw_{name}").output for name in plan.study.figures]
+shown += [rules.judge.output] if plan.study.claims else []
 
 
 # One page to look at. Where a figure is drawn, or claims are judged, it is made again: by their scripts it loses its record.
 rule page:
     input:
-        # With all that they are drawn from: where one is drawn, or will be, this is made.
-        ancient(distinct(getattr(rules, name).input for name in plan.shown)),
+        ancient(shown),
+        # Where one that is there will be drawn again, as what it is drawn from is gone, this is made too.
+        lambda wildcards: ancient(plan.lost(plan.shown)),
     output:
         page=report(
             f"{plan.figures}/index.html",

@@ -1,12 +1,12 @@
-from nmepkg.planning.plan import distinct
 from nmepkg.planning.texts import verbatim
 
 
 rule origin:
     input:
         runs=ancient([f"{plan.figures}/{name}.runs.csv" for name in plan.study.figures]),
-        # With all that a figure is drawn from: where one is drawn, this is collected.
-        figures=ancient(distinct([rules.figures.input])),
+        figures=ancient([rules.page.output, shown]),
+        # Where a figure that is there will be drawn again, this is collected too.
+        lost=lambda wildcards: ancient(plan.lost(plan.shown)),
     output:
         study=report(
             f"{plan.figures}/study.yaml",

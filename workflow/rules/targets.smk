@@ -3,7 +3,7 @@ from nmepkg.planning.plan import distinct
 
 rule measurements:
     input:
-        plan.measurements(),
+        lambda wildcards: plan.measurements(),
     localrule: True
     message:
         f"The measurements are in {plan.store.root}/measurements"
@@ -20,7 +20,8 @@ rule report:
 
 rule all:
     input:
-        distinct([rules.report.input, plan.measurements(), map(plan.result, plan.expansion.runs)]),
+        rules.report.input,
+        lambda wildcards: distinct([plan.measurements(), map(plan.result, plan.expansion.runs)]),
     localrule: True
     message:
         f"The figures are in {plan.figures}, all results in {plan.store.root}"

@@ -1,6 +1,5 @@
-import shlex
-
 from nmepkg.planning.resources import gpus, gres, minutes, training_memory
+from nmepkg.planning.texts import in_command
 
 
 # Several runs in one job, `runs_per_job` of a setup. Their results are no outputs of it: Snakemake deletes those of a job that
@@ -41,10 +40,9 @@ rule trained:
         f"{plan.logs}/trained/{{run}}.log",
     retries: 0
     localrule: True
-    params:
-        result=lambda wildcards: shlex.quote(str(plan.store.result(wildcards.run))),
-        log=lambda wildcards: shlex.quote(f"{plan.logs}/train/{wildcards.run}.log"),
     message:
         "Trained: {wildcards.run}"
+    # A job a run: what would be its parameters, of functions, would take Snakemake a tenth of its time for all.
     shell:
-        "test -e {params.result} || {{ cat {params.log} >{log} 2>&1; exit 1; }}"
+        f"test -e {in_command(plan.store.result, 'run')} || "
+        f"{{{{ cat {in_command(lambda run: f'{plan.logs}/train/{run}.log', 'run')} >{{log}} 2>&1; exit 1; }}}}"
