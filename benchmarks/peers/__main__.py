@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks import peers
 from benchmarks.peers import cases, errors, table
+from benchmarks.peers.plot import plot
 from benchmarks.peers.turns import Worker, rounds
 from nmepkg import surroundings
 
@@ -116,6 +117,8 @@ def main() -> None:
     print(", ".join(f"{library} {number}" for library, number in versions.items()))
     print(f"{constant['cpu']}, {len(cores)} threads, float32; an error is relative to float64\n\n{table.HEADER}")
     found: list[dict[str, Any]] = []
+    file = arguments.out / "peers.csv"
+    arguments.out.mkdir(parents=True, exist_ok=True)
     with (
         Worker("benchmarks.peers.ours:Ours", environment=_ours()) as ours,
         Worker("benchmarks.peers.theirs:Theirs", len(cores), environment=THEIR_ENVIRONMENT) as theirs,
@@ -125,8 +128,11 @@ def main() -> None:
             measured = pair.measure(case, arguments.rounds)
             new = table.rows(case, *measured, {**constant, "parameters": pair.parameters}, versions)
             found += new
+            table.save(found, file)  # so that a run that is cut off has what it measured
             print("\n".join(table.lines(new)), flush=True)
-    keep(found, arguments.out)
+    picture = file.with_suffix(".png")
+    plot(table.load(file), picture)
+    print(f"\n{file}, {picture}")
 
 
 def _ours() -> dict[str, str]:
@@ -134,16 +140,6 @@ def _ours() -> dict[str, str]:
     environment: dict[str, str] = {}
     surroundings.compile_fast(environment)
     return environment
-
-
-def keep(found: list[dict[str, Any]], folder: Path) -> None:
-    """Writes the table, and draws the picture from it."""
-    from benchmarks.peers.plot import plot
-
-    folder.mkdir(parents=True, exist_ok=True)
-    table.save(found, folder / "peers.csv")
-    plot(table.load(folder / "peers.csv"), folder / "peers.png")
-    print(f"\n{folder / 'peers.csv'}, {folder / 'peers.png'}")
 
 
 if __name__ == "__main__":
