@@ -171,3 +171,25 @@ def test_loops_over_groups_and_draws_have_the_gradients_of_what_is_written_out(n
         return jax.jit(jax.grad(energy, argnums=(0, 1)))(params, 0.3)
 
     assert_close(gradients(False), gradients(True))
+
+
+def size(**options):
+    """Lines of the program of one method's directions, before it is compiled."""
+    execution = Execution(unroll=options.pop("unroll"))
+    (name,) = options.pop("names")
+    taken = jax.jit(lambda *a: directions(*a, names=[name], execution=execution, **options))
+    return taken.lower(*arguments(), KEY, 0.3).as_text().count("\n")
+
+
+@pytest.mark.parametrize("name", ["hessian_trace", "gn_trace"])
+def test_a_program_grows_by_as_much_for_each_probe_and_a_loop_not_at_all(name):
+    """So compiling does, which takes XLA time for every line."""
+    one, two, six = (size(names=[name], samples=k, unroll=True) for k in (1, 2, 6))
+    assert one < two
+    assert six - two <= 4.2 * (two - one)
+    assert size(names=[name], samples=6, unroll=False) == size(names=[name], samples=2, unroll=False)
+
+
+def test_a_program_does_not_grow_with_the_number_of_groups():
+    few, many = (size(names=["psam"], m=m, unroll=True) for m in (2, 1))
+    assert many <= few
