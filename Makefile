@@ -14,7 +14,7 @@ SNAKEMAKE ?= 9.16.0
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers package picture findings lint format benchmark lock clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture findings lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures $(if $(CONFIG),--config $(CONFIG))
@@ -71,6 +71,11 @@ test-peers: $(VENV)/peers.stamp
 benchmark-peers: $(VENV)/peers.stamp
 	$(BIN)/python -m benchmarks.peers --out $(BENCHMARK_OUT)
 
+# Two small networks on all of Fashion-MNIST (downloaded), beside what others publish: ten minutes.
+known-number: $(VENV)/dev.stamp
+	$(BIN)/snakemake --profile profiles/local --cores $(CORES) all --configfile config/known_number.yaml
+	$(BIN)/python benchmarks/known_number.py --out $(BENCHMARK_OUT)
+
 # An sdist with all of the project, a wheel made from it, and both tried in an environment of their own.
 package: $(VENV)/dev.stamp
 	rm -rf dist build
@@ -108,13 +113,15 @@ format: $(VENV)/dev.stamp
 
 benchmark: $(VENV)/dev.stamp
 	$(BIN)/python benchmarks/step_cost.py
+	$(BIN)/python -m benchmarks.xla_flags --out $(BENCHMARK_OUT)
+	$(BIN)/python benchmarks/compiling.py --out $(BENCHMARK_OUT)
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/input_pipeline.py
 	$(BIN)/python benchmarks/products.py
 	$(BIN)/python benchmarks/training_loop.py
 	$(BIN)/python benchmarks/checkpoints.py
 	$(BIN)/python benchmarks/start.py
-	$(BIN)/python benchmarks/workflow.py
+	$(BIN)/python benchmarks/workflow.py --out $(BENCHMARK_OUT)
 
 # Needs uv. One version of each package for every Python from 3.11 on (fewest), so that all compute the same numbers. What the lock
 # has stays as it is where that still fits; delete it first for the newest of all.
