@@ -1,0 +1,27 @@
+"""What docs/performance.md says of ratios is what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_table_of_ratios_is_that_of_the_measurements() -> None:
+    measured = pd.read_csv(DOCS / "performance" / "peers.csv")
+    text = (DOCS / "performance.md").read_text(encoding="utf-8")
+    block = text.split("<!-- peers -->")[1].split("<!-- end -->")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in block.strip().splitlines()[2:]]
+    assert len(rows) > 10
+    for network, task, library, ratio, _ in rows:
+        ((found),) = measured.query("model == @network and task == @task and library == @library")["ratio"]
+        assert ratio == f"{found:.2f}", (network, task)
+
+
+def test_what_the_page_links_to_is_there() -> None:
+    text = (DOCS / "performance.md").read_text(encoding="utf-8")
+    links = [part.split(")")[0] for part in text.split("](performance/")[1:]]
+    assert links
+    assert [link for link in links if not (DOCS / "performance" / link).is_file()] == []
