@@ -49,11 +49,11 @@ _PYTHON = re.compile(
     r"PYTHON(?!PATH$|HOME$|PLATLIBDIR$|USERBASE$|NOUSERSITE$|DONTWRITEBYTECODE$|PYCACHEPREFIX$|UNBUFFERED$)\w+"
 )
 
-# XLA hands convolutions and products to a library that takes them on one thread, however many there are. Without it, as of these
-# versions of jaxlib, steps on two threads take 0.7 to 0.97 of the time, and on one thread the same (docs/performance.md). Sums
-# stay with that library: XLA's own make 1-D networks slower. XLA does not start with a flag that it does not know.
+# XLA hands convolutions and products to a library that takes them on one thread, however many there are. Without it, as of
+# these versions of jaxlib, steps on two threads take 0.7 to 0.97 of the time, and on one thread the same (docs/performance.md).
+# Sums stay with that library: XLA's own make 1-D networks slower. XLA does not start with a flag that it does not know.
 _FUSIONS = "--xla_cpu_experimental_ynn_fusion_type"
-_KNOWN_TO = ((0, 10, 2), (0, 13))
+_MEASURED = ((0, 10, 2), (0, 13))  # from, below
 
 # How results call what is recorded; tables of runs have a column of each.
 KEYS = ("threads", "matmul_precision", "variables")
@@ -84,7 +84,7 @@ def compile_fast(environment: MutableMapping[str, str] = os.environ) -> None:
     """
     flags = environment.get("XLA_FLAGS", "")
     release = tuple(int(number) for number in re.findall(r"\d+", version("jaxlib"))[:3])
-    if _FUSIONS not in flags and _KNOWN_TO[0] <= release < _KNOWN_TO[1]:
+    if _FUSIONS not in flags and _MEASURED[0] <= release < _MEASURED[1]:
         environment["XLA_FLAGS"] = f"{flags} {_FUSIONS}=reduce".strip()
 
 

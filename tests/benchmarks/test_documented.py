@@ -16,7 +16,8 @@ def test_the_table_of_ratios_is_that_of_the_measurements() -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in block.strip().splitlines()[2:]]
     assert len(rows) > 10
     for network, task, library, ratio, _ in rows:
-        ((found),) = measured.query("model == @network and task == @task and library == @library")["ratio"]
+        same = (measured["model"] == network) & (measured["task"] == task) & (measured["library"] == library)
+        (found,) = measured.loc[same, "ratio"]
         assert ratio == f"{found:.2f}", (network, task)
 
 
