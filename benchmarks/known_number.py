@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -72,8 +73,13 @@ def plot(found: pd.DataFrame, path: Path) -> None:
         own = found[found["setup"] == setup]
         for number, (_, run) in enumerate(own.groupby("seed")):
             trained = run[run["epoch"] > 0]
-            axes.plot(trained["epoch"], trained["test_accuracy"], color="#0072B2", label=None if number else "ours")
-        axes.axhline(published, color="0.3", linestyle="--", label=f"published, {published} %:\n{what}")
+            axes.plot(
+                trained["epoch"],
+                trained["test_accuracy"],
+                color="#0072B2",
+                label=None if number else "ours, a line a seed",
+            )
+        axes.axhline(published, color="0.3", linestyle="--", label=f"published, {published} %:\n{fill(what, 34)}")
         axes.set_title(own["title"].iloc[0], fontsize=9)
         axes.set_xlabel("epoch")
         axes.legend(fontsize=7, loc="lower right")
