@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import json
 import re
 import shutil
 import subprocess
@@ -18,14 +18,22 @@ from nmepkg.data import mnist1d, store
 from nmepkg.runs.identity import code_hash, data_id, data_targets, run_id, run_targets
 from nmepkg.storage import CODE, RESULT, Store
 from nmepkg.study.canonical import canonical
-from nmepkg.training import train as training
 from tests.jobs import job_file
 from tests.training.files import same, strict
 from tests.training.runs import make_spec, method
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "workflow" / "scripts" / "train.py"
-
+# Trains as the script does, begun as scripts begin, without a cache.
+WITHOUT = """
+import io, json, sys
+from pathlib import Path
+sys.path.insert(0, "workflow/scripts")
+import job
+from nmepkg.training import train as training
+*task, run, data = json.loads(sys.argv[1])
+training.train(training.Task(*task, Path(run), Path(data)), stream=io.StringIO())
+"""
 
 DATA = {"name": "mnist1d", "seed": 42, "samples": 200}
 
@@ -87,9 +95,9 @@ def test_processes_agree_to_the_bit_and_share_compilations(filled: Any, prepared
     assert script(job, reads).returncode == 0
     assert compilations(reads) == first
     without = copied(prepared, tmp_path / "without")
-    training.train(
-        training.Task(name, spec, code, without.run(name), without.data(data_id(DATA))), stream=io.StringIO()
-    )
+    task = [name, spec, code, str(without.run(name)), str(without.data(data_id(DATA)))]
+    subprocess.run([sys.executable, "-c", WITHOUT, json.dumps(task)], cwd=ROOT, check=True, timeout=120)
+    assert not without.compiled.exists()
 
     results = [same(strict(where.result(name))) for where in (fills, reads, without)]
     assert results[0] == results[1] == results[2]
