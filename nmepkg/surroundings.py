@@ -50,7 +50,7 @@ _PYTHON = re.compile(
 )
 
 # XLA hands convolutions and products to a library that takes them on one thread, however many there are. Without it, as of
-# these versions of jaxlib, steps on two threads take 0.7 to 0.97 of the time, and on one thread the same (docs/performance.md).
+# these versions of jaxlib, steps on two threads take 0.75 to 1.03 of the time (docs/performance.md).
 # Sums stay with that library: XLA's own make 1-D networks slower. XLA does not start with a flag that it does not know.
 _FUSIONS = "--xla_cpu_experimental_ynn_fusion_type"
 _MEASURED = ((0, 10, 2), (0, 13))  # from, below
