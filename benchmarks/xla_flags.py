@@ -12,6 +12,7 @@ import argparse
 import os
 import statistics
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,12 @@ def measure(name: str, threads: int, most: int) -> list[dict[str, Any]]:
         choice: {"XLA_FLAGS": "" if value is None else f"{flag}={value}", "NPROC": str(threads)}
         for choice, value in CHOICES.items()
     }
-    workers = {
-        choice: Worker("benchmarks.xla_flags:Steps", name, threads, environment=v) for choice, v in variables.items()
-    }
     rows = []
-    try:
+    with ExitStack() as running:
+        workers = {
+            choice: running.enter_context(Worker("benchmarks.xla_flags:Steps", name, threads, environment=of_choice))
+            for choice, of_choice in variables.items()
+        }
         for method in METHODS:
             times = rounds({c: partial(w.ask, "seconds", method) for c, w in workers.items()}, most, budget=8)
             directions = {choice: worker.ask("direction", method) for choice, worker in workers.items()}
@@ -98,9 +100,6 @@ def measure(name: str, threads: int, most: int) -> list[dict[str, Any]]:
                 ratio = statistics.median(a / b for a, b in zip(taken, times[first], strict=True))
                 row = {"model": name, "method": method, "choice": choice, "seconds": statistics.median(taken)}
                 rows.append({**row, "ratio": ratio, "change": change, "threads": threads, "cpu": cpu()})
-    finally:
-        for worker in workers.values():
-            worker.__exit__(None, None, None)
     return rows
 
 
