@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +17,11 @@ from nmepkg.data.splits import SETS
 from nmepkg.data.store import Dataset
 from nmepkg.errors import UserError
 from nmepkg.measurement.batches import sizes
-from nmepkg.measurement.problem import Batch, Context, Params, Problem
+from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
 from nmepkg.registry import MEASUREMENTS, MODELS
-from nmepkg.specs import Activation, Measurement, Recipe
+from nmepkg.specs import Activation, Measurement, Recipe, shape
 from nmepkg.training import build
+from nmepkg.training.compiled import once
 from nmepkg.training.optimizer import hyperparameters
 from nmepkg.training.step import make_program
 
@@ -58,14 +60,13 @@ def measure_points(
     Raises:
       UserError: the split has too few examples for one batch.
     """
-    problem, data = make_problem(recipe, measurement, dataset)
-    entry = MEASUREMENTS[measurement.kind]
-    measure = entry.load()(problem, **measurement.options)
+    functions = _compiled(recipe, measurement, dataset)
+    quantities = MEASUREMENTS[measurement.kind].quantities
     beta = jnp.float32(recipe.activation.options.get("beta", 1.0))
     points: list[Point] = []
     with jax.default_matmul_precision("highest"):
         for at in measurement.at:
-            step, variables = (0, _initial(recipe, dataset)) if at == "initial" else load(at)
+            step, variables = (0, _initial(functions, recipe, dataset)) if at == "initial" else load(at)
             point: Point = {"at": at, "step": step, "status": "measured", "values": None}
             if isinstance(variables, str):
                 point["status"] = variables
@@ -74,13 +75,36 @@ def measure_points(
             else:
                 params, batch_stats = variables
                 context = {"batch_stats": batch_stats, "beta": beta}
-                values = measure(params, context, jax.random.key(measurement.seed))
+                values = functions.measure(params, context, jax.random.key(measurement.seed))
                 point["values"] = _finite_or_null(values)
-                if any(not math.isfinite(values[quantity]) for quantity in entry.quantities):
+                if any(not math.isfinite(values[quantity]) for quantity in quantities):
                     point["status"] = "not_finite"
             points.append(point)
             report(f"{at}: {point['status']}, {len(points)} of {len(measurement.at)}")
-    return points, data
+    return points, functions.account
+
+
+class _Compiled(NamedTuple):
+    """What is compiled when first called, and the account of the examples that it is called on."""
+
+    measure: Measure
+    init: Callable[..., Any]
+    account: dict[str, Any]
+
+
+_kept: dict[str, _Compiled] = {}  # of one shape and measurement, the last ones: those of others would fill the memory
+
+
+def _compiled(recipe: Recipe, measurement: Measurement, dataset: Dataset) -> _Compiled:
+    """Kept for the next run of the same shape in this process: tracing and loading them takes longer than most measurements."""
+    key = repr((shape(recipe), replace(measurement, at=()), dataset.sha256))
+    if key not in _kept:
+        problem, account = make_problem(recipe, measurement, dataset)
+        program = make_program(recipe, dataset.classes, dataset.sizes[0], dataset.scaling)
+        measure = MEASUREMENTS[measurement.kind].load()(problem, **measurement.options)
+        _kept.clear()
+        _kept[key] = _Compiled(measure, jax.jit(program.init, compiler_options=once()), account)
+    return _kept[key]
 
 
 def make_problem(recipe: Recipe, measurement: Measurement, dataset: Dataset) -> tuple[Problem, dict[str, Any]]:
@@ -153,12 +177,10 @@ def _batches(
     return batches, size // group, account
 
 
-def _initial(recipe: Recipe, dataset: Dataset) -> Variables:
+def _initial(functions: _Compiled, recipe: Recipe, dataset: Dataset) -> Variables:
     """Where the run began: initialised again from its seed."""
-    examples = dataset.sizes[0]
-    program = make_program(recipe, dataset.classes, examples, dataset.scaling)
-    hyper = hyperparameters(recipe, examples)
-    state = jax.jit(program.init)(np.uint32(recipe.seed), hyper, dataset.example)
+    hyper = hyperparameters(recipe, dataset.sizes[0])
+    state = functions.init(np.uint32(recipe.seed), hyper, dataset.example)
     return state.params, state.batch_stats
 
 

@@ -22,6 +22,8 @@ _RULES = (
     "train_together",
     "trained",
     "measure",
+    "measure_together",
+    "measured",
     "landscape",
     "judge",
     "page",

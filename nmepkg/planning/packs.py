@@ -1,15 +1,18 @@
-"""Runs that one job trains, where a setup has many a job: a cluster's queue takes longer than a small training does."""
+"""Runs that one job trains, or measures, where a setup has many a job: a queue takes longer than a small training does."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from nmepkg.records import digest
-from nmepkg.runs.expansion import Expansion, Run
+from nmepkg.runs.expansion import Expansion, Job, Run
 from nmepkg.specs import recipe, shape
 from nmepkg.study.spec import Study
+
+Member = TypeVar("Member", Run, Job)
 
 
 @dataclass(frozen=True)
@@ -31,20 +34,61 @@ class Pack:
 def packs(study: Study, expansion: Expansion, finished: Callable[[str], bool]) -> dict[str, Pack]:
     """Id -> pack, of runs that are not there yet and whose setup has several ``runs_per_job``.
 
+    Runs that share a compiled step stay together where they fit into one job: each job compiles it anew.
+
     Args:
       finished: of a run's id; a finished one is in no pack, so that whatever joins it later changes nothing of its own.
     """
     found: dict[str, Pack] = {}
-    by_setup: dict[str, list[Run]] = {}
+    alike: dict[str, dict[str, list[Run]]] = {}  # setup -> compiled step -> runs
     for id, setup in expansion.setup_of().items():
         if study.setups[setup].runs_per_job > 1 and not finished(id):
-            by_setup.setdefault(setup, []).append(expansion.runs[id])
-    for setup, runs in by_setup.items():
-        alike: dict[str, list[Run]] = {}
-        for run in runs:
-            alike.setdefault(repr(shape(recipe(run.spec))), []).append(run)
-        ordered = itertools.chain.from_iterable(alike.values())
-        while members := tuple(itertools.islice(ordered, study.setups[setup].runs_per_job)):
+            run = expansion.runs[id]
+            alike.setdefault(setup, {}).setdefault(repr(shape(recipe(run.spec))), []).append(run)
+    for setup, groups in alike.items():
+        for members in _filled(groups.values(), study.setups[setup].runs_per_job):
             id = f"{setup}-{len(members)}-{digest([run.id for run in members])}"
             found[id] = Pack(id, setup, members)
     return found
+
+
+def measured_together(
+    study: Study, expansion: Expansion, missing: Collection[str], pack_of: Mapping[str, Pack]
+) -> dict[str, tuple[Job, ...]]:
+    """Id -> measurements that one job takes, of the missing ones whose setup has several ``runs_per_job``.
+
+    Those of runs that are trained together are measured together: such a job waits for no other training. Else those that
+    share what they compile are.
+
+    Args:
+      missing: ids of measurements.
+      pack_of: run -> the pack that it is trained in.
+    """
+    found: dict[str, tuple[Job, ...]] = {}
+    setup_of = expansion.setup_of()
+    alike: dict[tuple[str, str], dict[str, list[Job]]] = {}  # setup and pack -> what is compiled -> measurements
+    for id in missing:
+        job = expansion.measurements[id]
+        run = expansion.runs[str(job.run)]
+        if study.setups[setup_of[run.id]].runs_per_job > 1:
+            place = setup_of[run.id], pack_of[run.id].id if run.id in pack_of else ""
+            alike.setdefault(place, {}).setdefault(repr((job.spec, shape(recipe(run.spec)))), []).append(job)
+    for (setup, _), groups in alike.items():
+        for members in _filled(groups.values(), study.setups[setup].runs_per_job):
+            found[f"{setup}-{len(members)}-{digest([job.id for job in members])}"] = members
+    return found
+
+
+def _filled(groups: Iterable[list[Member]], most: int) -> list[tuple[Member, ...]]:
+    """Groups in as few jobs of at most so many runs as first fit finds, each in one, or in as few as it needs by itself."""
+    parts = [group[start : start + most] for group in groups for start in range(0, len(group), most)]
+    jobs: list[list[list[Member]]] = []
+    for part in sorted(parts, key=lambda part: (-len(part), part[0].code)):
+        room = (job for job in jobs if sum(map(len, job)) + len(part) <= most)
+        if (job := next(room, None)) is None:
+            jobs.append([part])
+        else:
+            job.append(part)
+    for job in jobs:
+        job.sort(key=lambda part: part[0].code)  # those of the same code share a process
+    return [tuple(itertools.chain.from_iterable(job)) for job in jobs]

@@ -10,7 +10,7 @@ from typing import Any
 
 from nmepkg.errors import UserError
 from nmepkg.files import present
-from nmepkg.planning.packs import Pack, packs
+from nmepkg.planning.packs import Member, Pack, measured_together, packs
 from nmepkg.registry import DATASETS
 from nmepkg.runs import jobs
 from nmepkg.runs.compared import compared_measurements, compared_runs, study_comparisons
@@ -36,10 +36,11 @@ class Plan:
       study_arguments: words of a shell by which such a script reads the same study.
       landscapes: id -> landscape.
       logs, figures: folders.
-      marks: folder of the marks of runs that are trained together, or again, which live as long as one call of Snakemake.
+      marks: folder of the marks of what is trained or measured together, or again, which live as long as one call of Snakemake.
       lock: of the study's workflow.
       packs: id -> runs that one job trains.
-      unasked: ids of packs of which no run was asked for by itself, so that all of their runs are trained.
+      measured_together: id -> measurements that one job takes.
+      unasked: ids of either of which nothing was asked for by itself, so that all of it is done.
       started: whether the first job is near.
       judges: whether claims are judged.
       again: runs whose result is there and whose parameters or snapshots are not.
@@ -58,14 +59,20 @@ class Plan:
         self.started = self.judges = False
         self._setup_of = self.expansion.setup_of()
         self._pack_of: dict[str, Pack] = {}
+        self.measured_together: dict[str, tuple[Job, ...]] = {}
+        self._together_with: dict[str, str] = {}  # measurement -> id of those that one job takes with it
 
     def look(self) -> None:
-        """Finds out which runs are not finished. Jobs need not know of any run but theirs."""
+        """Finds out which runs are not finished, and not measured. Jobs need not know of any run but theirs."""
         runs, store = self.expansion.runs, self.store
         unfinished = {id for id, run in runs.items() if not store.finished(id, run.spec)}
         self.packs = packs(self.study, self.expansion, lambda run: run not in unfinished)
         self.again = {run for run in unfinished if present(store.result(run))}
         self._pack_of = {run.id: pack for pack in self.packs.values() for run in pack.runs}
+        measurements = self.expansion.measurements.values()
+        missing = [job.id for job in measurements if not present(store.measurement(str(job.run), job.id))]
+        self.measured_together = measured_together(self.study, self.expansion, missing, self._pack_of)
+        self._together_with = {job.id: id for id, taken in self.measured_together.items() for job in taken}
 
     # What files are.
 
@@ -79,6 +86,32 @@ class Plan:
         """What says that the job has ended that trains a run with others."""
         return f"{self.marks}/{self._pack_of[run].id}.done"
 
+    def measurement(self, id: str) -> str:
+        """What says that a measurement is there: its file, or a mark of this call's that it was taken with others."""
+        run = str(self.expansion.measurements[id].run)
+        return self.measured_mark(run, id) if id in self._together_with else str(self.store.measurement(run, id))
+
+    def measured_mark(self, run: str, id: str) -> str:
+        """What says that a measurement is there that was taken with others."""
+        return f"{self.marks}/{run}/{id}.measured"
+
+    def measured_log(self, run: str, id: str) -> Path:
+        """What was said while it was taken."""
+        return Path(self.logs, "measure", run, f"{id}.log")
+
+    def behind_measured(self, run: str, id: str) -> list[str]:
+        """What the check waits for that it was taken: its run, so that this is asked for, and the job that takes it."""
+        return [self.result(run), f"{self.marks}/{self._together_with[id]}.taken"]
+
+    def behind_together(self, pack: str) -> list[str]:
+        """What a job waits for that takes several measurements: that those of the runs are trained that can be.
+
+        A job of a cluster, which knows of no pack, looks for nothing again: a run that failed is not there.
+        """
+        runs = [str(job.run) for job in self.measured_together.get(pack, ())]
+        trained = [self.pack_mark(run) if run in self._pack_of else str(self.store.result(run)) for run in runs]
+        return distinct([trained, *map(self.data, runs)])
+
     def data(self, run: str) -> list[str]:
         """The files of a run's data."""
         return list(map(str, self.store.data_files(self.run(run).data_id)))
@@ -89,16 +122,15 @@ class Plan:
 
     def measurements(self) -> list[str]:
         """All measurements of the study."""
-        return [str(self.store.measurement(str(job.run), id)) for id, job in self.expansion.measurements.items()]
+        return list(map(self.measurement, self.expansion.measurements))
 
     def behind(self, figure: str) -> list[str]:
         """What a figure is drawn from."""
-        drawn, store = self.study.figures[figure], self.store
+        drawn = self.study.figures[figure]
         if drawn.landscape is not None:
-            return [str(store.landscape(job.id)) for _, job in self.expansion.landscapes[drawn.landscape]]
-        measured = [self.expansion.measurements[id] for id in self.expansion.measurements_of(drawn)]
+            return [str(self.store.landscape(job.id)) for _, job in self.expansion.landscapes[drawn.landscape]]
         files = [self.result(run) for run in self.expansion.runs_of(drawn)]
-        return files + [str(store.measurement(str(job.run), job.id)) for job in measured]
+        return files + list(map(self.measurement, self.expansion.measurements_of(drawn)))
 
     def record(self, figure: str) -> str:
         """Named by what a figure shows and the code that draws it: whatever else is there, it is missing if either changed."""
@@ -110,9 +142,8 @@ class Plan:
         figures = [self.study.figures[claim.figure] for claim in self.study.claims.values()]
         of_landscapes = [self.behind(figure.name) for figure in figures if figure.landscape is not None]
         found = study_comparisons(self.study, self.expansion)
-        measured = [self.expansion.measurements[id] for id in compared_measurements(self.study, found)]
-        files = [str(self.store.measurement(str(job.run), job.id)) for job in measured]
-        return distinct([*of_landscapes, map(self.result, compared_runs(found)), files])
+        measured = map(self.measurement, compared_measurements(self.study, found))
+        return distinct([*of_landscapes, map(self.result, compared_runs(found)), measured])
 
     def lost(self, targets: Iterable[str]) -> list[str]:
         """What figures, or ``claims``, that are there are made of and that is there no more: targets ask for it besides.
@@ -184,6 +215,16 @@ class Plan:
             return [run.id for run in self.packs[pack].runs]
         return [job.id for job in jobs.read(Path(self.file("train_together", pack))).jobs]
 
+    def needs_to_measure(self, pack: str) -> Resources:
+        """What a job needs that takes several measurements."""
+        return self.needs(str(self.measurements_of_pack(pack)[0].run))
+
+    def measurements_of_pack(self, pack: str) -> tuple[Job, ...]:
+        """The measurements that a job takes. The job itself has them from its file."""
+        if pack in self.measured_together:
+            return self.measured_together[pack]
+        return jobs.read(Path(self.file("measure_together", pack))).jobs
+
     def file(self, rule: str, job: str) -> str:
         """The file that tells a job what to do."""
         return f"{_OWN}/jobs/{self.study.name}/{rule}/{job}.json"
@@ -192,9 +233,9 @@ class Plan:
         """What a job is to do.
 
         Args:
-          rule: ``data``, ``train``, ``train_together``, ``measure`` or ``landscape``.
+          rule: ``data``, ``train``, ``train_together``, ``measure``, ``measure_together`` or ``landscape``.
           name: id of what it makes, or of a pack.
-          asked: ids of runs. Of a pack, those of them are trained; where there are none, all.
+          asked: ids of runs, or measurements. Of a pack, those of them are made; where there are none, all.
         """
         expansion, setups = self.expansion, self.study.setups
         if rule == "data":
@@ -202,11 +243,12 @@ class Plan:
             return Assignment((data,), self.store, source=source_of(self.study, data.spec["name"]))
         if rule == "landscape":
             return Assignment((self.landscapes[name],), self.store)
-        if rule == "measure":
-            job = expansion.measurements[name]
-            run = str(job.run)
-            return Assignment((job,), self.store, min(1, self.needs(run).gpus), self._streamed(run))
-        runs = [self.run(name)] if rule == "train" else self._asked(self.packs[name], set(asked))
+        if rule.startswith("measure"):
+            alone = (expansion.measurements[name],) if rule == "measure" else ()
+            taken = alone or _asked(self.measured_together[name], set(asked))
+            run, logs = str(taken[0].run), Path(self.logs, "measure")
+            return Assignment(taken, self.store, min(1, self.needs(run).gpus), self._streamed(run), logs=logs)
+        runs = (self.run(name),) if rule == "train" else _asked(self.packs[name].runs, set(asked))
         setup = setups[self._setup_of[runs[0].id]]
         return Assignment(
             tuple(Job(run.id, run.spec, run.code) for run in runs),
@@ -217,13 +259,14 @@ class Plan:
             Path(self.logs, "train"),
         )
 
-    def _asked(self, pack: Pack, asked: set[str]) -> list[Run]:
-        return [run for run in pack.runs if run.id in asked] or list(pack.runs)
-
     def _streamed(self, run: str) -> Path | None:
         """Where what reads a run's data while it works finds them; prepared arrays need no source any more."""
         name = self.run(run).spec["data"]["name"]
         return source_of(self.study, name) if DATASETS[name].streamed else None
+
+
+def _asked(members: tuple[Member, ...], asked: set[str]) -> tuple[Member, ...]:
+    return tuple(member for member in members if member.id in asked) or members
 
 
 def distinct(lists: Iterable[Iterable[object]]) -> list[str]:

@@ -37,7 +37,7 @@ from nmepkg.upkeep.registration import register
 from nmepkg.upkeep.status import status
 from nmepkg.upkeep.survey import damage
 
-_COMPUTING = ("train", "train_again", "train_together", "measure", "landscape")
+_COMPUTING = ("train", "train_again", "train_together", "measure", "measure_together", "landscape")
 
 
 def plan(call: Call) -> Plan:
@@ -140,7 +140,9 @@ def before_jobs(call: Call, plan: Plan) -> None:
             refuse_too_few_tries(estimates(plan, runs), call.tries)
         if any(job.rule in _COMPUTING for job in needed):
             check_jax_starts(here=call.executor == "local")
-        refuse_too_large(plan, [job.wildcards["measurement"] for job in needed if job.rule == "measure"])
+        measured = [job.wildcards["measurement"] for job in needed if job.rule in ("measure", "measured")]
+        together = [job.wildcards["pack"] for job in needed if job.rule == "measure_together"]
+        refuse_too_large(plan, {*measured, *(one.id for pack in together for one in plan.measured_together[pack])})
         plan.judges = any(job.rule == "judge" for job in needed)
         if plan.judges:
             with suppress(OSError):  # a store to be read alone has all the runs already
@@ -161,15 +163,18 @@ def _work_alone(plan: Plan) -> None:
 
 
 def _write_files(plan: Plan, needed: list[Needed]) -> None:
-    """Writes the files of jobs. Of runs that are trained together, those that were asked for; where none was, all are."""
+    """Writes the files of jobs. Of what is done together, that which was asked for; where nothing was, all is."""
+    names = {"train": "run", "train_together": "pack", "measure": "measurement", "measure_together": "pack"}
     asked = {job.wildcards["run"] for job in needed if job.rule == "trained"}
+    asked |= {job.wildcards["measurement"] for job in needed if job.rule == "measured"}
     for job in needed:
         rule = {"train_again": "train"}.get(job.rule, job.rule)
-        if rule in ("trained", "draw", "judge", "page", "origin"):
+        if rule in ("trained", "measured", "draw", "judge", "page", "origin"):
             continue
-        name = job.wildcards[{"train": "run", "train_together": "pack", "measure": "measurement"}.get(rule, rule)]
-        jobs.write(Path(plan.file(rule, name)), plan.assignment(rule, name, asked))
-        if rule == "train_together" and asked.isdisjoint(plan.runs_of_pack(name)):
+        name = job.wildcards[names.get(rule, rule)]
+        assignment = plan.assignment(rule, name, asked)
+        jobs.write(Path(plan.file(rule, name)), assignment)
+        if rule.endswith("together") and asked.isdisjoint(one.id for one in assignment.jobs):
             plan.unasked.add(name)
 
 
@@ -182,21 +187,32 @@ def _data(plan: Plan, job: Needed) -> list[str]:
 
 def _runs(plan: Plan, job: Needed) -> list[str]:
     """The runs that a job trains or measures."""
-    if "pack" in job.wildcards:
+    if job.rule == "measure_together":
+        return [str(one.run) for one in plan.measurements_of_pack(job.wildcards["pack"])]
+    if job.rule == "train_together":
         return plan.runs_of_pack(job.wildcards["pack"])
-    return [job.wildcards["run"]] if "run" in job.wildcards and job.rule != "trained" else []
+    return [job.wildcards["run"]] if "run" in job.wildcards and job.rule not in ("trained", "measured") else []
 
 
 def after_success(call: Call, plan: Plan) -> None:
-    """Says the verdicts, if claims were judged; fails the call if runs failed that were trained together.
+    """Says the verdicts, if claims were judged; fails the call if something failed that was trained or measured together.
 
     Each of these has a rule that says so, which ``--until`` may leave out.
     """
-    runs = [run for pack in plan.unasked for run in plan.packs[pack].runs]
-    lost = [run.id for run in runs if not plan.store.finished(run.id, run.spec)]
-    if lost:
-        log = f"{plan.logs}/train/{lost[0]}.log"
-        call.warn(f"{len(lost)} runs failed, the first is {lost[0]}: see {log}")
+    runs = [run for pack in plan.unasked & plan.packs.keys() for run in plan.packs[pack].runs]
+    taken = [job for pack in plan.unasked & plan.measured_together.keys() for job in plan.measured_together[pack]]
+    lost = {
+        "runs": [f"{plan.logs}/train/{run.id}.log" for run in runs if not plan.store.finished(run.id, run.spec)],
+        "measurements": [
+            str(plan.measured_log(str(job.run), job.id))
+            for job in taken
+            if not present(plan.store.measurement(str(job.run), job.id))
+        ],
+    }
+    for what, logs in lost.items():
+        if logs:
+            call.warn(f"{len(logs)} {what} failed, the first is {Path(logs[0]).stem}: see {logs[0]}")
+    if any(lost.values()):
         raise SystemExit(1)
     if plan.judges:
         call.warn(verdicts.text(plan.study, Path(plan.verdicts)).rstrip())

@@ -13,10 +13,17 @@ def verbatim(text: str) -> Callable[[Any], str]:
     return lambda wildcards: text
 
 
-def in_command(path: Callable[[str], object], wildcard: str) -> str:
-    """A path for a shell command of a rule, quoted, of which a wildcard is part, and nothing else for Snakemake to format."""
-    quoted = shlex.quote(str(path("\0"))).replace("{", "{{").replace("}", "}}")
-    return quoted.replace("\0", f"{{wildcards.{wildcard}}}")
+def in_command(path: Callable[..., object], *wildcards: str) -> str:
+    """A path for a shell command of a rule, quoted, of which wildcards are part, and nothing else for Snakemake to format.
+
+    Args:
+      path: of the values of the wildcards, in their order.
+    """
+    places = [f"\0{place}\0" for place in range(len(wildcards))]
+    quoted = shlex.quote(str(path(*places))).replace("{", "{{").replace("}", "}}")
+    for place, wildcard in zip(places, wildcards, strict=True):
+        quoted = quoted.replace(place, f"{{wildcards.{wildcard}}}")
+    return quoted
 
 
 def escaped(text: str) -> str:

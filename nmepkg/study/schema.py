@@ -40,7 +40,7 @@ VERSION = 1
 # Rules of the workflow, and its files beside the figures; a figure's name is a target too, and its files'.
 TARGETS = (
     "figures", "measurements", "report", "all", "data", "train", "train_again", "train_together", "trained", "measure",
-    "landscape", "figure", "origin", "claims", "judge", "page",
+    "measure_together", "measured", "landscape", "figure", "origin", "claims", "judge", "page",
 )  # fmt: skip
 FILES = ("study", "versions", "records", "index")
 TAKEN = frozenset((*TARGETS, *FILES))

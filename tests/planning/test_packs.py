@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nmepkg.planning.packs import packs
+from nmepkg.planning.packs import measured_together, packs
 from nmepkg.runs.expand import expand
 from nmepkg.runs.expansion import Expansion
+from nmepkg.specs import recipe, shape
 from nmepkg.study.spec import Study
 from tests.study.samples import study
 
@@ -29,11 +30,11 @@ def none(run: str) -> bool:
     return False
 
 
-def test_every_missing_run_is_in_one_full_pack(packed: tuple[Study, Expansion]) -> None:
+def test_every_missing_run_is_in_one_pack(packed: tuple[Study, Expansion]) -> None:
     found = packs(*packed, none)
     members = [run.id for pack in found.values() for run in pack.runs]
     assert sorted(members) == sorted(packed[1].runs)
-    assert [len(pack.runs) for pack in found.values()] == [5, 5, 2]  # of 12 runs
+    assert [len(pack.runs) for pack in found.values()] == [4, 4, 4]  # of 12 runs, two of each compiled step
     assert all(id == pack.id and pack.setup == "mlp" for id, pack in found.items())
 
 
@@ -42,6 +43,17 @@ def test_runs_of_one_compiled_step_are_neighbours(packed: tuple[Study, Expansion
     shapes = [key for key, _ in itertools.groupby((run.spec["method"]["name"], run.spec["activation"]) for run in runs)]
     assert len(shapes) == 6  # SGD, SAM and PSAM, with two activations each: none of them in two places
     assert len([code for code, _ in itertools.groupby(run.code for run in runs)]) == len({run.code for run in runs})
+
+
+def test_each_compiled_step_is_in_as_few_packs_as_it_needs(tmp_path: Path) -> None:
+    made = study(tmp_path, (PACKED[0], PACKED[1].replace("5", "10")), ("[0, 1]", str(list(range(14)))))
+    found = packs(made, expand(made), none).values()
+    packs_of: dict[str, set[str]] = {}
+    for pack in found:
+        for run in pack.runs:
+            packs_of.setdefault(repr(shape(recipe(run.spec))), set()).add(pack.id)
+    assert [len(ids) for ids in packs_of.values()] == [2] * 6, "14 runs of each, ten a job"
+    assert [len(pack.runs) for pack in found] == [10] * 6 + [8] * 3, "of what is left over, two share a job"
 
 
 def test_finished_runs_are_in_no_pack(packed: tuple[Study, Expansion]) -> None:
@@ -76,4 +88,40 @@ def test_setups_are_not_mixed(tmp_path: Path) -> None:
         ("mlp", 4),
         ("other", 8),
     }
-    assert [len(pack.runs) for pack in found] == [5, 5, 2, 12]
+    assert [len(pack.runs) for pack in found] == [4, 4, 4, 12]
+
+
+MEASURED = (
+    ("experiments:\n", "measurements:\n  step: {kind: alignment, examples: 64}\n  traces: {kind: traces, examples: 64}\n"
+     "experiments:\n"),
+    ("    seeds: [0, 1]\n", "    seeds: [0, 1]\n    measurements: [step, traces]\n"),
+)  # fmt: skip
+
+
+def test_what_is_trained_together_is_measured_together(tmp_path: Path) -> None:
+    made = study(tmp_path, PACKED, *MEASURED)
+    expansion = expand(made)
+    pack_of = {run.id: pack for pack in packs(made, expansion, none).values() for run in pack.runs}
+    found = measured_together(made, expansion, expansion.measurements, pack_of).values()
+    assert sorted(job.id for jobs in found for job in jobs) == sorted(expansion.measurements)
+    assert [len({pack_of[str(job.run)].id for job in jobs}) for jobs in found] == [1] * len(found)
+    assert max(map(len, found)) <= 5
+
+
+def test_of_finished_runs_those_that_share_what_they_compile_are_measured_together(tmp_path: Path) -> None:
+    made = study(tmp_path, PACKED, *MEASURED)
+    expansion = expand(made)
+    found = measured_together(made, expansion, expansion.measurements, {}).values()
+    assert sorted(job.id for jobs in found for job in jobs) == sorted(expansion.measurements)
+    places: dict[str, set[int]] = {}
+    for place, jobs in enumerate(found):
+        for job in jobs:
+            places.setdefault(repr((job.spec, shape(recipe(expansion.runs[str(job.run)].spec)))), set()).add(place)
+    assert len(places) == 12, "two kinds, of six compiled steps"
+    assert all(len(jobs) == 1 for jobs in places.values())
+
+
+def test_one_run_a_job_is_measured_alone(tmp_path: Path) -> None:
+    made = study(tmp_path, *MEASURED)
+    expansion = expand(made)
+    assert measured_together(made, expansion, expansion.measurements, {}) == {}

@@ -45,7 +45,7 @@ def test_the_example_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "slurm_extra='--mail-type=FAIL'",
     ]
     assert found["slurm-partition-config"] == "profiles/slurm/site.yaml"
-    rules = ("train", "train_again", "train_together", "measure")
+    rules = ("train", "train_again", "train_together", "measure", "measure_together")
     assert found["set-resources"] == [f"{rule}:gpu_model='a100'" for rule in rules]
     assert (found["jobs"], found["retries"]) == ("7", "1")
 

@@ -1,4 +1,5 @@
 from nmepkg.planning.resources import gpus, gres, memory, minutes
+from nmepkg.planning.texts import in_command
 
 
 rule measure:
@@ -41,3 +42,47 @@ rule landscape:
     shell:
         "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
         'python "$NMEPKG_SCRIPTS"/landscape.py --job {params.job} >{log} 2>&1'
+
+
+# Several measurements in one job, as trainings are in `train_together`.
+rule measure_together:
+    input:
+        lambda wildcards: ancient(plan.behind_together(wildcards.pack)),
+    output:
+        temp(touch(f"{plan.marks}/{{pack}}.taken")),
+    log:
+        f"{plan.logs}/measure_together/{{pack}}.log",
+    threads: lambda wildcards: plan.needs_to_measure(wildcards.pack).cpus
+    resources:
+        gpu=lambda wildcards: gpus(min(1, plan.needs_to_measure(wildcards.pack).gpus)),
+        gres=lambda wildcards: gres(min(1, plan.needs_to_measure(wildcards.pack).gpus)),
+        mem_mb=lambda wildcards, attempt: memory(plan.needs_to_measure(wildcards.pack), attempt),
+        runtime=lambda wildcards, attempt: minutes(
+            attempt
+            * min(2, plan.needs_to_measure(wildcards.pack).hours)
+            * len(plan.measurements_of_pack(wildcards.pack))
+        ),
+    params:
+        job=plan.file("measure_together", "{pack}"),
+    message:
+        "Several measurements: {wildcards.pack}"
+    shell:
+        "NPROC={threads} OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads} "
+        'python "$NMEPKG_SCRIPTS"/measure_together.py --job {params.job} >{log} 2>&1'
+
+
+# Whether one of them is there; if not, its log says why.
+rule measured:
+    input:
+        lambda wildcards: plan.behind_measured(wildcards.run, wildcards.measurement),
+    output:
+        temp(touch(plan.measured_mark("{run}", "{measurement}"))),
+    log:
+        f"{plan.logs}/measured/{{run}}/{{measurement}}.log",
+    retries: 0
+    localrule: True
+    message:
+        "Measured: {wildcards.measurement}"
+    shell:
+        f"test -e {in_command(plan.store.measurement, 'run', 'measurement')} || "
+        f"{{{{ cat {in_command(plan.measured_log, 'run', 'measurement')} >{{log}} 2>&1; exit 1; }}}}"

@@ -21,6 +21,7 @@ from nmepkg.runs.jobs import Assignment
 from nmepkg.runs.verify import planned_run
 
 STOPPED = 75  # EX_TEMPFAIL
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
 def stop_signals() -> list[int]:
     """The signals that ask to stop, as they come."""
     received: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+    for number in STOP_SIGNALS:
         signal.signal(number, lambda number, frame: received.append(number))
     return received
 
