@@ -97,7 +97,7 @@ _kept: dict[str, _Compiled] = {}  # of one shape and measurement, the last ones:
 
 def _compiled(recipe: Recipe, measurement: Measurement, dataset: Dataset) -> _Compiled:
     """Kept for the next run of the same shape in this process: tracing and loading them takes longer than most measurements."""
-    key = repr((shape(recipe), replace(measurement, at=()), dataset.sha256))
+    key = repr((shape(recipe), replace(measurement, at=()), dataset.sha256, dataset.sizes))
     if key not in _kept:
         problem, account = make_problem(recipe, measurement, dataset)
         program = make_program(recipe, dataset.classes, dataset.sizes[0], dataset.scaling)
