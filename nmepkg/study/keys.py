@@ -185,8 +185,8 @@ SETUP = mapping(
         ),
         "resources": _part(_RESOURCES),
         "runs_per_job": key(
-            "runs that one job trains, one after another in one process, where a training is short for starting one. Each run "
-            "stays its own result, log and failure, and is to the bit what it would be alone",
+            "runs that one job trains, or measures, one after another in one process, where that is short for starting one. "
+            "Each run stays its own result, log and failure, and is to the bit what it would be alone",
             COUNT,
             maximum=10_000,
             default=1,

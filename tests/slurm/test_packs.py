@@ -45,3 +45,18 @@ def test_runs_that_share_a_job_share_nothing_else(project: ClusterProject) -> No
     assert results() | before == results(), "what there was is as it was"
     assert states(project.cluster, again.submitted()) == {"COMPLETED": 1}
     assert (project.results() / "figures" / "tiny" / "packed.pdf").exists()
+
+
+def test_what_shares_a_job_is_measured_in_one(project: ClusterProject) -> None:
+    packed = STUDY.replace("hours: 0.5}", "hours: 0.5}\n    runs_per_job: 4")
+    project.write("study.yaml", packed.replace("rho: [0.2], seeds: [0]", "rho: [0.2], seeds: [0, 1, 2]"))
+    project.break_runs()
+    workflow = project.call("measurements", "--retries", "0", BROKEN="-s2-")
+    assert workflow.finish() == 1, "one run failed"
+    assert states(project.cluster, workflow.submitted()) == {"COMPLETED": 2}, "one job trains, one measures"
+    assert len(list(project.results().glob("measurements/*/*.json"))) == 2, "of the other two runs"
+
+    again = project.call("measurements")
+    again.succeed()
+    assert states(project.cluster, again.submitted()) == {"COMPLETED": 2}
+    assert len(list(project.results().glob("measurements/*/*.json"))) == 3
