@@ -112,12 +112,12 @@ format: $(VENV)/dev.stamp
 	$(BIN)/snakefmt Snakefile workflow/rules
 
 benchmark: $(VENV)/dev.stamp
-	$(BIN)/python benchmarks/step_cost.py
+	$(BIN)/python -m benchmarks.step_cost
 	$(BIN)/python -m benchmarks.xla_flags --out $(BENCHMARK_OUT)
-	$(BIN)/python benchmarks/compiling.py --out $(BENCHMARK_OUT)
+	$(BIN)/python -m benchmarks.compiling --out $(BENCHMARK_OUT)
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/input_pipeline.py
-	$(BIN)/python benchmarks/products.py
+	$(BIN)/python -m benchmarks.products
 	$(BIN)/python benchmarks/training_loop.py
 	$(BIN)/python benchmarks/checkpoints.py
 	$(BIN)/python benchmarks/start.py

@@ -1,6 +1,6 @@
 """What compiling costs, and a step then: with more probes, smaller groups, and more layers.
 
-    python benchmarks/compiling.py [--rounds 5] [--out results/benchmarks]
+    python -m benchmarks.compiling [--rounds 5] [--out results/benchmarks]
 
 On a CPU the probes of a step are written out, which is more to compile, and groups of m examples are taken at once. The other
 way is a compiled loop (``Execution(unroll=False)``), as on accelerators. Steps take turns; medians of rounds; nothing is
@@ -13,61 +13,37 @@ import argparse
 import statistics
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import pandas as pd
 
-from nmepkg import activations, losses
+from benchmarks.networks import NETWORKS, Network, direction, mlp, problem
 from nmepkg.methods.parts import Execution
-from nmepkg.models.cnn import CNN
-from nmepkg.models.mlp import MLP
-from nmepkg.models.resnet1d import ResNet1D
 from nmepkg.registry import METHODS
 
-BATCH = 128
 WAYS = {"written out": Execution(unroll=True), "loop": Execution(unroll=False)}
 
 
-def cases() -> Iterator[tuple[str, Any, tuple[int, ...], str, dict[str, int]]]:
-    """(model's name, model, shape of an example, method, its options)."""
-    mlp = MLP(10, activations.gelu, 128, 3)
-    cnn = CNN(10, activations.gelu, (16, 32), 128)
-    narrow = ResNet1D(10, activations.gelu, 8, (1, 1, 1))
-    for name, model, shape in (
-        ("MLP 3×128", mlp, (40,)),
-        ("CNN, 28×28", cnn, (28, 28, 1)),
-        ("ResNet1D 8", narrow, (40,)),
-    ):
+def cases() -> Iterator[tuple[str, Network, str, dict[str, int]]]:
+    """(network's name, network, method, its options)."""
+    for name in ("MLP 3×128", "CNN, 28×28", "ResNet1D 8"):
         for samples in (1, 4, 16):
-            yield name, model, shape, "hessian_trace", {"samples": samples}
+            yield name, NETWORKS[name], "hessian_trace", {"samples": samples}
     for m in (128, 32, 8):
-        yield "CNN, 28×28", cnn, (28, 28, 1), "psam", {"m": m}
+        yield "CNN, 28×28", NETWORKS["CNN, 28×28"], "psam", {"m": m}
     for depth in (3, 6, 12, 24):
-        yield f"MLP {depth}×128", MLP(10, activations.gelu, 128, depth), (40,), "hessian_trace", {"samples": 1}
+        yield f"MLP {depth}×128", mlp(depth), "hessian_trace", {"samples": 1}
 
 
-def measure(model: Any, shape: tuple[int, ...], method: str, options: dict[str, int], rounds: int) -> dict[str, Any]:
+def measure(network: Network, method: str, options: dict[str, int], rounds: int) -> dict[str, Any]:
     """Seconds of tracing, compiling and a step, for each way."""
-    key = jax.random.key(0)
-    data = jax.random.normal(key, (BATCH, *shape)), jax.random.randint(key, (BATCH,), 0, 10)
-    variables = jax.jit(partial(model.init, train=False))(key, data[0])
-    averages = variables.get("batch_stats", {})
-
-    def apply(params: Any, inputs: jax.Array) -> Any:
-        full = {"params": params, "batch_stats": averages}
-        logits, updates = model.apply(full, inputs, train=True, mutable=["batch_stats"])
-        return logits, updates.get("batch_stats", {})
-
-    arguments = (variables["params"], data, jnp.asarray(0.1))
+    given = problem(network)
     found: dict[str, Any] = {}
     steps: dict[str, Any] = {}
     for way, execution in WAYS.items():
-        taken = METHODS[method].load()(**options, execution=execution)
-        step = jax.jit(lambda p, b, s, taken=taken: taken(apply, losses.cross_entropy, p, b, key, s).direction)
+        step, arguments = direction(given, METHODS[method].load()(**options, execution=execution))
         start = time.perf_counter()
         lowered = step.lower(*arguments)
         traced = time.perf_counter()
@@ -91,8 +67,8 @@ def main() -> None:
     print(f"{'seconds':46}" + "".join(f"{what:>13}" for way in WAYS for what in ("trace", "compile", "step")))
     print(f"{'':46}" + "".join(f"{way:>13}{'':26}" for way in WAYS))
     rows: list[dict[str, Any]] = []
-    for name, model, shape, method, options in cases():
-        found = measure(model, shape, method, options, arguments.rounds)
+    for name, network, method, options in cases():
+        found = measure(network, method, options, arguments.rounds)
         ((option, value),) = options.items()
         numbers = "".join(f"{found[f'{what}, {way}']:13.3f}" for way in WAYS for what in ("trace", "compile", "step"))
         print(f"{name:14}{method:16}{option:>8} {value:<7}{numbers}", flush=True)

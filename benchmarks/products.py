@@ -1,6 +1,6 @@
 """What H v, G v, N v and (G v, N v) cost a vector, for 8 vectors from one linearisation, in units of one SGD gradient.
 
-    python benchmarks/products.py [--rounds 15]
+    python -m benchmarks.products [--rounds 15]
 
 Models, batch and precision are those of `step_cost.py`. A row is a way to map over vectors, and the megabytes are what its
 compiled program needs besides its arguments and results. Linearising counts. Times of one round are taken back to back, so
@@ -16,33 +16,27 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
-from step_cost import BATCH, CLASSES, MODELS
 
+from benchmarks.networks import NETWORKS, Network, problem
+from benchmarks.step_cost import MODELS
 from nmepkg import curvature, losses
 
 VECTORS = 8
 PRODUCTS = {"H": "hvp", "G": "gnvp", "N": "nmevp", "G and N": "parts"}
 
 
-def ways(
-    model: nn.Module, shape: tuple[int, ...]
-) -> tuple[Callable[[], Any], dict[tuple[str, str], Any], dict[Any, float]]:
+def ways(network: Network) -> tuple[Callable[[], Any], dict[tuple[str, str], Any], dict[Any, float]]:
     """The gradient (VECTORS times), (product, way) -> the products with all vectors, and the megabytes of each."""
-    key = jax.random.key(0)
-    inputs = jax.random.normal(key, (BATCH, *shape))
-    labels = jax.random.randint(key, (BATCH,), 0, CLASSES)
-    variables = jax.jit(partial(model.init, train=False))(key, inputs)
-    stats, params = variables.get("batch_stats", {}), variables["params"]
+    given = problem(network)
+    params = given.params
     vectors = [
         jax.tree.map(lambda x, i=i: jax.random.normal(jax.random.key(i), x.shape), params) for i in range(VECTORS)
     ]
     stacked = jax.tree.map(lambda *x: jax.numpy.stack(x), *vectors)
 
     def logits_fn(params: Any, inputs: jax.Array) -> jax.Array:
-        variables = {"params": params, "batch_stats": stats}
-        return model.apply(variables, inputs, train=True, mutable=["batch_stats"])[0]
+        return given.apply(params, inputs)[0]
 
     def linear_map(name: str, params: Any, inputs: jax.Array, labels: jax.Array) -> Any:
         products = curvature.linearize(
@@ -50,7 +44,7 @@ def ways(
         )
         return getattr(products, name)
 
-    data = (params, inputs, labels)
+    data = (params, *given.batch)
     gradient = jax.jit(jax.grad(lambda p, x, y: losses.cross_entropy(logits_fn(p, x), y)))
     programs: dict[tuple[str, str], Any] = {}
     megabytes: dict[tuple[str, str], float] = {}
@@ -85,8 +79,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
     print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}")
-    for title, (model, shape) in MODELS.items():
-        gradient, programs, megabytes = ways(model, shape)
+    for title in MODELS:
+        gradient, programs, megabytes = ways(NETWORKS[title])
         unit, ratios = [], {name: [] for name in programs}
         for _ in range(rounds + 1):  # the first round warms up
             unit.append(seconds(gradient))

@@ -1,6 +1,6 @@
 """What a step of each method costs, in units of one SGD gradient: time (median of interleaved rounds), FLOPs and memory.
 
-    python benchmarks/step_cost.py [--rounds 15]
+    python -m benchmarks.step_cost [--rounds 15]
 
 Models: a small CNN on 28×28 images and the default study's two, batch 128, float32. FLOPs are XLA's own count of the compiled
 step (`cost_analysis`), memory is that of its intermediate values. Times of one round are taken back to back, so that a busy
@@ -12,20 +12,14 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-from nmepkg import activations, losses
-from nmepkg.models.cnn import CNN
-from nmepkg.models.mlp import MLP
-from nmepkg.models.resnet1d import ResNet1D
+from benchmarks.networks import NETWORKS, Network, direction, problem
 from nmepkg.registry import METHODS
 
-BATCH, CLASSES = 128, 10
+MODELS = ("CNN, 28×28", "MLP 3×128", "ResNet1D 8")
 STEPS: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": ("sgd", {}),
     "sam": ("sam", {}),
@@ -46,34 +40,13 @@ STEPS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-MODELS = {
-    "CNN, 28×28": (CNN(CLASSES, activations.gelu, (16, 32), 128), (28, 28, 1)),
-    "MLP 128×3": (MLP(CLASSES, activations.gelu, 128, 3), (40,)),
-    "ResNet1D 8": (ResNet1D(CLASSES, activations.gelu, 8, (1, 1, 1)), (40,)),
-}
-
-
-def compile_steps(model: nn.Module, shape: tuple[int, ...]) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+def compile_steps(network: Network) -> dict[str, tuple[Any, tuple[Any, ...]]]:
     """Method -> (compiled direction, its arguments)."""
-    key = jax.random.key(0)
-    inputs = jax.random.normal(key, (BATCH, *shape))
-    labels = jax.random.randint(key, (BATCH,), 0, CLASSES)
-    variables = jax.jit(partial(model.init, train=False))(key, inputs)
-    stats = variables.get("batch_stats", {})
-
-    def logits_fn(params: Any, x: jax.Array) -> tuple[jax.Array, Any]:
-        logits, updates = model.apply({"params": params, "batch_stats": stats}, x, train=True, mutable=["batch_stats"])
-        return logits, updates.get("batch_stats", {})
-
-    arguments = (variables["params"], (inputs, labels), jnp.asarray(0.1))
+    given = problem(network)
     steps = {}
     for name, (entry, options) in STEPS.items():
-        method = METHODS[entry].load()(**options)
-
-        def direction(params: Any, batch: Any, strength: Any, method: Any = method) -> Any:
-            return method(logits_fn, losses.cross_entropy, params, batch, key, strength)
-
-        steps[name] = (jax.jit(direction).lower(*arguments).compile(), arguments)
+        step, arguments = direction(given, METHODS[entry].load()(**options))
+        steps[name] = (step.lower(*arguments).compile(), arguments)
     return steps
 
 
@@ -82,8 +55,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
     print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}")
-    for title, (model, shape) in MODELS.items():
-        steps = compile_steps(model, shape)
+    for title in MODELS:
+        steps = compile_steps(NETWORKS[title])
         seconds: dict[str, list[float]] = {name: [] for name in steps}
         for _ in range(rounds + 1):  # the first round warms up
             for name, (step, arguments) in steps.items():

@@ -23,15 +23,7 @@ from benchmarks.peers.__main__ import cpu
 from benchmarks.peers.turns import Worker, rounds, seconds
 
 CHOICES = {"XLA's own": None, "all off": "", "sums alone (jobs')": "reduce"}
-# Name -> (module, class, arguments after classes and activation, batch, shape of an example)
-MODELS: dict[str, tuple[str, str, tuple[Any, ...], int, tuple[int, ...]]] = {
-    "MLP 3×128": ("mlp", "MLP", (128, 3), 128, (40,)),
-    "ResNet1D 8": ("resnet1d", "ResNet1D", (8, (1, 1, 1)), 128, (40,)),
-    "CNN, 28×28": ("cnn", "CNN", ((16, 32), 128), 128, (28, 28, 1)),
-    "CNN wide, 28×28": ("cnn", "CNN", ((32, 64, 64), 128), 128, (28, 28, 1)),
-    "WRN-16-1": ("wide_resnet", "WideResNet", (16, 1), 64, (32, 32, 3)),
-    "ViT, patch 4": ("vit", "ViT", (4, 3, 32, 2), 128, (28, 28, 1)),
-}
+MODELS = ("MLP 3×128", "ResNet1D 8", "CNN, 28×28", "CNN wide, 28×28", "WRN-16-1", "ViT, patch 4")
 METHODS = ("sgd", "psam", "hessian_trace")
 
 
@@ -40,29 +32,15 @@ class Steps:
 
     def __init__(self, name: str, threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
-        import importlib
-
         import jax
-        import jax.numpy as jnp
 
-        from nmepkg import activations, losses
+        from benchmarks.networks import NETWORKS, direction, problem  # JAX, now that its variables are set
         from nmepkg.registry import METHODS as METHODS_OF
 
-        module, kind, options, batch, shape = MODELS[name]
-        model = getattr(importlib.import_module(f"nmepkg.models.{module}"), kind)(10, activations.gelu, *options)
-        key = jax.random.key(0)
-        data = jax.random.normal(key, (batch, *shape)), jax.random.randint(key, (batch,), 0, 10)
-        variables = jax.jit(partial(model.init, train=False))(key, data[0])
-        averages = variables.get("batch_stats", {})
-
-        def apply(params: Any, inputs: Any) -> Any:
-            full = {"params": params, "batch_stats": averages}
-            logits, updates = model.apply(full, inputs, train=True, mutable=["batch_stats"])
-            return logits, updates.get("batch_stats", {})
+        given = problem(NETWORKS[name])
 
         def program(method: Any) -> Callable[[], Any]:
-            arguments = (variables["params"], data, jnp.asarray(0.1))
-            step = jax.jit(lambda p, b, s: method(apply, losses.cross_entropy, p, b, key, s).direction)
+            step, arguments = direction(given, method)
             compiled = step.lower(*arguments).compile()
             return lambda: jax.block_until_ready(compiled(*arguments))
 

@@ -1,10 +1,12 @@
-"""What docs/performance.md says of ratios is what was measured."""
+"""What docs/performance.md says in tables is what was measured."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pandas as pd
+
+from benchmarks.tables import PAGE, render
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -19,6 +21,11 @@ def test_the_table_of_ratios_is_that_of_the_measurements() -> None:
         same = (measured["model"] == network) & (measured["task"] == task) & (measured["library"] == library)
         (found,) = measured.loc[same, "ratio"]
         assert ratio == f"{found:.2f}", (network, task)
+
+
+def test_other_tables_are_those_of_the_measurements() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert render(text, PAGE.with_suffix("")) == text
 
 
 def test_what_the_page_links_to_is_there() -> None:

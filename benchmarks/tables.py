@@ -1,0 +1,71 @@
+"""The tables of docs/performance.md, from the measurements in docs/performance/.
+
+    python benchmarks/tables.py
+
+Each stands between ``<!-- name -->`` and ``<!-- end -->``; what is written there by hand is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pandas as pd
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+METHODS = ["sgd", "psam", "hessian_trace"]
+
+
+def flags(measured: pd.DataFrame) -> Iterable[list[str]]:
+    """Of ``xla_flags_2.csv``: a row a network, times in units of XLA's own choice."""
+    choices = [choice for choice in measured["choice"].unique() if choice != "XLA's own"]
+    yield ["network", *choices]
+    for model, rows in measured.groupby("model", sort=False):
+        ratios = rows.pivot(index="method", columns="choice", values="ratio").loc[METHODS]
+        yield [str(model), *(", ".join(f"{ratio:.2f}" for ratio in ratios[choice]) for choice in choices)]
+
+
+def compiling(measured: pd.DataFrame) -> Iterable[list[str]]:
+    """Of ``compiling.csv``: seconds of tracing and compiling, milliseconds of a step."""
+    yield ["network", "method", "option", "written out: compiling", "step", "loop: compiling", "step"]
+    for _, row in measured.iterrows():
+        cells = []
+        for way in ("written out", "loop"):
+            cells += [f"{row[f'trace, {way}'] + row[f'compile, {way}']:.1f}", f"{1e3 * row[f'step, {way}']:.1f}"]
+        yield [row["model"], row["method"], f"{row['option']} {row['value']}", *cells]
+
+
+def growth(measured: pd.DataFrame) -> Iterable[list[str]]:
+    """Of ``growth.csv``: CPU seconds and peak memory, a column a number of runs."""
+    counts = sorted(measured["runs"].unique())
+    yield ["step", "finished", *(f"{count:,} runs" for count in counts)]
+    for (step, finished), rows in measured.groupby(["step", "finished"], sort=False):
+        costs = rows.set_index("runs")[["cpu_s", "memory_mb"]].reindex(counts)
+        told = ["" if pd.isna(seconds) else f"{seconds:.1f} s, {memory:.0f} MB" for seconds, memory in costs.to_numpy()]
+        yield [str(step), str(finished), *told]
+
+
+TABLES: dict[str, tuple[str, Callable[[pd.DataFrame], Iterable[list[str]]]]] = {
+    "flags": ("xla_flags_2.csv", flags),
+    "compiling": ("compiling.csv", compiling),
+    "growth": ("growth.csv", growth),
+}
+
+
+def render(text: str, folder: Path) -> str:
+    """The page with its tables as measured.
+
+    Args:
+      folder: of the measurements.
+    """
+    for name, (file, rows) in TABLES.items():
+        header, *body = rows(pd.read_csv(folder / file))
+        lines = [f"| {' | '.join(cells)} |" for cells in [header, ["---"] * len(header), *body]]
+        before, _, rest = text.partition(f"<!-- {name} -->\n")
+        after = rest.partition("<!-- end -->\n")[2]
+        text = "\n".join([f"{before}<!-- {name} -->", *lines, f"<!-- end -->\n{after}"])
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(PAGE.read_text(encoding="utf-8"), PAGE.with_suffix("")), encoding="utf-8")
