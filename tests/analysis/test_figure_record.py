@@ -8,7 +8,6 @@ from typing import Any
 import matplotlib
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure as Canvas
 
 from nmepkg import records
 from nmepkg.analysis.render import render
@@ -19,7 +18,7 @@ from nmepkg.storage import FIGURE, figure_record
 from nmepkg.study.spec import Study
 from tests.analysis.embedded import READERS, origin
 from tests.analysis.samples import PROVENANCE
-from tests.analysis.study import Provenance, prepare
+from tests.analysis.study import Provenance, draw_nothing, prepare
 
 OLDER = {**PROVENANCE, "jax": "0.10.1"}
 ADOPTED = [{"from": "before", "reason": "a name"}]
@@ -36,9 +35,7 @@ def _render(study: Study, expansion: Expansion, name: str, out: Path) -> tuple[s
 
 @pytest.fixture
 def blank(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every figure is an empty sheet: its files and its record are made as ever, and what is drawn takes most of the time."""
-    for kind in ("curve", "landscape"):
-        monkeypatch.setattr(f"nmepkg.analysis.figures.{kind}.draw", lambda *_: Canvas(figsize=(3, 1)))
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture(scope="module", params=["curve", "beta", "traces", "plane"])
