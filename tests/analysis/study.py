@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+from matplotlib.figure import Figure as Canvas
+
 from nmepkg.runs.expand import expand
 from nmepkg.runs.expansion import Expansion, Job, Run
 from nmepkg.study.load import load
@@ -71,6 +74,12 @@ figures:
 """
 
 Provenance = Callable[[Run | Job], dict[str, Any]]  # what differs in that of a run, measurement or landscape
+
+
+def draw_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Every figure is an empty sheet: its files are made as ever, and what is drawn takes most of the time."""
+    for kind in ("curve", "landscape"):
+        patch.setattr(f"nmepkg.analysis.figures.{kind}.draw", lambda *_: Canvas(figsize=(3, 1)))
 
 
 def prepare(folder: Path, provenance: Provenance = lambda job: {}, text: str = STUDY) -> tuple[Study, Expansion]:

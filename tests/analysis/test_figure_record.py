@@ -18,7 +18,7 @@ from nmepkg.storage import FIGURE, figure_record
 from nmepkg.study.spec import Study
 from tests.analysis.embedded import READERS, origin
 from tests.analysis.samples import PROVENANCE
-from tests.analysis.study import Provenance, prepare
+from tests.analysis.study import Provenance, draw_nothing, prepare
 
 OLDER = {**PROVENANCE, "jax": "0.10.1"}
 ADOPTED = [{"from": "before", "reason": "a name"}]
@@ -31,6 +31,11 @@ def _render(study: Study, expansion: Expansion, name: str, out: Path) -> tuple[s
     (path,) = (out / "records" / name).iterdir()
     assert path == figure_record(out, name, identity["digest"])
     return note, records.read(path, FIGURE, {"digest": identity["digest"]})
+
+
+@pytest.fixture
+def blank(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_nothing(monkeypatch)
 
 
 @pytest.fixture(scope="module", params=["curve", "beta", "traces", "plane"])
@@ -73,21 +78,29 @@ def test_a_record_has_the_hashes_of_all_files(drawn: tuple[Any, ...]) -> None:
     assert set(files) == {f"{name}.{end}" for end in ("pdf", "svg", "png", "csv", "runs.csv")}
 
 
-def test_drawn_again_it_is_the_same_to_the_byte(drawn: tuple[Any, ...], tmp_path: Path) -> None:
-    study, expansion, name, _, record = drawn
-    assert _render(study, expansion, name, tmp_path / "again")[1] == record
-
-
-def test_what_a_users_matplotlibrc_says_changes_nothing(drawn: tuple[Any, ...], tmp_path: Path) -> None:
-    study, expansion, name, _, record = drawn
+@pytest.fixture(scope="module")
+def again(drawn: tuple[Any, ...], tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, Any]]:
+    """How many settings a user's matplotlibrc changes, and the record of the figure drawn again with it."""
+    study, expansion, name, *_ = drawn
     with matplotlib.rc_context():
         changed = 0
         for key, value in other_settings().items():
             with suppress(ValueError):  # not every number is a value of every setting
                 matplotlib.rcParams[key] = value
                 changed += 1
-        assert changed > 150
-        assert _render(study, expansion, name, tmp_path / "again")[1] == record
+        return changed, _render(study, expansion, name, tmp_path_factory.mktemp("again"))[1]
+
+
+def test_drawn_again_it_is_the_same_to_the_byte(drawn: tuple[Any, ...], again: tuple[int, dict[str, Any]]) -> None:
+    assert again[1] == drawn[-1]
+
+
+def test_what_a_users_matplotlibrc_says_changes_nothing(
+    drawn: tuple[Any, ...], again: tuple[int, dict[str, Any]]
+) -> None:
+    changed, record = again
+    assert changed > 150
+    assert record == drawn[-1]
 
 
 def other_settings() -> dict[str, Any]:
@@ -105,6 +118,7 @@ def other_settings() -> dict[str, Any]:
     return others
 
 
+@pytest.mark.usefixtures("blank")
 def test_records_of_what_was_drawn_before_go(tmp_path: Path) -> None:
     study, expansion = prepare(tmp_path)
     out = tmp_path / "out"
@@ -117,6 +131,7 @@ def test_records_of_what_was_drawn_before_go(tmp_path: Path) -> None:
     assert len(list((out / "records" / "curve").iterdir())) == 1
 
 
+@pytest.mark.usefixtures("blank")
 @pytest.mark.parametrize("step", ["save", "write_tables"])
 def test_a_figure_that_was_not_finished_has_no_record(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -134,6 +149,7 @@ def _fail(*_: Any) -> None:
     raise OSError("no space left on the disk")
 
 
+@pytest.mark.usefixtures("blank")
 def test_a_figure_without_its_results_keeps_its_record(tmp_path: Path) -> None:
     study, expansion = prepare(tmp_path)
     _render(study, expansion, "beta", tmp_path / "out")
@@ -149,6 +165,7 @@ def _of_seed_1(**changes: Any) -> Provenance:
     return lambda job: changes if job.spec.get("seed") == 1 else {}
 
 
+@pytest.mark.usefixtures("blank")
 @pytest.mark.parametrize(
     ("name", "provenance", "note"),
     [
@@ -195,6 +212,7 @@ def _is_gelu(job: Any) -> bool:
     return bool(job.spec["activation"]["name"] == "gelu") if "activation" in job.spec else False
 
 
+@pytest.mark.usefixtures("blank")
 @pytest.mark.parametrize("name", ["beta", "traces", "plane"])
 def test_the_table_of_runs_says_which_are_of_whom(tmp_path: Path, name: str) -> None:
     study, expansion = prepare(tmp_path, lambda job: {"earlier": [OLDER], "adopted": ADOPTED})

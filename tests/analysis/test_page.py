@@ -67,9 +67,12 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, int]:
     folder = tmp_path_factory.mktemp("shown")
     study, expansion = prepare(folder, text=TEXT)
     out, table = folder / "out", folder / "claims.csv"
-    for figure in study.figures.values():
-        render(study, expansion, figure, out, figure_identity(study, expansion, figure))
-    write(study, expansion, table, out, claims_identity(study, expansion))
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("save", "render", "claims.write"):
+            patch.setattr(f"nmepkg.analysis.{module}.FORMATS", ("svg",))  # of which the page is made
+        for figure in study.figures.values():
+            render(study, expansion, figure, out, figure_identity(study, expansion, figure))
+        write(study, expansion, table, out, claims_identity(study, expansion))
     text = page(study, expansion, out, table)
     assert page(study, expansion, out, table) == text
     (out / "plane.svg").rename(out / "gone.svg")

@@ -1,6 +1,8 @@
 """The files of a figure: complete, the same bytes for the same results, and traceable to their runs."""
 
 import io
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -58,16 +60,36 @@ def _save(sample: Sample, stem: Path, **changes: Any) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(stem.parent.iterdir())}
 
 
+@pytest.fixture(scope="module")
+def saved(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, bytes]]:
+    """The files of the figure with a note or "", saved once."""
+
+    @cache
+    def save_once(note: str) -> dict[str, bytes]:
+        return _save(sample, tmp_path_factory.mktemp("saved") / "figure_1", note=note)
+
+    return save_once
+
+
+def _of_empty_sheet(folder: Path, **changes: Any) -> dict[str, bytes]:
+    """The pictures of a figure on which nothing is drawn."""
+    with matplotlib.rc_context(RC):
+        save(Canvas(figsize=(3, 1)), folder / "figure_1", {**ORIGIN, **changes})
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 @pytest.mark.parametrize("note", ["", NOTE])
-def test_the_same_results_give_the_same_bytes(sample: Sample, note: str, tmp_path: Path) -> None:
-    first, second = (_save(sample, tmp_path / name / "figure_1", note=note) for name in ("a", "b"))
+def test_the_same_results_give_the_same_bytes(
+    sample: Sample, note: str, saved: Callable[[str], dict[str, bytes]], tmp_path: Path
+) -> None:
+    first, second = saved(note), _save(sample, tmp_path / "figure_1", note=note)
     assert set(first) == {f"figure_1.{kind}" for kind in (*FORMATS, "csv", "runs.csv")}  # and no temporary file
     assert first == second
 
 
 @pytest.mark.parametrize("title", ["SAM and PSAM", "Parts (of N) \\ <H> & 'G'", "ρ, σ² and φ″ (\\)\n«N»"])
-def test_every_format_says_what_it_was_made_from(sample: Sample, title: str, tmp_path: Path) -> None:
-    files = _save(sample, tmp_path / "figure_1", title=title, note=NOTE)
+def test_every_format_says_what_it_was_made_from(title: str, tmp_path: Path) -> None:
+    files = _of_empty_sheet(tmp_path, title=title, note=NOTE)
     for kind in FORMATS:
         assert origin(kind, files[f"figure_1.{kind}"]) == {**ORIGIN, "title": title, "note": NOTE}
     assert Image.open(io.BytesIO(files["figure_1.png"])).text["Title"] == "mnist1d: figure_1"
@@ -75,9 +97,11 @@ def test_every_format_says_what_it_was_made_from(sample: Sample, title: str, tmp
     assert b"<dc:date>" not in files["figure_1.svg"]
 
 
-def test_an_svg_has_a_title_and_a_description_for_those_who_cannot_see_it(sample: Sample, tmp_path: Path) -> None:
+def test_an_svg_has_a_title_and_a_description_for_those_who_cannot_see_it(
+    saved: Callable[[str], dict[str, bytes]], tmp_path: Path
+) -> None:
     space = "{http://www.w3.org/2000/svg}"
-    root = ElementTree.fromstring(_save(sample, tmp_path / "figure_1")["figure_1.svg"])
+    root = ElementTree.fromstring(saved("")["figure_1.svg"])
     title, description = root.findall(f"{space}title"), root.findall(f"{space}desc")
     assert [text.text for text in (*title, *description)] == [ORIGIN["title"], ORIGIN["caption"]]
     assert root.get("role") == "img"
@@ -86,13 +110,13 @@ def test_an_svg_has_a_title_and_a_description_for_those_who_cannot_see_it(sample
         == f"{title[0].get('id')} {description[0].get('id')}"
         == ("mnist1d-figure_1-title mnist1d-figure_1-desc")
     )
-    plain = _save(sample, tmp_path / "plain" / "figure_1", caption="", title="")["figure_1.svg"]
+    plain = _of_empty_sheet(tmp_path, caption="", title="")["figure_1.svg"]
     root = ElementTree.fromstring(plain)
     assert (root.findtext(f"{space}title"), root.find(f"{space}desc")) == ("figure_1", None)
 
 
-def test_a_png_has_the_resolution_of_print(sample: Sample, tmp_path: Path) -> None:
-    image = Image.open(io.BytesIO(_save(sample, tmp_path / "figure_1")["figure_1.png"]))
+def test_a_png_has_the_resolution_of_print(saved: Callable[[str], dict[str, bytes]]) -> None:
+    image = Image.open(io.BytesIO(saved("")["figure_1.png"]))
     assert image.width == 6.75 * DPI
     assert len(image.convert("RGB").getcolors(2**24) or []) > 50
 
@@ -109,10 +133,10 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     """A figure as drawn, and its files without and with a note."""
     folder = tmp_path_factory.mktemp("note")
     with matplotlib.rc_context(RC):
-        canvases = [FORMS[request.param](folder / "store") for _ in range(2)]
-        for canvas, note in zip(canvases, ("", NOTE), strict=True):
+        canvas = FORMS[request.param](folder / "store")
+        for note in ("", NOTE):  # which is written on the canvas: last
             save(canvas, folder / f"figure{len(note)}", {**ORIGIN, "note": note})
-    return canvases[0], folder / "figure0", folder / f"figure{len(NOTE)}"
+    return canvas, folder / "figure0", folder / f"figure{len(NOTE)}"
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -139,15 +163,15 @@ def test_a_note_is_below_the_figure_and_all_of_it_in_the_picture(pair: tuple[Can
     assert lines == -(-len(NOTE) // (17 * below.shape[1] // DPI))
 
 
-def test_text_in_a_pdf_is_embedded_as_truetype(sample: Sample, tmp_path: Path) -> None:
-    pdf = _save(sample, tmp_path / "figure_1")["figure_1.pdf"]
+def test_text_in_a_pdf_is_embedded_as_truetype(saved: Callable[[str], dict[str, bytes]]) -> None:
+    pdf = saved("")["figure_1.pdf"]
     assert b"/Type3" not in pdf
     assert b"/FontFile2" in pdf
 
 
-def test_tables_can_be_read_back(sample: Sample, tmp_path: Path) -> None:
-    _save(sample, tmp_path / "figure_1")
-    points, runs = pd.read_csv(tmp_path / "figure_1.csv"), pd.read_csv(tmp_path / "figure_1.runs.csv")
+def test_tables_can_be_read_back(sample: Sample, saved: Callable[[str], dict[str, bytes]]) -> None:
+    files = saved("")
+    points, runs = (pd.read_csv(io.BytesIO(files[f"figure_1.{end}"])) for end in ("csv", "runs.csv"))
     assert len(points) == 2 * 2 * 3
     assert len(runs) == points["n_seeds"].sum() + points["n_diverged"].sum()
     assert set(" ".join(points["runs"]).split()) == set(runs["run"]) == set(sample.specs)

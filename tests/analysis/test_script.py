@@ -1,9 +1,13 @@
 """The figure script on a real study whose results are synthetic."""
 
 import os
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pandas as pd
 import pytest
@@ -16,18 +20,43 @@ from tests.analysis.study import prepare
 ROOT = Path(__file__).resolve().parents[2]
 
 
+SCRIPT = ROOT / "workflow" / "scripts" / "figure.py"
+
+
+def _arguments(name: str, *more: str) -> list[str]:
+    return ["--study", "study.yaml", "--figure", name, "--out", "out", *more]
+
+
 def _draw(folder: Path, name: str, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [
-            *(sys.executable, str(ROOT / "workflow" / "scripts" / "figure.py")),
-            *("--study", "study.yaml", "--figure", name, "--out", "out", *more),
-        ],
+        [sys.executable, SCRIPT, *_arguments(name, *more)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+@pytest.fixture
+def draw_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """The script in this process, which has imported everything."""
+
+    def draw(name: str, *more: str) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *_arguments(name, *more)])
+        code: Any = 0
+        try:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+        return subprocess.CompletedProcess(sys.argv, code, *capfd.readouterr())
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    with patch.dict(os.environ), patch.dict(sys.modules):  # which the scripts' own module changes
+        yield draw
 
 
 @pytest.mark.parametrize(("name", "points", "labels"), [
@@ -51,27 +80,27 @@ def test_figures_of_a_study(tmp_path: Path, name: str, points: int, labels: set[
     assert (table["n_seeds"] == 2).all()
 
 
-def test_a_note_is_a_warning_of_one_line(tmp_path: Path) -> None:
+def test_a_note_is_a_warning_of_one_line(tmp_path: Path, draw_here: Callable[..., Any]) -> None:
     prepare(tmp_path, lambda job: {"jax": "0.10.3"} if job.spec.get("seed") == 1 else {})
-    done = _draw(tmp_path, "beta")
+    done = draw_here("beta")
     note = "figure.py: warning: figure 'beta': mixes jax 0.10.2, 0.10.3\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, "", note)
 
 
-def test_user_errors_are_one_line_and_status_2(tmp_path: Path) -> None:
+def test_user_errors_are_one_line_and_status_2(tmp_path: Path, draw_here: Callable[..., Any]) -> None:
     study, expansion = prepare(tmp_path)
     for arguments, message in (
         (["curve", "--digest", "0"], "changed since this job was planned"),
         (["curves"], "no figure 'curves'; choose from curve, beta, traces"),
     ):
-        _refused(_draw(tmp_path, *arguments), message)
+        _refused(draw_here(*arguments), message)
     lost = expansion.runs_of(study.figures["beta"])[0]
     (tmp_path / "results" / "runs" / lost / "result.json").unlink()
-    _refused(_draw(tmp_path, "beta"), f"1 of 12 results are missing, the first is results/runs/{lost}/result.json")
+    _refused(draw_here("beta"), f"1 of 12 results are missing, the first is results/runs/{lost}/result.json")
     job = expansion.measurements[expansion.measurements_of(study.figures["traces"])[0]]
     path = Path("results", "measurements", str(job.run), f"{job.id}.json")
     (tmp_path / path).unlink()
-    _refused(_draw(tmp_path, "traces"), f"1 of 6 measurements are missing, the first is {path}")
+    _refused(draw_here("traces"), f"1 of 6 measurements are missing, the first is {path}")
     assert not (tmp_path / "out").exists()
 
 

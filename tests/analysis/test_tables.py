@@ -22,7 +22,7 @@ from nmepkg.analysis.tables import tables, write_tables
 from nmepkg.registry import ACTIVATIONS, METHODS
 from nmepkg.runs.figure_identity import figure_identity
 from tests.analysis.samples import ABLATED, GELU, RELU, TRACES, Sample, figure, grid
-from tests.analysis.study import prepare
+from tests.analysis.study import draw_nothing, prepare
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
 OPTIONS = {option for entries in (METHODS, ACTIVATIONS) for entry in entries.values() for option in entry.options}
@@ -53,7 +53,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[pd.DataF
     study, expansion = prepare(folder)
     found: dict[str, list[pd.DataFrame]] = {section: [] for section in SECTIONS}
     for name, drawn in study.figures.items():
-        render(study, expansion, drawn, folder / "out", figure_identity(study, expansion, drawn))
+        with pytest.MonkeyPatch.context() as patch:
+            draw_nothing(patch)
+            render(study, expansion, drawn, folder / "out", figure_identity(study, expansion, drawn))
         kind = "Landscapes: {}" if drawn.landscape else "{}"
         for what, end in (("points", ".csv"), ("runs", ".runs.csv")):
             found[kind.format(what).capitalize()].append(pd.read_csv(folder / "out" / f"{name}{end}"))

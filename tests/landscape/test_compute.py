@@ -1,5 +1,7 @@
 """Against a forward pass in NumPy, dense Hessians, and what is known of piecewise linear networks."""
 
+import json
+from functools import cache
 from typing import Any
 
 import jax
@@ -11,7 +13,7 @@ from scipy.special import erf
 
 from nmepkg import specs
 from nmepkg.errors import UserError
-from nmepkg.landscape.compute import compute, make_problem
+from nmepkg.landscape.compute import Problem, compute, make_problem
 from tests.landscape.specs import RELU, beta_gelu, made, spec
 
 POINTS = [(0, 0), (3, 11), (20, 20), (31, 7), (40, 40)]  # of the grid: (row, column)
@@ -27,9 +29,25 @@ SPECS = {
 }
 
 
+@cache
+def _computed(content: str) -> dict[str, np.ndarray]:
+    return compute(specs.landscape(json.loads(content)))
+
+
+def computed(**changes: Any) -> dict[str, np.ndarray]:
+    """The landscape of a spec with some changes, computed once."""
+    return _computed(json.dumps(spec(**changes)))
+
+
 @pytest.fixture(scope="module", params=SPECS)
 def case(request: pytest.FixtureRequest) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    return SPECS[request.param], compute(specs.landscape(SPECS[request.param]))
+    return SPECS[request.param], computed(**SPECS[request.param])
+
+
+@cache
+def _problem(content: str) -> Problem:
+    """That of a spec, in double precision."""
+    return make_problem(specs.landscape(json.loads(content)))
 
 
 def _params_at(chosen: dict[str, Any], params: Any, w1: float, w2: float) -> Any:
@@ -51,7 +69,7 @@ def _forward(chosen: dict[str, Any], params: Any, x: np.ndarray) -> tuple[np.nda
 
 def test_loss_and_inputs_of_units_are_those_of_a_plain_forward_pass(case: Any, x64: None) -> None:
     chosen, landscape = case
-    problem = make_problem(specs.landscape(chosen))
+    problem = _problem(json.dumps(chosen))
     keys = jax.random.split(jax.random.key(chosen["seed"]), 3)
     x = np.asarray(jax.random.normal(keys[1], (chosen["inputs"],), jnp.float64))
     target = np.asarray(jax.random.normal(keys[2], (chosen["outputs"],), jnp.float64))
@@ -66,7 +84,7 @@ def test_loss_and_inputs_of_units_are_those_of_a_plain_forward_pass(case: Any, x
 
 def test_norms_are_those_of_dense_matrices(case: Any, x64: None) -> None:
     chosen, landscape = case
-    problem = make_problem(specs.landscape(chosen))
+    problem = _problem(json.dumps(chosen))
     name = f"Dense_{chosen['layer'] - 1}"
     _, unravel = ravel_pytree(problem.params)
     zeros = jax.tree.map(np.zeros_like, problem.params)
@@ -74,9 +92,10 @@ def test_norms_are_those_of_dense_matrices(case: Any, x64: None) -> None:
     logits_fn = jax.jit(lambda theta: problem.logits_fn(unravel(theta))[0])
     jacobian = jax.jit(jax.jacfwd(logits_fn))
     hessian = jax.jit(jax.hessian(logits_fn))
+    residual_fn = jax.jit(jax.grad(problem.loss_fn))
     for row, column in POINTS:
         theta, _ = ravel_pytree(_params_at(chosen, problem.params, landscape["w1"][column], landscape["w2"][row]))
-        residual = jax.grad(problem.loss_fn)(logits_fn(theta)[None])[0]
+        residual = residual_fn(logits_fn(theta)[None])[0]
         nme = np.einsum("c,cij->ij", residual, hessian(theta))
         J = np.asarray(jacobian(theta))
         expected = {
@@ -97,7 +116,7 @@ def test_few_columns_at_a_time_change_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_everything_is_in_double_precision_and_jax_is_left_in_single() -> None:
-    landscape = compute(made(points=3))
+    landscape = computed(points=3)
     assert {key: values.dtype.kind for key, values in landscape.items()} == {
         **dict.fromkeys(landscape, "f"), "units": "i", "layer": "i", "weights": "i"
     }  # fmt: skip
@@ -116,7 +135,7 @@ def test_a_range_that_overflows_is_refused() -> None:
 @pytest.mark.parametrize("changes", [{}, {"layer": 2, "weights": [[1, 0], [3, 1]]}], ids=["layer 1", "layer 2"])
 def test_with_relu_the_loss_is_quadratic_in_each_region(changes: dict[str, Any]) -> None:
     """In a region, logits are affine in the weights of one layer: third differences vanish, second ones are equal."""
-    landscape = compute(made(points=61, **changes))
+    landscape = computed(points=61, **changes)
     signs = landscape["preactivations"] > 0
     for axis in (0, 1):  # along w2, along w1
         loss = np.moveaxis(landscape["loss"], axis, 0)
@@ -130,7 +149,7 @@ def test_with_relu_the_loss_is_quadratic_in_each_region(changes: dict[str, Any])
 
 
 def test_with_relu_no_nme_is_within_a_layer_but_some_is_between_layers() -> None:
-    landscape = compute(made())
+    landscape = computed()
     assert np.all(landscape["norm_N_layer"] == 0)
     assert landscape["norm_N"].max() > 1
 
@@ -142,7 +161,7 @@ def test_with_beta_gelu_the_nme_within_a_layer_lives_at_the_boundaries(changes: 
     Only units of the layer itself or above come in, as only they depend on its weights.
     """
     beta = 20.0
-    landscape = compute(made(activation=beta_gelu(beta), points=61, **changes))
+    landscape = computed(activation=beta_gelu(beta), points=61, **changes)
     above = landscape["units"][:, 0] >= landscape["layer"]
     distance = np.abs(landscape["preactivations"][above]).min(axis=0)
     norm = landscape["norm_N_layer"]
@@ -168,7 +187,7 @@ def test_its_ridges_are_as_wide_as_1_over_beta_and_as_high_as_beta() -> None:
 
 def test_away_from_the_boundaries_beta_gelu_has_the_loss_and_curvature_of_relu() -> None:
     beta = 20.0
-    smooth, sharp = compute(made(activation=beta_gelu(beta))), compute(made(activation=RELU))
+    smooth, sharp = computed(activation=beta_gelu(beta)), computed(activation=RELU)
     far = np.abs(smooth["preactivations"]).min(axis=0) > 6 / beta
     assert far.mean() > 0.2
     for key in ("loss", "norm_G", "norm_N"):

@@ -118,9 +118,10 @@ def test_one_set_that_overflows_does_not_reach_another() -> None:
     x, y = (part[:4].copy() for part in dataset().train)
     members = np.array([[True, False], [True, False], [False, True], [False, True]])
     x[:2] = np.inf
-    loss, _ = program.evaluate(state, hyper, (x, y), members)
+    evaluate = quick_jit(program.evaluate)
+    loss, _ = evaluate(state, hyper, (x, y), members)
     assert not np.isfinite(loss[0])
-    expected, _ = program.evaluate(state, hyper, (x[2:], y[2:]), members[2:])
+    expected, _ = evaluate(state, hyper, (x[2:], y[2:]), members[2:])
     np.testing.assert_allclose(loss[1], expected[1], rtol=1e-6)
 
 
@@ -200,8 +201,9 @@ def test_snapshots_are_the_states_after_their_steps() -> None:
     jax.tree.map(np.testing.assert_array_equal, kept[6], outcome.state.params)
     jax.tree.map(np.testing.assert_array_equal, kept[6], plain.state.params)
     program, state, hyper = start(spec, dataset())
+    step = quick_jit(program.step)
     for _ in range(2):
-        state = program.step(state, hyper, dataset().train)
+        state = step(state, hyper, dataset().train)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), kept[2], state.params)
 
 

@@ -212,15 +212,15 @@ def test_no_panel_title_is_wider_than_its_panel(canvas: Canvas) -> None:
         assert ax.yaxis.label.get_window_extent().height <= ax.get_window_extent().height + 10
 
 
-def test_every_grid_value_has_a_tick_and_most_have_a_label(tmp_path: Path) -> None:
-    (ax,) = _drawn(_single(tmp_path)).axes
+def test_every_grid_value_has_a_tick_and_most_have_a_label(drawing: Callable[[str], Canvas]) -> None:
+    (ax,) = drawing("single").axes
     assert ax.get_xticks().tolist() == list(RHO[1:])
     assert [text.get_text() for text in ax.get_xticklabels()] == ["0.001", "0.003", "0.01", "0.03", "0.1", "0.3"]
     assert ax.get_xscale() == "log"
 
 
-def test_diverged_runs_are_crosses_at_their_x_with_their_number(tmp_path: Path) -> None:
-    canvas = _drawn(_diverged(tmp_path))
+def test_diverged_runs_are_crosses_at_their_x_with_their_number(drawing: Callable[[str], Canvas]) -> None:
+    canvas = drawing("diverged")
     values, ax = _axes(canvas)[0], _axes(canvas, "diverged")[0]
     assert not [line for line in values.lines if line.get_marker() == "x"]  # where a height reads as a number
     assert ax.get_window_extent().y1 < values.get_window_extent().y0
@@ -233,15 +233,14 @@ def test_diverged_runs_are_crosses_at_their_x_with_their_number(tmp_path: Path) 
     assert "Diverged runs" in [text.get_text() for text in canvas.legends[0].get_texts()]
 
 
-def test_every_seed_is_drawn(tmp_path: Path) -> None:
-    canvas = _figure_1(tmp_path)
-    for ax in canvas.axes:
+def test_every_seed_is_drawn(drawing: Callable[[str], Canvas]) -> None:
+    for ax in drawing("1").axes:
         dots = [line for line in ax.lines if line.get_marker() == "."]
         assert sum(len(line.get_xdata()) for line in dots) == 2 * 6 * 3 + 3  # two curves, and the baseline
 
 
-def test_the_legend_names_lines_baselines_and_how_seeds_are_shown(tmp_path: Path) -> None:
-    (legend,) = _figure_2(tmp_path).legends
+def test_the_legend_names_lines_baselines_and_how_seeds_are_shown(drawing: Callable[[str], Canvas]) -> None:
+    (legend,) = drawing("2").legends
     assert [text.get_text() for text in legend.get_texts()] == [
         "ReLU",
         "GELU",
@@ -251,24 +250,23 @@ def test_the_legend_names_lines_baselines_and_how_seeds_are_shown(tmp_path: Path
         r"SGD ($\rho$ = 0), GELU",
         "One of 2 seeds (beside its mean)",  # their interval is left to the table
     ]
-    (legend,) = _figure_1(tmp_path / "three").legends
+    (legend,) = drawing("1").legends
     assert [text.get_text() for text in legend.get_texts()][-2:] == [
         "One of 3 seeds (beside its mean)",
         "95 % interval (Student-t, 3 seeds)",
     ]
 
 
-def test_one_seed_has_neither_band_nor_a_legend_for_it(tmp_path: Path) -> None:
-    canvas = _single(tmp_path)
-    assert [text.get_text() for text in canvas.legends[0].get_texts()] == ["SAM", r"SGD ($\rho$ = 0)"]
+def test_one_seed_has_neither_band_nor_a_legend_for_it(drawing: Callable[[str], Canvas]) -> None:
+    assert [text.get_text() for text in drawing("single").legends[0].get_texts()] == ["SAM", r"SGD ($\rho$ = 0)"]
 
 
-def test_a_long_title_takes_several_lines(tmp_path: Path) -> None:
-    assert "\n" in _figure_1(tmp_path).get_suptitle()
+def test_a_long_title_takes_several_lines(drawing: Callable[[str], Canvas]) -> None:
+    assert "\n" in drawing("1").get_suptitle()
 
 
-def test_panels_of_one_setup_share_their_range(tmp_path: Path) -> None:
-    axes = _figure_1(tmp_path).axes
+def test_panels_of_one_setup_share_their_range(drawing: Callable[[str], Canvas]) -> None:
+    axes = drawing("1").axes
     assert axes[0].get_ylim() == axes[1].get_ylim()
 
 
@@ -404,7 +402,7 @@ def test_differences_are_below_the_values_over_the_same_x(drawing: Callable[[str
     assert not _axes(drawing("1"), "differences")
 
 
-def test_chance_is_a_line_where_a_panel_comes_near_it(tmp_path: Path) -> None:
+def test_chance_is_a_line_where_a_panel_comes_near_it(tmp_path: Path, drawing: Callable[[str], Canvas]) -> None:
     canvas = _differences(tmp_path, {"mlp": 0.1, "resnet": 0.9})
 
     def lines(ax: Axes) -> list[float]:
@@ -414,7 +412,7 @@ def test_chance_is_a_line_where_a_panel_comes_near_it(tmp_path: Path) -> None:
     assert "Chance (10 %)" in _legend(canvas)
     low, _ = _axes(canvas)[0].get_ylim()
     assert low < 0.1
-    assert "Chance (10 %)" not in _legend(_differences(tmp_path / "unknown"))
+    assert "Chance (10 %)" not in _legend(drawing("differences"))
 
 
 def test_the_name_of_a_row_is_across_from_the_values(drawing: Callable[[str], Canvas]) -> None:

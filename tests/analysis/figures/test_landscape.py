@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from functools import cache
 
 import matplotlib
 import numpy as np
@@ -40,10 +41,16 @@ def _style() -> Iterator[None]:
         yield
 
 
+@cache
+def drawing(name: str) -> Canvas:
+    """One of FORMS, drawn once."""
+    with matplotlib.rc_context(RC):
+        return draw(*FORMS[name])
+
+
 @pytest.fixture(scope="module", params=FORMS)
 def canvas(request: pytest.FixtureRequest) -> Canvas:
-    with matplotlib.rc_context(RC):
-        return draw(*FORMS[request.param])
+    return drawing(request.param)
 
 
 def _mesh(ax: Axes) -> QuadMesh:
@@ -94,7 +101,7 @@ def test_no_text_lies_on_a_panel_or_a_color_bar(canvas: Canvas) -> None:
 def test_a_figure_is_as_wide_as_asked() -> None:
     canvas = draw(PANELS[:2], TITLE, 5.0)
     assert canvas.get_figwidth() == 5.0
-    assert _maps(canvas)[0, 0].get_window_extent().width < draw(PANELS[:2], TITLE).bbox.width / 2
+    assert _maps(canvas)[0, 0].get_window_extent().width < drawing("two").bbox.width / 2
 
 
 def test_text_is_large_enough_and_panels_are_squares(canvas: Canvas) -> None:
@@ -129,7 +136,7 @@ def test_every_axis_and_color_bar_has_a_label(canvas: Canvas) -> None:
 
 
 def test_maps_show_the_landscapes_on_one_scale_a_row() -> None:
-    maps = _maps(draw(PANELS[:3], TITLE))
+    maps = _maps(drawing("three"))
     for row, key in zip(maps, ("loss", "norm_N", "norm_N_layer"), strict=True):
         norms = [_mesh(ax).norm for ax in row]
         assert len({(type(norm), norm.vmin, norm.vmax) for norm in norms}) == 1
@@ -164,7 +171,7 @@ def test_a_logarithmic_scale_ends_at_three_decades() -> None:
 
 
 def test_boundaries_are_where_units_bend_and_the_legend_tells_their_layers() -> None:
-    canvas = draw(PANELS[:1], TITLE)
+    canvas = drawing("one")
     for ax in _maps(canvas).flat:
         boundaries = [
             artist for artist in ax.collections if isinstance(artist, ContourSet) and list(artist.levels) == [0]
@@ -185,7 +192,7 @@ def test_boundaries_are_where_units_bend_and_the_legend_tells_their_layers() -> 
 
 
 def test_contours_of_a_piecewise_quadratic_loss_are_evenly_spaced() -> None:
-    canvas = draw(PANELS[:1], TITLE)
+    canvas = drawing("one")
     (contours,) = [
         artist
         for artist in _maps(canvas)[0, 0].collections
