@@ -75,12 +75,22 @@ def kill(project: Project, workflow: Fork, target: str, number: signal.Signals, 
     return True
 
 
+def pause(project: Project, generator: random.Random) -> None:
+    """Waits up to four seconds; one time in two, until a moment after a training has written a checkpoint."""
+    end = time.monotonic() + generator.uniform(0.1, 4.0)
+    if generator.random() < 0.5:
+        while not list(project.folder.glob("results/runs/*/checkpoint.npz")) and time.monotonic() < end + 4:
+            time.sleep(0.02)
+        end = time.monotonic() + generator.uniform(0, 0.5)
+    time.sleep(max(0, end - time.monotonic()))
+
+
 def disturb(project: Project, kills: int, generator: random.Random) -> list[str]:
     """Has the workflow do its work under at most so many signals; returns what was hit and when, a line each."""
     account: list[str] = []
     workflow, begun = project.start("all"), time.monotonic()
     while len(account) < kills:
-        time.sleep(generator.uniform(0.1, 4.0))
+        pause(project, generator)
         target, number = generator.choice(TARGETS)
         if workflow.poll() == 0:
             break
