@@ -7,6 +7,7 @@ process and, when it has ended, its status.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import json
@@ -27,7 +28,11 @@ _FOUND = (
 )
 
 
+_status = 0  # with which this process ends
+
+
 def main() -> None:
+    atexit.register(_leave)  # before any other, so that it is called after all others
     address = Path(sys.argv[1])
     _write_python(address)
     for name in _FOUND:
@@ -39,14 +44,53 @@ def main() -> None:
         listening.bind(str(bound))
         listening.listen()
         bound.rename(address)
-        while listening in select.select([sys.stdin, listening], [], [])[0]:
-            connection = listening.accept()[0]
-            if not os.fork():
-                return _answer(connection)
-            connection.close()
-            with suppress(ChildProcessError):
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
+        _serve(listening)
+
+
+def _leave() -> None:
+    """Ends this process: a fork would copy all that it found to take it apart."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_status)
+
+
+def _serve(listening: socket.socket) -> None:
+    """Returns when the input ends, and in each fork when that has done its work."""
+    running: dict[int, tuple[int, socket.socket]] = {}
+    while True:
+        for ready in select.select([sys.stdin, listening, *running], [], [])[0]:
+            if ready is sys.stdin:
+                return
+            if ready is listening:
+                connection = listening.accept()[0]
+                process = _fork(connection)
+                if not process:
+                    return
+                running[os.pidfd_open(process)] = process, connection
+                _tell(connection, process)
+            else:
+                process, connection = running.pop(ready)
+                os.close(ready)
+                with connection:
+                    _tell(connection, os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+
+
+def _tell(connection: socket.socket, number: int) -> None:
+    with suppress(BrokenPipeError):  # whoever asked was killed
+        connection.sendall(number.to_bytes(4, "big", signed=True))
+
+
+def _fork(connection: socket.socket) -> int:
+    """Reads a request; the id of the process that does it, or, when that has done it, 0 there."""
+    _, files, *_ = socket.recv_fds(connection, 1, 3)
+    with connection.makefile() as lines:
+        request = json.loads(lines.readline())
+    process = os.fork()
+    if not process:
+        _become(*request, files)
+    for file in files:
+        os.close(file)
+    return process
 
 
 def _write_python(address: Path) -> None:
@@ -59,26 +103,8 @@ def _write_python(address: Path) -> None:
     program.chmod(0o755)
 
 
-def _answer(connection: socket.socket) -> None:
-    """In a fork of the server, which waits for another."""
-    _, files, *_ = socket.recv_fds(connection, 1, 3)
-    with connection.makefile() as lines:
-        how, words, folder, environment, alone = json.loads(lines.readline())
-    process = os.fork()
-    if not process:
-        connection.close()
-        return _become(how, words, folder, environment, files, alone)
-    for file in files:
-        os.close(file)
-    with suppress(BrokenPipeError):  # whoever asked was killed
-        connection.sendall(process.to_bytes(4, "big"))
-        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        connection.sendall(status.to_bytes(4, "big", signed=True))
-    os._exit(0)
-
-
 def _become(
-    how: str, words: list[str], folder: str, environment: dict[str, str], files: list[int], alone: bool
+    how: str, words: list[str], folder: str, environment: dict[str, str], alone: bool, files: list[int]
 ) -> None:
     if alone:
         os.setsid()
@@ -94,10 +120,17 @@ def _become(
     sys.path[0] = folder if how == "-m" else str(Path(words[0]).parent)
     sys.path[1:1] = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.argv[:] = words
-    if how == "-m":
-        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
-    else:
-        runpy.run_path(words[0], run_name="__main__")
+    global _status
+    _status = 1  # where it ends by an error, of which Python tells
+    try:
+        if how == "-m":
+            runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(words[0], run_name="__main__")
+        _status = 0
+    except SystemExit as end:
+        _status = int(bool(end.code)) if not isinstance(end.code, int) else end.code
+        raise
 
 
 if __name__ == "__main__":

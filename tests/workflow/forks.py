@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -110,23 +111,18 @@ def run(
     return subprocess.CompletedProcess([module, *arguments], status, *said)
 
 
-_held = ExitStack()  # for as long as this process of tests lives
-
-
 @cache
 def _address() -> Path:
     """Where this process's server listens. It ends when its input does, with the process."""
-    address = Path(_held.enter_context(tempfile.TemporaryDirectory(prefix="forks-")), "socket")
+    held = ExitStack()
+    atexit.register(held.close)
+    address = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="forks-")), "socket")
     environment = {**surroundings.of_jobs(), **_ONE_THREAD}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # of each fork that is another question
-    subprocess.Popen(
-        [sys.executable, str(_SERVER), str(address)],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-    )
-    end = time.monotonic() + 120
+    command = [sys.executable, str(_SERVER), str(address)]
+    server = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    held.enter_context(server)
     while not address.exists():
-        assert time.monotonic() < end
+        assert server.poll() is None
         time.sleep(0.05)
     return address

@@ -31,9 +31,14 @@ def refused(
     *arguments: str,
     study: str | None = "study.yaml",
     environment: Mapping[str, str] | None = None,
+    packages: Path | None = None,
     before_command: Sequence[str] = (),
 ) -> str:
-    """The line that a real call ends in; checks that there is no other, no file, and the exit code of a refusal."""
+    """The line that a real call ends in; checks that there is no other, no file, and the exit code of a refusal.
+
+    Args:
+      packages: a folder of some that come before those that are installed.
+    """
     before = listing(project)
     if before_command or environment:
         done = subprocess.run(
@@ -46,7 +51,7 @@ def refused(
             timeout=SECONDS,
         )
     else:
-        done = project.snakemake(*arguments, study=study, timeout=SECONDS)
+        done = project.snakemake(*arguments, study=study, packages=packages, timeout=SECONDS)
     lines = [line for line in done.stdout.splitlines() if not line.startswith(("Using profile", "Failed to setup log"))]
     assert done.returncode == 2, done.stdout
     assert len(lines) == 1, done.stdout
@@ -194,7 +199,7 @@ def test_missing_data_stop_a_target_that_needs_them_alone(project: Project) -> N
 def test_a_package(studied: Project, tmp_path: Path, distribution: str, metadata: str, message: str) -> None:
     (tmp_path / f"{distribution}.dist-info").mkdir()
     (tmp_path / f"{distribution}.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\n{metadata}")
-    line = refused(studied, environment={"PYTHONPATH": f"{tmp_path}{os.pathsep}{studied.folder}"})
+    line = refused(studied, packages=tmp_path)
     assert line.startswith(message)
 
 

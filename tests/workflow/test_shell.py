@@ -35,17 +35,7 @@ def compute(folder: Path, **variables: str) -> tuple[dict[str, Any], dict[str, b
     project = Project(folder)
     project.edit("study.yaml", "experiments:\n", MEASURED)
     project.edit("study.yaml", "rho: [0, 0.1], seeds: [0]", "rho: [0.1], seeds: [0], measurements: [tr]")
-    done = subprocess.run(
-        project.command("all"),
-        cwd=folder,
-        env={**project.environment, **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=240,
-    )
+    done = in_shell(project, variables) if variables else project.snakemake("all")
     assert done.returncode == 0, done.stdout
     numbers = {}
     for path in sorted((folder / "results").rglob("*.json")):
@@ -56,6 +46,20 @@ def compute(folder: Path, **variables: str) -> tuple[dict[str, Any], dict[str, b
     return numbers, {
         path.name: path.read_bytes() for path in figures.glob("curve.*") if path.suffix in (".png", ".svg")
     }
+
+
+def in_shell(project: Project, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        project.command("all"),
+        cwd=project.folder,
+        env={**project.environment, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=240,
+    )
 
 
 def of_python() -> dict[str, str]:
