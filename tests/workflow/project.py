@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,12 +105,14 @@ class Project:
         return words if study is None else [*words, "--config", f"study={study}"]
 
     def snakemake(
-        self, *arguments: str, study: str | None = "study.yaml", packages: Path | None = None, timeout: float = 240
+        self,
+        *arguments: str,
+        study: str | None = "study.yaml",
+        variables: Mapping[str, str] | None = None,
+        timeout: float = 240,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs Snakemake on the copy, with a folder of packages that come before all others."""
-        environment = self.environment
-        if packages:
-            environment["PYTHONPATH"] = f"{packages}{os.pathsep}{environment['PYTHONPATH']}"
+        """Runs Snakemake on the copy, in an environment that has variables besides."""
+        environment = {**self.environment, **(variables or {})}
         return forks.run("snakemake", self._words(arguments, study), self.folder, environment, timeout)
 
     def start(self, *arguments: str) -> forks.Fork:
