@@ -64,6 +64,11 @@ class Project:
         copied.folder = folder
         return copied
 
+    def prepare(self, other: Project) -> None:
+        """Takes what another project has prepared: its data, and the programs that its jobs compiled."""
+        for name in ("data", "cache"):
+            shutil.copytree(other.folder / "results" / name, self.folder / "results" / name)
+
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text, encoding="utf-8")
 

@@ -71,8 +71,7 @@ def begun(undisturbed: Project, folder: Path) -> Project:
     """The study with its data and compiled programs, and no results."""
     project = Project(folder)
     project.write("study.yaml", STUDY)
-    for name in ("data", "cache"):
-        shutil.copytree(undisturbed.folder / "results" / name, folder / "results" / name)
+    project.prepare(undisturbed)
     return project
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -60,8 +59,7 @@ def packed(alone: Project, folder: Path) -> Project:
     """The same runs, in one job: with the data and the compiled programs of those, and no results."""
     project = Project(folder)
     project.write("study.yaml", PACKED)
-    for name in ("data", "cache"):
-        shutil.copytree(alone.folder / "results" / name, folder / "results" / name)
+    project.prepare(alone)
     return project
 
 
