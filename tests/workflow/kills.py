@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.workflow.forks import Fork
 from tests.workflow.project import Project
 
 STUDY = """\
@@ -25,9 +25,9 @@ setups:
     data: {name: mnist1d, samples: 400}
     model: {name: mlp, width: 16, depth: 2, batch_norm: true}
     optimizer: {learning_rate: 0.05, warmup_epochs: 2, weight_decay: 5e-4}
-    training: {epochs: 300, batch_size: 16, evaluate_every: 40, snapshots: [1, 1500, 4001]}
+    training: {epochs: 100, batch_size: 16, evaluate_every: 20, snapshots: [1, 500, 1301]}
 measurements:
-  step: {kind: alignment, at: [initial, 1500, final], examples: 64}
+  step: {kind: alignment, at: [initial, 500, final], examples: 64}
 experiments:
   penalty: {setups: [mlp], methods: [psam], activations: [gelu], rho: [0, 0.1], seeds: [0], measurements: [step]}
   noise: {setups: [mlp], methods: [weight_noise], activations: [gelu], sigma2: [1e-4], seeds: [0], measurements: [step]}
@@ -47,19 +47,6 @@ TARGETS = (
 )
 
 
-def start(project: Project) -> subprocess.Popen[bytes]:
-    """Snakemake and its jobs, in a process group of their own."""
-    with (project.folder / "output.txt").open("ab") as output:
-        return subprocess.Popen(
-            project.command("all"),
-            cwd=project.folder,
-            env=project.environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-
-
 def processes(project: Project) -> Iterator[tuple[int, list[bytes]]]:
     """Ids and commands of what works in a project's folder: Snakemake and jobs, orphans too."""
     for entry in Path("/proc").glob("[0-9]*"):
@@ -74,9 +61,7 @@ def trainings(project: Project, script: str = "train.py") -> Iterator[int]:
     return (process for process, command in processes(project) if any(word.endswith(name) for word in command))
 
 
-def kill(
-    project: Project, workflow: subprocess.Popen[bytes], target: str, number: signal.Signals, generator: random.Random
-) -> bool:
+def kill(project: Project, workflow: Fork, target: str, number: signal.Signals, generator: random.Random) -> bool:
     """Sends a signal; whether there was anything to send it to."""
     try:
         if target == "training":
@@ -90,17 +75,27 @@ def kill(
     return True
 
 
+def pause(project: Project, generator: random.Random) -> None:
+    """Waits up to four seconds; one time in two, until a moment after a training has written a checkpoint."""
+    end = time.monotonic() + generator.uniform(0.1, 4.0)
+    if generator.random() < 0.5:
+        while not list(project.folder.glob("results/runs/*/checkpoint.npz")) and time.monotonic() < end + 4:
+            time.sleep(0.02)
+        end = time.monotonic() + generator.uniform(0, 0.5)
+    time.sleep(max(0, end - time.monotonic()))
+
+
 def disturb(project: Project, kills: int, generator: random.Random) -> list[str]:
     """Has the workflow do its work under at most so many signals; returns what was hit and when, a line each."""
     account: list[str] = []
-    workflow, begun = start(project), time.monotonic()
+    workflow, begun = project.start("all"), time.monotonic()
     while len(account) < kills:
-        time.sleep(generator.uniform(0.1, 4.0))
+        pause(project, generator)
         target, number = generator.choice(TARGETS)
         if workflow.poll() == 0:
             break
         if workflow.poll() is not None:
-            workflow, begun = start(project), time.monotonic()
+            workflow, begun = project.start("all"), time.monotonic()
         elif kill(project, workflow, target, number, generator):
             account.append(f"{number.name} to {target} after {time.monotonic() - begun:.1f} s")
             if target != "training":

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ figures:
   curve: {experiments: [main], x: rho}
 """
 
+# Jobs compile as tests do. In the shell that Snakemake is called in, these flags would have each call start JAX, to try them.
+FLAGS = """\
+import os
+
+os.environ.setdefault("XLA_FLAGS", os.environ.pop("FLAGS_OF_TESTS", ""))
+surroundings.compile_fast()
+"""
+
 
 class Project:
     """The files that Snakemake needs, copied to a folder, with a tiny study."""
@@ -45,6 +54,7 @@ class Project:
         for name in ("nmepkg", "workflow", "profiles"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "Snakefile", folder)
+        self.edit("workflow/scripts/job.py", "surroundings.compile_fast()\n", FLAGS)
         self.write("study.yaml", STUDY)
 
     def copy(self, folder: Path) -> Project:
@@ -53,6 +63,11 @@ class Project:
         copied = Project.__new__(Project)
         copied.folder = folder
         return copied
+
+    def prepare(self, other: Project) -> None:
+        """Takes what another project has prepared: its data, and the programs that its jobs compiled."""
+        for name in ("data", "cache"):
+            shutil.copytree(other.folder / "results" / name, self.folder / "results" / name)
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text, encoding="utf-8")
@@ -70,6 +85,7 @@ class Project:
         """In which the copy's package comes before the installed one."""
         environment = {**os.environ, "PYTHONPATH": str(self.folder)}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling the package again for each job takes seconds
+        environment["FLAGS_OF_TESTS"] = environment.pop("XLA_FLAGS", "")
         return environment
 
     def make_up(self, study: str = "study.yaml") -> Expansion:
@@ -86,26 +102,33 @@ class Project:
         return expansion
 
     def command(self, *arguments: str, study: str | None = "study.yaml") -> list[str]:
-        command = [sys.executable, "-m", "snakemake", "--profile", "profiles/local", *arguments]
-        return command if study is None else [*command, "--config", f"study={study}"]
+        return [sys.executable, "-m", "snakemake", *self._words(arguments, study)]
+
+    @staticmethod
+    def _words(arguments: Sequence[str], study: str | None) -> list[str]:
+        words = ["--profile", "profiles/local", *arguments]
+        return words if study is None else [*words, "--config", f"study={study}"]
 
     def snakemake(
-        self, *arguments: str, study: str | None = "study.yaml", timeout: float = 240
+        self,
+        *arguments: str,
+        study: str | None = "study.yaml",
+        variables: Mapping[str, str] | None = None,
+        timeout: float = 240,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs Snakemake on the copy."""
-        words = self.command(*arguments, study=study)
-        return forks.snakemake(words[words.index("snakemake") + 1 :], self.folder, self.environment, timeout)
+        """Runs Snakemake on the copy, in an environment that has variables besides."""
+        environment = {**self.environment, **(variables or {})}
+        return forks.run("snakemake", self._words(arguments, study), self.folder, environment, timeout)
+
+    def start(self, *arguments: str) -> forks.Fork:
+        """Snakemake and its jobs, in a process group of their own; what they say goes into ``output.txt``."""
+        words = self._words(arguments, "study.yaml")
+        return forks.start("snakemake", words, self.folder, self.environment, self.folder / "output.txt")
 
     def nmepkg(self, *arguments: str, study: str = "study.yaml") -> Any:
         """What ``python -m nmepkg`` says, as JSON."""
-        done = subprocess.run(
-            [sys.executable, "-m", "nmepkg", *arguments, "--study", study, "--json"],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        words = [*arguments, "--study", study, "--json"]
+        done = forks.run("nmepkg", words, self.folder, self.environment, 120, apart=True)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(done.stdout)
 

@@ -6,7 +6,6 @@ import itertools
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import pytest
 
 from nmepkg.runs.expand import expand
 from nmepkg.study.load import load
+from tests.workflow.forks import Fork
 from tests.workflow.kills import processes, results
 from tests.workflow.project import Project
 
@@ -75,10 +75,13 @@ if "--multiprocessing-fork" not in _sys.orig_argv:
 # Of each rule: its script, and what of a finished study is gone when it runs.
 RULES = {
     "data": ("prepare_data", ("data", "runs", "measurements", "figures")),
-    "train": ("train", ("runs/*-mlp-sam-0.1-gelu-s0-*/*", "measurements", "figures")),
+    "train": (
+        "train",
+        ("runs/*-mlp-sam-0.1-gelu-s0-*/*", "measurements", "figures/tiny/*curve*", "figures/tiny/*step*"),
+    ),
     "train_again": ("train", ("runs/*/params.npz",)),
     "train_together": ("train_together", ("runs", "measurements", "figures")),
-    "measure": ("measure", ("measurements", "figures")),
+    "measure": ("measure", ("measurements", "figures/tiny/*step*")),
     "landscape": ("landscape", ("landscapes", "figures/tiny/*plane*")),
     "draw": ("figure", ("figures",)),
     "claims": ("claims", ("claims/tiny.csv", "figures/tiny/records/claims")),
@@ -128,7 +131,7 @@ def there(project: Project) -> dict[Path, tuple[int, int]]:
     return {path: (state.st_ino, state.st_mtime_ns) for path, state in states.items()}
 
 
-def wait_for(condition: Callable[[], object], workflow: subprocess.Popen[bytes] | None = None) -> None:
+def wait_for(condition: Callable[[], object], workflow: Fork | None = None) -> None:
     end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
@@ -141,15 +144,11 @@ def kill(project: Project, rule: str, what: str, when: str) -> None:
     script, _ = RULES[rule]
     held = project.folder / "held"
     project.write("hold", f"{script} {when}")
-    with (project.folder / "output.txt").open("wb") as output:
-        command = project.command("all", "--cores", "1")
-        workflow = subprocess.Popen(
-            command, cwd=project.folder, env=project.environment, stdout=output, stderr=output, start_new_session=True
-        )
+    workflow = project.start("all", "--cores", "1")
     wait_for(lambda: held.exists() and held.read_text(), workflow)
     if what == "snakemake":
         os.kill(workflow.pid, signal.SIGKILL)
-        workflow.wait()
+        workflow.wait(timeout=120)
         time.sleep(0.1)
     elif what == "group":
         os.killpg(workflow.pid, signal.SIGKILL)

@@ -57,9 +57,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(trained: Project, tmp_path: Path) -> Project:
+    """Nothing is trained yet."""
     made = Project(tmp_path)
     made.write("study.yaml", STUDY)
+    made.prepare(trained)
     return made
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -48,19 +47,24 @@ def trained(output: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes | dict[str, object]]:
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("alone"))
     project.write("study.yaml", ALONE)
     done = project.snakemake("all")
     assert done.returncode == 0, done.stdout
-    return results(project)
+    return project
 
 
-def test_one_that_fails_and_one_that_kills_its_process_fail_alone(
-    alone: dict[str, bytes | dict[str, object]], tmp_path: Path
-) -> None:
-    project = Project(tmp_path)
+def packed(alone: Project, folder: Path) -> Project:
+    """The same runs, in one job: with the data and the compiled programs of those, and no results."""
+    project = Project(folder)
     project.write("study.yaml", PACKED)
+    project.prepare(alone)
+    return project
+
+
+def test_one_that_fails_and_one_that_kills_its_process_fail_alone(alone: Project, tmp_path: Path) -> None:
+    project = packed(alone, tmp_path)
     ids = runs(project)
     begin = "    planned = planned_run(run.id, run.spec, run.code)\n"
     full = f"    if run.id == {ids['sgd', 0]!r}:\n        raise OSError(28, 'No space left on device')\n"
@@ -82,7 +86,7 @@ def test_one_that_fails_and_one_that_kills_its_process_fail_alone(
     done = project.snakemake("all")
     assert done.returncode == 0, done.stdout
     assert sorted(trained(done.stdout)) == sorted([ids["sgd", 0], ids["sam", 0]])
-    assert results(project) == alone
+    assert results(project) == results(alone)
 
     project.edit("study.yaml", "rho: [0, 0.1], seeds: [0]", "rho: [0, 0.1], seeds: [0, 2]")
     project.edit("study.yaml", "runs_per_job: 8", "runs_per_job: 2")
@@ -91,14 +95,11 @@ def test_one_that_fails_and_one_that_kills_its_process_fail_alone(
     assert "Training " not in planned
 
 
-def test_a_job_that_is_stopped_goes_on(alone: dict[str, bytes | dict[str, object]], tmp_path: Path) -> None:
-    project = Project(tmp_path)
+def test_a_job_that_is_stopped_goes_on(alone: Project, tmp_path: Path) -> None:
+    project = packed(alone, tmp_path)
     project.write("study.yaml", PACKED.replace("epochs: 20", "epochs: 600").replace("every: 20", "every: 600"))
     log = project.folder / "output.txt"
-    with log.open("wb") as output:
-        workflow = subprocess.Popen(
-            project.command("curve"), cwd=project.folder, env=project.environment, stdout=output, stderr=output
-        )
+    workflow = project.start("curve")
     logs = project.folder / "results" / "logs" / "train"
     deadline = time.monotonic() + 60
     while not list(project.folder.glob("results/runs/*/checkpoint.npz")):
@@ -111,10 +112,9 @@ def test_a_job_that_is_stopped_goes_on(alone: dict[str, bytes | dict[str, object
     assert any("continues after step" in path.read_text() for path in logs.glob("*.log"))
 
 
-def test_until_the_rule_that_trains_several(tmp_path: Path) -> None:
+def test_until_the_rule_that_trains_several(alone: Project, tmp_path: Path) -> None:
     """No rule then asks for a run, nor says that one failed."""
-    project = Project(tmp_path)
-    project.write("study.yaml", PACKED)
+    project = packed(alone, tmp_path)
     ids = runs(project)
     begin = "    planned = planned_run(run.id, run.spec, run.code)\n"
     fails = f"    if run.id == {ids['sgd', 0]!r}:\n        raise OSError(28, 'No space left on device')\n"

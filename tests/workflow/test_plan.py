@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -104,13 +103,14 @@ def test_what_a_call_changes_reaches_commands(project: Project) -> None:
 def test_it_may_be_called_in_any_folder(project: Project, tmp_path: Path) -> None:
     """``-s`` and ``-d``: the package and the scripts are those beside the Snakefile, results are where it is called."""
     project.append("nmepkg/methods/sharpness_aware.py", "\nNEW = 1\n")  # not the installed package's
+    project.edit("study.yaml", "rho: [0, 0.1]", "rho: [0.1]")
     folder = tmp_path / "elsewhere {else}"
     folder.mkdir()
     study, profile = project.folder / "study.yaml", project.folder / "profiles" / "local"
     arguments = ["-s", str(project.folder / "Snakefile"), "--profile", str(profile), "--config", f"study={study}"]
     environment = {**project.environment, "PYTHONPATH": ""}
     for arguments_here, here in (([*arguments, "-d", str(folder)], tmp_path), (arguments, folder)):
-        done = forks.snakemake(arguments_here, here, environment, 240)
+        done = forks.run("snakemake", arguments_here, here, environment, 240)
         assert done.returncode == 0, done.stdout
         assert (folder / "results" / "figures" / "tiny" / "curve.pdf").exists()
     assert "Nothing to be done" in done.stdout
@@ -121,6 +121,7 @@ def test_another_workflow_uses_it_as_a_module(project: Project, tmp_path: Path) 
     """With a study of its own, under other names, beside rules and handlers of its own."""
     folder = tmp_path / "theirs"
     folder.mkdir()
+    project.edit("study.yaml", "rho: [0, 0.1]", "rho: [0.1]")
     shutil.copy(project.folder / "study.yaml", folder)
     (folder / "Snakefile").write_text(
         f"""
@@ -141,7 +142,7 @@ onstart:
 """
     )
     arguments = ["--profile", str(project.folder / "profiles" / "local")]
-    done = forks.snakemake(arguments, folder, {**project.environment, "PYTHONPATH": ""}, 240)
+    done = forks.run("snakemake", arguments, folder, {**project.environment, "PYTHONPATH": ""}, 240)
     assert done.returncode == 0, done.stdout
     assert (folder / "results" / "figures" / "tiny" / "curve.pdf").exists()
     assert (folder / "mine.txt").exists()
@@ -150,7 +151,5 @@ onstart:
 
 
 def test_the_workflow_is_clean_for_snakemakes_linter() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "-n", "--lint"], cwd=ROOT, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = forks.run("snakemake", ["-n", "--lint"], ROOT, os.environ, 120)
+    assert done.returncode == 0, done.stdout

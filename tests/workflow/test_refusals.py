@@ -30,10 +30,16 @@ def refused(
     project: Project,
     *arguments: str,
     study: str | None = "study.yaml",
+    variables: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
     before_command: Sequence[str] = (),
 ) -> str:
-    """The line that a real call ends in; checks that there is no other, no file, and the exit code of a refusal."""
+    """The line that a real call ends in; checks that there is no other, no file, and the exit code of a refusal.
+
+    Args:
+      variables: of the environment.
+      environment: variables that Python reads when it starts, so that it has to.
+    """
     before = listing(project)
     if before_command or environment:
         done = subprocess.run(
@@ -46,7 +52,7 @@ def refused(
             timeout=SECONDS,
         )
     else:
-        done = project.snakemake(*arguments, study=study, timeout=SECONDS)
+        done = project.snakemake(*arguments, study=study, variables=variables, timeout=SECONDS)
     lines = [line for line in done.stdout.splitlines() if not line.startswith(("Using profile", "Failed to setup log"))]
     assert done.returncode == 2, done.stdout
     assert len(lines) == 1, done.stdout
@@ -162,7 +168,7 @@ def test_a_dry_run_tells_what_is_missing_and_goes_on(project: Project) -> None:
 
 def test_missing_data_stop_a_target_that_needs_them_alone(project: Project) -> None:
     """What else the study has needs none: a landscape is drawn, a curve is not."""
-    landscape = LANDSCAPE.replace("[3, 1]", "[1, 1]")
+    landscape = LANDSCAPE.replace("[3, 1]", "[1, 1]").replace("range", "points: 5, range")
     text = IMAGENET.replace("figures:\n", f"{landscape}figures:\n  plane: {{kind: landscape, landscape: plane}}\n")
     project.write("study.yaml", text)
     done = project.snakemake("plane")
@@ -194,7 +200,7 @@ def test_missing_data_stop_a_target_that_needs_them_alone(project: Project) -> N
 def test_a_package(studied: Project, tmp_path: Path, distribution: str, metadata: str, message: str) -> None:
     (tmp_path / f"{distribution}.dist-info").mkdir()
     (tmp_path / f"{distribution}.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\n{metadata}")
-    line = refused(studied, environment={"PYTHONPATH": f"{tmp_path}{os.pathsep}{studied.folder}"})
+    line = refused(studied, variables={"PYTHONPATH": f"{tmp_path}{os.pathsep}{studied.folder}"})
     assert line.startswith(message)
 
 

@@ -63,14 +63,21 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def test_a_study_from_nothing_to_its_figure(project: Project) -> None:
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, set[str]]:
+    """A study from nothing to its figures, and the runs that were planned."""
+    project = Project(tmp_path_factory.mktemp("drawn"))
     for old, new in WILD:
         project.edit("study.yaml", old, new)
     planned = project.plan()[1]
     done = project.snakemake()
     assert done.returncode == 0, done.stdout
     assert "(100%) done" in done.stdout
+    return project, planned
 
+
+def test_a_study_from_nothing_to_its_figure(drawn: tuple[Project, set[str]]) -> None:
+    project, planned = drawn
     results = {
         path.parent.name: json.loads(path.read_text()) for path in project.folder.glob("results/runs/*/result.json")
     }
@@ -87,19 +94,20 @@ def test_a_study_from_nothing_to_its_figure(project: Project) -> None:
         "index.html",
         *(f"{name}.{ending}" for name in ("both", "curve") for ending in endings),
     }
-    drawn = {}
+    shown = {}
     for name in ("both", "curve"):
         with (figures / f"{name}.runs.csv").open(newline="") as file:
-            drawn[name] = {row["run"]: row["status"] for row in csv.DictReader(file)}
-    assert drawn["both"] == {run: results[run]["status"] for run in planned}, "diverged runs are shown as such"
-    assert set(drawn["curve"]) == planned - diverged
+            shown[name] = {row["run"]: row["status"] for row in csv.DictReader(file)}
+    assert shown["both"] == {run: results[run]["status"] for run in planned}, "diverged runs are shown as such"
+    assert set(shown["curve"]) == planned - diverged
     assert project.plan() == (set(), set(), set()), "a second run"
 
 
-def test_measurements_landscapes_and_the_report(project: Project) -> None:
-    for old, new in (*WILD, *MEASURED):
+def test_measurements_landscapes_and_the_report(drawn: tuple[Project, set[str]], tmp_path: Path) -> None:
+    finished, planned = drawn
+    project = finished.copy(tmp_path)
+    for old, new in MEASURED:
         project.edit("study.yaml", old, new)
-    planned = project.plan("report")[1]
     done = project.snakemake("report")
     assert done.returncode == 0, done.stdout
 

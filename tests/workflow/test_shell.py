@@ -35,17 +35,7 @@ def compute(folder: Path, **variables: str) -> tuple[dict[str, Any], dict[str, b
     project = Project(folder)
     project.edit("study.yaml", "experiments:\n", MEASURED)
     project.edit("study.yaml", "rho: [0, 0.1], seeds: [0]", "rho: [0.1], seeds: [0], measurements: [tr]")
-    done = subprocess.run(
-        project.command("all"),
-        cwd=folder,
-        env={**project.environment, **variables},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        timeout=240,
-    )
+    done = in_shell(project, variables) if variables else project.snakemake("all")
     assert done.returncode == 0, done.stdout
     numbers = {}
     for path in sorted((folder / "results").rglob("*.json")):
@@ -56,6 +46,20 @@ def compute(folder: Path, **variables: str) -> tuple[dict[str, Any], dict[str, b
     return numbers, {
         path.name: path.read_bytes() for path in figures.glob("curve.*") if path.suffix in (".png", ".svg")
     }
+
+
+def in_shell(project: Project, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        project.command("all"),
+        cwd=project.folder,
+        env={**project.environment, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=240,
+    )
 
 
 def of_python() -> dict[str, str]:
@@ -97,16 +101,9 @@ def test_a_shell_of_other_projects_changes_no_number(tmp_path: Path) -> None:
 )
 def test_what_would_break_every_job_ends_the_call_before_any(tmp_path: Path, name: str, value: str) -> None:
     project = Project(tmp_path)
-    done = subprocess.run(
-        project.command(),
-        cwd=tmp_path,
-        env={**project.environment, name: value},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    said = [line for line in (done.stdout + done.stderr).splitlines() if re.search(rf"\b{name}(=|: )", line)]
+    done = project.snakemake(variables={name: value})
+    said = [line for line in done.stdout.splitlines() if re.search(rf"\b{name}(=|: )", line)]
     assert done.returncode == 2
     assert len(said) == 1
     assert not (tmp_path / "results").exists()
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout

@@ -195,7 +195,8 @@ def test_code_that_no_statement_imports_is_refused(project: Project) -> None:
     """An import that the hash cannot see: its edits would go unnoticed."""
     project.write("nmepkg/models/hidden.py", "FACTOR = 1.0\n")
     project.append("nmepkg/models/mlp.py", '\nimport importlib\n\nimportlib.import_module("nmepkg.models.hidden")\n')
-    done = project.snakemake()
+    project.edit("study.yaml", "rho: [0, 0.1]", "rho: [0.1]")
+    done = project.snakemake("--retries", "0")
     assert done.returncode != 0
     assert "nmepkg.models.hidden: imported, but no part of this job's code hash" in done.stdout
 
