@@ -131,13 +131,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture
-def laid_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where few changes are tried, a figure is drawn once only, and not again for each height until its panels have theirs."""
-    if not EXAMPLES:
-        monkeypatch.setattr("nmepkg.analysis.figures.curve.fit_height", lambda *_: None)
-
-
 def attempt(path: Path, content: Mapping[str, Any]) -> Study | None:
     """The study, or None where it is refused as it should be."""
     try:
@@ -176,7 +169,6 @@ def test_a_changed_study_is_loaded_or_refused_in_one_line(path: Path, changes: l
         assert load(path, {**content, "smoke": True}).smoke
 
 
-@pytest.mark.usefixtures("laid_out_once")
 @settings(max_examples=EXAMPLES or 25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not EXAMPLES)
 @given(figure=figures(), seed=st.integers(0, 10**6))
 def test_a_figure_that_is_loaded_can_be_drawn(path: Path, figure: dict[str, Any], seed: int) -> None:
