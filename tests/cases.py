@@ -7,7 +7,7 @@ Oracles work on the flat parameter vector with dense Hessians, and share no deri
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial, wraps
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +17,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from nmepkg import activations, losses
+from tests.interpreter import interpreted
 
 INPUTS, HIDDEN, CLASSES, BATCH = 3, 4, 3, 6
 
@@ -125,31 +126,52 @@ TABLE = [
 each_case = pytest.mark.parametrize("name", TABLE, ids="-".join)
 
 
+@cache
+def _logits_fn(model: Callable, phi: Callable) -> Callable:
+    """One function for every case of a model, by which JAX finds again what it has compiled."""
+    _, apply = model(np.random.default_rng(0), phi)
+    return lambda params, inputs: (apply(params, inputs), {})
+
+
 def make(name, seed=0) -> Case:
     """The case called (model, loss, activation), in the default precision."""
     model, loss, activation = name
     rng = np.random.default_rng(seed)
-    params, apply = MODELS[model](rng, ACTIVATIONS[activation])
+    params, _ = MODELS[model](rng, ACTIVATIONS[activation])
     batch = (jnp.asarray(rng.normal(size=(BATCH, INPUTS))), jnp.asarray(rng.integers(CLASSES, size=BATCH)))
     params = jax.tree.map(jnp.asarray, params)
-    return Case(params, lambda p, x: (apply(p, x), {}), LOSSES[loss], batch)
+    return Case(params, _logits_fn(MODELS[model], ACTIVATIONS[activation]), LOSSES[loss], batch)
 
 
 def shallow(phi=activations.tanh, loss="cross_entropy") -> Case:
     """An MLP of one hidden layer with an activation that is smooth, and cheap to compile derivatives of."""
     case = make(("mlp", loss, "tanh"))
-    _, apply = _mlp(np.random.default_rng(0), phi)
-    return case._replace(params=[case.params[0], case.params[-1]], logits_fn=lambda p, x: (apply(p, x), {}))
+    return case._replace(params=[case.params[0], case.params[-1]], logits_fn=_logits_fn(_mlp, phi))
+
+
+def of_case(function: Callable) -> Callable:
+    """A function of a case, arrays, and options by keyword, interpreted: traced once for cases of the same functions."""
+
+    def of_parts(functions, options, params, batch, arrays):
+        return function(Case(params, *functions, batch), *arrays, **dict(options))
+
+    program = interpreted(of_parts, static=2)
+
+    @wraps(function)
+    def call(case: Case, *arrays, **options):
+        functions = case.logits_fn, case.loss_fn
+        return program(functions, tuple(options.items()), case.params, case.batch, arrays)
+
+    return call
 
 
 def vector(case: Case, seed=1):
     """A random pytree of the parameters' structure."""
-    flat, unravel = ravel_pytree(case.params)
-    return unravel(jnp.asarray(np.random.default_rng(seed).normal(size=flat.shape), flat.dtype))
+    return random_like(case.params, seed)
 
 
 def flat(tree) -> np.ndarray:
-    return np.asarray(ravel_pytree(tree)[0])
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
 def raveled(tree) -> jax.Array:
@@ -157,58 +179,65 @@ def raveled(tree) -> jax.Array:
     return ravel_pytree(tree)[0]
 
 
-def dense_hessian(case: Case) -> np.ndarray:
+def _of_flat(case: Case) -> tuple[jax.Array, Callable]:
+    """θ as one vector, and the logits as a function of it."""
+    theta, unravel = ravel_pytree(case.params)
+    return theta, lambda t: case.logits(unravel(t))
+
+
+@of_case
+def gradient(case: Case) -> jax.Array:
+    """∇L, as one vector."""
+    return raveled(jax.grad(lambda p: case.loss(case.logits(p)))(case.params))
+
+
+@of_case
+def dense_hessian(case: Case) -> jax.Array:
     """H, by reverse over reverse mode."""
-    theta, unravel = ravel_pytree(case.params)
-    return np.asarray(jax.jit(jax.jacrev(jax.grad(lambda t: case.loss(case.logits(unravel(t))))))(theta))
+    theta, logits = _of_flat(case)
+    return jax.jacrev(jax.grad(lambda t: case.loss(logits(t))))(theta)
 
 
-def dense_gauss_newton(case: Case) -> np.ndarray:
+@of_case
+def dense_gauss_newton(case: Case) -> jax.Array:
     """G, as the Hessian of the loss of the model linearised at θ."""
-    theta, unravel = ravel_pytree(case.params)
-    z, jacobian = case.logits(case.params), jax.jit(jax.jacfwd(lambda t: case.logits(unravel(t))))(theta)
-    return np.asarray(jax.jit(jax.hessian(lambda t: case.loss(z + jacobian @ (t - theta))))(theta))
+    theta, logits = _of_flat(case)
+    z, jacobian = logits(theta), jax.jacfwd(logits)(theta)
+    return jax.hessian(lambda t: case.loss(z + jacobian @ (t - theta)))(theta)
 
 
-def dense_nme(case: Case) -> np.ndarray:
+@of_case
+def dense_nme(case: Case) -> jax.Array:
     """N = Σ r_i ∇² z_i, from the Hessian of every logit."""
-    theta, unravel = ravel_pytree(case.params)
-    residual = jax.grad(case.loss)(case.logits(case.params))
-    hessians = jax.jit(jax.hessian(lambda t: case.logits(unravel(t))))(theta)
-    return np.asarray(jnp.einsum("bc,bcij->ij", residual, hessians))
+    theta, logits = _of_flat(case)
+    return jnp.einsum("bc,bcij->ij", jax.grad(case.loss)(logits(theta)), jax.hessian(logits)(theta))
 
 
 def quadratic_form(case: Case, part: str) -> Callable:
     """(flat θ, flat v) -> vᵀA(θ) v with dense A = H, G or N, as a function that can be differentiated in θ."""
-    _, unravel = ravel_pytree(case.params)
-
-    def logits(theta):
-        return case.logits(unravel(theta))
+    _, logits = _of_flat(case)
 
     def form(theta, v):
-        residual, loss_hessian = (transform(case.loss)(logits(theta)) for transform in (jax.grad, jax.hessian))
+        if part == "H":
+            return v @ jax.hessian(lambda t: case.loss(logits(t)))(theta) @ v
         if part == "N":
-            return jnp.einsum("bc,bcij,i,j", residual, jax.hessian(logits)(theta), v, v)
-        if part == "G":
-            along = jax.jacrev(logits)(theta) @ v
-            return jnp.einsum("bcde,bc,de", loss_hessian, along, along)
-        return v @ jax.hessian(lambda t: case.loss(logits(t)))(theta) @ v
+            return jnp.einsum("bc,bcij,i,j", jax.grad(case.loss)(logits(theta)), jax.hessian(logits)(theta), v, v)
+        along = jax.jacrev(logits)(theta) @ v
+        return jnp.einsum("bcde,bc,de", jax.hessian(case.loss)(logits(theta)), along, along)
 
     return form
 
 
-def gradient_of_form(case: Case, part: str, v) -> np.ndarray:
+@of_case
+def gradient_of_form(case: Case, v, part: str) -> jax.Array:
     """∇_θ vᵀA(θ) v of a pytree v that is held constant."""
-    theta = ravel_pytree(case.params)[0]
-    return np.asarray(jax.jit(jax.grad(quadratic_form(case, part)))(theta, ravel_pytree(v)[0]))
+    return jax.grad(quadratic_form(case, part))(raveled(case.params), raveled(v))
 
 
-def gradient_of_trace(case: Case, part: str) -> np.ndarray:
+@of_case
+def gradient_of_trace(case: Case, part: str) -> jax.Array:
     """∇_θ tr A(θ)."""
-    theta, unravel = ravel_pytree(case.params)
-
-    def logits(theta):
-        return case.logits(unravel(theta))
+    theta, logits = _of_flat(case)
 
     def trace(theta):
         if part == "G":
@@ -218,7 +247,7 @@ def gradient_of_trace(case: Case, part: str) -> np.ndarray:
             return jnp.einsum("bc,bcii", jax.grad(case.loss)(logits(theta)), jax.hessian(logits)(theta))
         return jnp.trace(jax.hessian(lambda t: case.loss(logits(t)))(theta))
 
-    return np.asarray(jax.jit(jax.grad(trace))(theta))
+    return jax.grad(trace)(theta)
 
 
 # What the tests of transformations share. A number of a type is right to half its epsilon. The longest path through a product
@@ -277,7 +306,7 @@ def types(tree) -> list[str]:
 
 
 def stack(trees):
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
 def assert_close(found, expected, dtype="float64", errors=1000, what=""):

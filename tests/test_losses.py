@@ -15,6 +15,7 @@ from scipy.special import log_softmax, softmax
 
 from nmepkg import activations, curvature, losses
 from tests.cases import ROUNDING, assert_close
+from tests.interpreter import interpreted
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -29,9 +30,10 @@ def test_cross_entropy_is_the_textbook_one(smoothing, scale):
     z, y = _random(np.random.default_rng(0), scale=scale)
     targets = (1 - smoothing) * np.eye(4)[y] + smoothing / 4
     expected = -np.mean(np.sum(targets * log_softmax(z, axis=1), axis=1))
-    np.testing.assert_allclose(losses.cross_entropy(z, y, smoothing), expected, rtol=1e-12)
-    peer = optax.softmax_cross_entropy(z, jnp.asarray(targets)).mean()
-    np.testing.assert_allclose(losses.cross_entropy(z, y, smoothing), peer, rtol=1e-12)
+    found = interpreted(lambda z, y: losses.cross_entropy(z, y, smoothing))(z, y)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    peer = interpreted(lambda z, targets: optax.softmax_cross_entropy(z, targets).mean())(z, targets)
+    np.testing.assert_allclose(found, peer, rtol=1e-12)
 
 
 @pytest.mark.usefixtures("x64")
@@ -39,9 +41,13 @@ def test_cross_entropy_is_the_textbook_one(smoothing, scale):
 def test_derivatives_of_cross_entropy_in_the_logits(smoothing):
     z, y = _random(np.random.default_rng(1))
     p, targets = softmax(z, axis=1), (1 - smoothing) * np.eye(4)[y] + smoothing / 4
-    gradient = jax.grad(losses.cross_entropy)(z, y, smoothing)
+
+    def loss(z):
+        return losses.cross_entropy(z, y, smoothing)
+
+    gradient = interpreted(jax.grad(loss))(z)
     np.testing.assert_allclose(gradient, (p - targets) / len(y), rtol=1e-10, atol=1e-14)
-    hessian = jax.hessian(losses.cross_entropy)(z, y, smoothing)
+    hessian = interpreted(jax.hessian(loss))(z)
     expected = np.einsum("ab,ai,ij->aibj", np.eye(5), p, np.eye(4)) - np.einsum("ab,ai,bj->aibj", np.eye(5), p, p)
     np.testing.assert_allclose(hessian, expected / len(y), rtol=1e-10, atol=1e-14)
 
@@ -51,9 +57,9 @@ def test_mse_takes_labels_or_targets():
     z, y = _random(np.random.default_rng(2))
     targets = np.eye(4)[y]
     expected = 0.5 * np.mean(np.sum((z - targets) ** 2, axis=1))
-    np.testing.assert_allclose(losses.mse(z, y), expected, rtol=1e-12)
-    np.testing.assert_allclose(losses.mse(z, jnp.asarray(targets)), expected, rtol=1e-12)
-    np.testing.assert_allclose(jax.hessian(losses.mse)(z[:1], y[:1]).reshape(4, 4), np.eye(4))
+    np.testing.assert_allclose(interpreted(losses.mse)(z, y), expected, rtol=1e-12)
+    np.testing.assert_allclose(interpreted(losses.mse)(z, targets), expected, rtol=1e-12)
+    np.testing.assert_allclose(interpreted(jax.hessian(losses.mse))(z[:1], y[:1]).reshape(4, 4), np.eye(4))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -63,9 +69,8 @@ def test_extreme_logits_stay_finite(smoothing):
     def loss(z):
         return losses.cross_entropy(z, jnp.asarray([0, 0, 0]), smoothing)
 
-    assert np.isfinite(loss(z))
-    assert np.isfinite(jax.grad(loss)(z)).all()
-    assert np.isfinite(jax.hessian(loss)(z)).all()
+    for found in jax.jit(lambda z: (loss(z), jax.grad(loss)(z), jax.hessian(loss)(z)))(z):
+        assert np.isfinite(found).all()
 
 
 def test_residual_of_the_label_is_accurate_where_the_loss_is_tiny():
@@ -79,6 +84,18 @@ def _textbook(z, labels):
     return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(z), labels[:, None], axis=1))
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _nme_product_and_loss(loss_fn, params, v, x, shift, labels, scale):
+    def logits_fn(p):
+        return scale * (_features(p, x) + shift)
+
+    return curvature.nmevp(logits_fn, lambda z: loss_fn(z, labels), params, v), loss_fn(logits_fn(params), labels)
+
+
+def _features(p, x):
+    return activations.gelu(activations.gelu(x @ p[0]) @ p[1]) @ p[2]
+
+
 def _nme_product(loss_fn, scale, dtype):
     """(N v, loss) of a small GELU network whose logits are scaled until it interpolates its own predictions."""
     rng = np.random.default_rng(3)
@@ -86,18 +103,10 @@ def _nme_product(loss_fn, scale, dtype):
     params = [jnp.asarray(rng.normal(size=s) / np.sqrt(s[0]), dtype) for s in shapes]
     v = [jnp.asarray(rng.normal(size=s), dtype) for s in shapes]
     x = jnp.asarray(rng.normal(size=(32, 6)), dtype)
-
-    def features(p):
-        return activations.gelu(activations.gelu(x @ p[0]) @ p[1]) @ p[2]
-
-    labels = jnp.argmax(features(params), axis=1)
-    shift = jnp.asarray(0.05 * np.eye(4)[np.asarray(labels)], dtype)  # keeps the smallest margin away from 0
-
-    def logits_fn(p):
-        return jnp.asarray(scale, dtype) * (features(p) + shift)
-
-    n = curvature.nmevp(logits_fn, lambda z: loss_fn(z, labels), params, v)
-    return np.concatenate([np.ravel(leaf) for leaf in n]), float(loss_fn(logits_fn(params), labels))
+    labels = np.argmax(jax.jit(_features)(params, x), axis=1)
+    shift = jnp.asarray(0.05 * np.eye(4)[labels], dtype)  # keeps the smallest margin away from 0
+    n, loss = _nme_product_and_loss(loss_fn, params, v, x, shift, labels, jnp.asarray(scale, dtype))
+    return np.concatenate([np.ravel(leaf) for leaf in n]), float(loss)
 
 
 @pytest.mark.parametrize("loss", [1e-6, 1e-7])
@@ -133,7 +142,7 @@ def test_losses_are_of_the_type_of_their_logits_and_exact_to_its_rounding(smooth
 
     together = jax.jit(jax.vmap(all_of))(z, labels, v)
     for i in range(2):
-        exact = all_of(z[i].astype("float64"), labels[i], v[i].astype("float64"))
+        exact = interpreted(all_of)(z[i].astype("float64"), labels[i], v[i].astype("float64"))
         for found in (all_of(z[i], labels[i], v[i]), [leaf[i] for leaf in together]):
             for one, expected in zip(found, exact, strict=True):
                 assert one.dtype == dtype
@@ -149,9 +158,12 @@ def _mean_log_loss(z, y):
 def test_losses_of_tokens_are_means_over_all_of_them(shape):
     rng = np.random.default_rng(4)
     z, y = rng.normal(size=(*shape, 4)), rng.integers(4, size=shape)
-    np.testing.assert_allclose(losses.cross_entropy(z, y), _mean_log_loss(z, y), rtol=1e-12)
+    np.testing.assert_allclose(interpreted(losses.cross_entropy)(z, y), _mean_log_loss(z, y), rtol=1e-12)
     expected = 0.5 * np.mean(np.sum((z - np.eye(4)[y]) ** 2, axis=-1))
-    np.testing.assert_allclose(losses.mse(z, y), expected, rtol=1e-12)
+    np.testing.assert_allclose(interpreted(losses.mse)(z, y), expected, rtol=1e-12)
+
+
+_with_gradient = functools.cache(lambda loss: jax.jit(jax.value_and_grad(loss)))
 
 
 @pytest.mark.parametrize("loss", [losses.cross_entropy, losses.mse])
@@ -159,7 +171,7 @@ def test_losses_of_tokens_are_means_over_all_of_them(shape):
 @pytest.mark.parametrize("dtype", [np.int8, np.int32])
 def test_a_label_that_names_no_class_shows_in_the_loss_and_its_gradient(loss, label, dtype):
     z, y = jnp.asarray(np.random.default_rng(5).normal(size=(3, 4)), jnp.float32), jnp.asarray([1, 2, label], dtype)
-    value, gradient = jax.jit(jax.value_and_grad(loss))(z, y)
+    value, gradient = _with_gradient(loss)(z, y)
     assert np.isnan(value)
     assert np.isnan(gradient[2]).all()
 
@@ -221,9 +233,9 @@ def test_a_mask_that_leaves_the_true_class_alone():
         expected_loss -= np.log(p[label]) / 3
         expected += (p - np.eye(3)[label]) / 3
         hessian += (np.diag(p) - np.outer(p, p)) / 3
-    np.testing.assert_allclose(loss(theta), expected_loss, rtol=1e-12)
-    np.testing.assert_allclose(jax.grad(loss)(theta), expected, atol=1e-14)
-    np.testing.assert_allclose(jax.jit(jax.hessian(loss))(theta), hessian, atol=1e-14)
+    np.testing.assert_allclose(interpreted(loss)(theta), expected_loss, rtol=1e-12)
+    np.testing.assert_allclose(interpreted(jax.grad(loss))(theta), expected, atol=1e-14)
+    np.testing.assert_allclose(interpreted(jax.hessian(loss))(theta), hessian, atol=1e-14)
     third = jax.jit(lambda mask, labels: jax.jacfwd(jax.hessian(lambda t: loss(t, mask, labels)))(theta))
     assert np.isfinite(third(mask, labels)).all()
     np.testing.assert_array_equal(third(mask[:1], labels[:1]), 0)

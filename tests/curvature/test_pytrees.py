@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import itertools
 import weakref
+from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.flatten_util import ravel_pytree
 
 from nmepkg import curvature
 from nmepkg.losses import cross_entropy
+from tests import cases
+from tests.interpreter import interpreted
 
 pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 close = {"rtol": 1e-9, "atol": 1e-11}
@@ -29,14 +31,19 @@ def data():
 def every_product(logits_fn, loss_fn, params, v):
     """Name -> product, each function and each map of a linearisation that was compiled."""
     maps = jax.jit(lambda p: curvature.linearize(logits_fn, loss_fn, p))(params)
-    found = {}
-    for name in ("hvp", "gnvp", "nmevp"):
-        found[name] = jax.jit(getattr(curvature, name), static_argnums=(0, 1))(logits_fn, loss_fn, params, v)
+    names = ("hvp", "gnvp", "nmevp")
+
+    @interpreted
+    def direct(params, v):
+        found = {name: getattr(curvature, name)(logits_fn, loss_fn, params, v) for name in names}
+        found["split"] = jax.tree.map(jnp.add, *curvature.split_nmevp(logits_fn, logits_fn, loss_fn, params, v))
+        return found
+
+    found = {**direct(params, v), "gradient": maps.gradient}
+    for name in names:
         found[f"linearised {name}"] = next(curvature.map_vectors(getattr(maps, name), [v]))
-    found["G of parts"], found["N of parts"] = maps.parts(v)
-    found["gradient"] = maps.gradient
-    found["split"] = jax.tree.map(jnp.add, *curvature.split_nmevp(logits_fn, logits_fn, loss_fn, params, v))
-    return {name: np.asarray(ravel_pytree(value)[0]) for name, value in found.items()}
+    found["G of parts"], found["N of parts"] = interpreted(maps.parts)(v)
+    return {name: cases.flat(value) for name, value in found.items()}
 
 
 def test_two_heads_are_one_head_taken_apart():
@@ -86,18 +93,19 @@ fused_loss.defvjp(
 ACTIVATIONS = {"plain": jnp.tanh, "fused": fused, "nested": nested, "compiled": jax.jit(nested)}
 
 
+@cache
+def of_layer(phi, loss):
+    params, v, x, y = data()
+    return every_product(lambda p: phi(x @ p["w"]) @ p["u"], lambda z: loss(z, y), params, v)
+
+
 @pytest.mark.parametrize(
     ("activation", "loss"),
     list(itertools.product(ACTIVATIONS, (cross_entropy, fused_loss)))[1:],
     ids=lambda value: value if isinstance(value, str) else "fused loss" if value is fused_loss else "loss",
 )
 def test_rules_for_reverse_mode_alone_give_the_same_products(activation, loss):
-    params, v, x, y = data()
-
-    def products(phi, loss):
-        return every_product(lambda p: phi(x @ p["w"]) @ p["u"], lambda z: loss(z, y), params, v)
-
-    expected, got = products(jnp.tanh, cross_entropy), products(ACTIVATIONS[activation], loss)
+    expected, got = of_layer(jnp.tanh, cross_entropy), of_layer(ACTIVATIONS[activation], loss)
     for name in expected:
         np.testing.assert_allclose(got[name], expected[name], **close, err_msg=name)
 

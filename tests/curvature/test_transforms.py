@@ -15,6 +15,7 @@ from nmepkg.curvature import matrices, probes, vectors
 from nmepkg.curvature.hutchinson import quadratic_forms
 from tests import cases
 from tests.cases import assert_close, random_like
+from tests.interpreter import interpreted
 
 pytestmark = pytest.mark.usefixtures("x64")
 KEY = jax.random.key(0)
@@ -78,7 +79,7 @@ def test_products_of_many_parameters_data_and_vectors_are_those_of_each():
     together = products
     for axes in ((None, None, 0), (None, 0, None), (0, None, None)):
         together = jax.vmap(together, axes)
-    together = jax.jit(together)(*many)
+    together = interpreted(together)(*many)
     for place in np.ndindex(2, 2, 2):
         one = [jax.tree.map(operator.itemgetter(i), tree) for i, tree in zip(place, many, strict=True)]
         assert_each_close(jax.tree.map(operator.itemgetter(place), together), compiled(*one))
@@ -103,13 +104,14 @@ def test_derivatives_of_products_are_those_of_differences_and_transposes_of_each
     u = {name: random_like(params, 10 + i) for i, name in enumerate(compiled(params, inputs, v))}
     u["split"] = u["rest"]  # φ'' := 0 is that of no function: differences see φ'' in the rest, and in the sum of both
 
+    @interpreted
     def form(params, v):
         return vectors.dot(u, compiled(params, inputs, v))
 
     def product(params, v):
         return products(params, inputs, v)
 
-    @jax.jit
+    @interpreted
     def derivatives(params, v):
         _, tangents = jax.jvp(product, (params, v), (along, across))
         return tangents, jax.vjp(product, params, v)[1](u)
@@ -198,7 +200,7 @@ def _bits(dtype):
 def test_gradients_of_dense_matrices_and_norms():
     A, weights = (jnp.asarray(np.random.default_rng(seed).normal(size=(3, 3))) for seed in (0, 1))
     columns, dense, norm = (
-        jax.grad(f)(A)
+        interpreted(jax.grad(f))(A)
         for f in (
             lambda A: jnp.vdot(weights[:2], of_matrix(A)[0][1]),
             lambda A: jnp.vdot(weights, of_matrix(A)[1]),

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 
 def expected(case, matrices):
-    g = cases.flat(jax.grad(lambda p: case.loss(case.logits(p)))(case.params))
+    g = cases.gradient(case)
     result = {"gradient_norm": np.linalg.norm(g)}
     for part, matrix in matrices.items():
         product = matrix @ g / np.linalg.norm(g)
@@ -65,8 +65,7 @@ def test_batches_that_a_step_takes_together_have_one_gradient():
     name = ("mlp", "cross_entropy", "gelu")
     problem, batch_cases = problems.make(name, batches=2)
     result = alignment(problem._replace(together=2))(batch_cases[0].params, {}, problems.KEY)
-    gradients = [cases.flat(jax.grad(lambda p, c=case: c.loss(c.logits(p)))(case.params)) for case in batch_cases]
-    g = np.mean(gradients, axis=0)
+    g = np.mean([cases.gradient(case) for case in batch_cases], axis=0)
     assert result["gradient_norm"] == pytest.approx(np.linalg.norm(g), rel=1e-9)
     for part in "HGN":
         product = problems.dense(part, name, 2) @ g / np.linalg.norm(g)

@@ -11,6 +11,7 @@ import pytest
 from nmepkg import curvature
 from nmepkg.registry import METHODS
 from tests import cases
+from tests.interpreter import interpreted
 
 pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")
 close = {"rtol": 1e-8, "atol": 1e-10}
@@ -23,10 +24,20 @@ RANDOM = {"weight_noise", "hessian_trace", "nme_trace", "gn_trace_hutchinson", "
 DETERMINISTIC = [name for name in METHODS if name not in RANDOM]
 
 
+@cases.of_case
+def _step(case, strength, key, method, **options):
+    made = METHODS[method].load()(**{**OPTIONS.get(method, {}), **options})
+    return made(case.logits_fn, case.loss_fn, case.params, case.batch, key, strength)
+
+
 def step(method, case, strength, key=KEY, **options):
-    make = METHODS[method].load()
-    options = {**OPTIONS.get(method, {}), **options}
-    return make(**options)(case.logits_fn, case.loss_fn, case.params, case.batch, key, strength)
+    return _step(case, strength, key, method=method, **options)
+
+
+@cases.of_case
+def every_step(case, strength):
+    """Method -> update."""
+    return {method: step(method, case, strength) for method in METHODS}
 
 
 def mixes(case):
@@ -35,7 +46,7 @@ def mixes(case):
 
 
 def gradient(case, params=None):
-    return cases.flat(jax.grad(lambda p: case.loss(case.logits(p)))(case.params if params is None else params))
+    return cases.gradient(case if params is None else case._replace(params=params))
 
 
 def shifted(case, by):
@@ -67,7 +78,7 @@ def expected_direction(method, case, rho, g, hessian):
         case "psam_fd":
             return g + rho * (gradient(case, shifted(case, 1e-2 * unit)) - g) / 1e-2
         case "gn_trace_exact":
-            return g + rho * cases.gradient_of_trace(case, "G")
+            return g + rho * cases.gradient_of_trace(case, part="G")
     raise AssertionError(f"no oracle for {method}")
 
 
@@ -83,11 +94,11 @@ each_case = pytest.mark.parametrize(
 @each_case
 def test_direction_is_the_dense_one(name):
     case = cases.make(name)
-    g, hessian = gradient(case), cases.dense_hessian(case)
+    g, hessian, updates = gradient(case), cases.dense_hessian(case), every_step(case, 0.3)
     for method in DETERMINISTIC:
         if method == "gn_trace_exact" and (mixes(case) or "mse" in name):
             continue
-        update = step(method, case, 0.3)
+        update = updates[method]
         np.testing.assert_allclose(
             cases.flat(update.direction), expected_direction(method, case, 0.3, g, hessian), **close, err_msg=method
         )
@@ -102,7 +113,7 @@ def test_penalty_is_the_gradient_of_the_penalised_loss(p):
         loss, g = jax.value_and_grad(lambda q: case.loss(case.logits(q)))(params)
         return loss + 0.3 * optax.tree.norm(g) ** p
 
-    expected = cases.flat(jax.grad(penalised)(case.params))
+    expected = cases.flat(interpreted(jax.grad(penalised))(case.params))
     np.testing.assert_allclose(cases.flat(step("gradient_penalty", case, 0.3, p=p).direction), expected, **close)
     for name, exponent in (("psam", 1.0), ("pusam", 2.0)):
         if p == exponent:
@@ -120,7 +131,9 @@ def test_ablating_the_full_nme_is_penalising_with_the_jacobian_held_constant():
         return case.loss(logits) + 0.3 * optax.tree.norm(g)
 
     np.testing.assert_allclose(
-        cases.flat(step("psam_gn", case, 0.3).direction), cases.flat(jax.grad(penalised)(case.params)), **close
+        cases.flat(step("psam_gn", case, 0.3).direction),
+        cases.flat(interpreted(jax.grad(penalised))(case.params)),
+        **close,
     )
 
 
@@ -128,8 +141,8 @@ def test_ablating_the_full_nme_is_penalising_with_the_jacobian_held_constant():
 def test_strength_zero_is_sgd(name):
     case = cases.make(name)
     g = gradient(case)
-    for method in METHODS:
-        np.testing.assert_allclose(cases.flat(step(method, case, 0.0).direction), g, rtol=1e-12, err_msg=method)
+    for method, update in every_step(case, 0.0).items():
+        np.testing.assert_allclose(cases.flat(update.direction), g, rtol=1e-12, err_msg=method)
 
 
 @pytest.mark.parametrize(("first_order", "penalty", "factor"), [("sam", "psam", 1.0), ("usam", "pusam", 0.5)])
@@ -239,7 +252,7 @@ def test_sam_agrees_with_optax():
     optimizer = optax.contrib.sam(
         optax.sgd(1.0), optax.chain(optax.contrib.normalize(), optax.sgd(0.2)), sync_period=2, opaque_mode=True
     )
-    grad_fn = jax.grad(lambda p, _: case.loss(case.logits(p)))
+    grad_fn = interpreted(jax.grad(lambda p, _: case.loss(case.logits(p))))
     updates, _ = optimizer.update(grad_fn(case.params, 0), optimizer.init(case.params), case.params, grad_fn=grad_fn)
     np.testing.assert_allclose(-cases.flat(updates), cases.flat(step("sam", case, 0.2).direction), **close)
 
@@ -247,8 +260,9 @@ def test_sam_agrees_with_optax():
 def test_activation_ablation_leaves_the_first_order_methods_alone():
     """What the registry claims with second_order=False, and the reason that such runs are shared."""
     plain, ablated = (cases.make(("mlp", "cross_entropy", a)) for a in ("gelu", "gelu_ablated"))
+    with_plain, with_ablated = (every_step(case, 0.3) for case in (plain, ablated))
     for name, entry in METHODS.items():
-        a, b = (cases.flat(step(name, case, 0.3).direction) for case in (plain, ablated))
+        a, b = (cases.flat(updates[name].direction) for updates in (with_plain, with_ablated))
         if entry.second_order:
             assert np.abs(a - b).max() > 1e-3, name
         else:

@@ -58,7 +58,7 @@ def test_the_mean_direction_is_that_of_half_the_trace_of_the_hessian():
     draw = jax.jit(jax.vmap(lambda key: step("weight_noise", case, variance, key, antithetic=True).direction))
     directions = jax.vmap(cases.raveled)(draw(jax.random.split(KEY, 8_000)))
     penalty = (directions - gradient(case)[None]) / variance
-    expected = 0.5 * cases.gradient_of_trace(case, "H")
+    expected = 0.5 * cases.gradient_of_trace(case, part="H")
     error = penalty.std(axis=0, ddof=1) / np.sqrt(len(penalty))
     assert np.abs((penalty.mean(axis=0) - expected) / error).max() < 4.5
     assert np.abs(2 * expected - penalty.mean(axis=0)).max() > 20 * error.max()  # the printed σ² tr H it is not

@@ -11,6 +11,7 @@ from nmepkg.losses import cross_entropy
 from nmepkg.methods import psam_fd, sam
 from nmepkg.methods.parts import examples, mean_in_turn
 from nmepkg.registry import METHODS
+from tests.interpreter import interpreted
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")
 
@@ -44,7 +45,7 @@ def named(p, x):
 
 def step(method, logits_fn, p, data, loss_fn=cross_entropy, **options):
     made = METHODS[method].load()(**{**OPTIONS.get(method, {}), **options})
-    return jax.jit(lambda p, data: made(logits_fn, loss_fn, p, data, KEY, 0.1))(p, data)
+    return interpreted(lambda p, data: made(logits_fn, loss_fn, p, data, KEY, 0.1))(p, data)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -29,6 +29,18 @@ def drawn(case, key):
     return jax.random.categorical(key, case.logits(case.params))
 
 
+@cases.of_case
+def gradient_of_squared_norm(case, key, straight_through=False):
+    """∇_θ B‖g‖² with labels that are drawn, and what they were drawn from added and taken away."""
+    one_hot = jax.nn.one_hot(drawn(case, key), cases.CLASSES)
+
+    def targets(z):
+        p = jax.nn.softmax(z)
+        return one_hot + p - jax.lax.stop_gradient(p) if straight_through else one_hot
+
+    return cases.BATCH * jax.grad(squared_norm(case, targets))(cases.raveled(case.params))
+
+
 def squared_norm(case, targets):
     """flat θ -> ‖∇_θ of the mean cross-entropy with targets(z) as probabilities‖², the targets constant inside ∇_θ."""
     _, unravel = ravel_pytree(case.params)
@@ -53,14 +65,7 @@ def penalty(case, **options):
 def test_direction_is_the_literal_gradient(name, straight_through):
     case = cases.make(name)
     (key,) = jax.random.split(KEY, 1)
-    one_hot = jax.nn.one_hot(drawn(case, key), cases.CLASSES)
-
-    def targets(z):
-        p = jax.nn.softmax(z)
-        return one_hot + p - jax.lax.stop_gradient(p) if straight_through else one_hot
-
-    theta = ravel_pytree(case.params)[0]
-    expected = cases.BATCH * jax.grad(squared_norm(case, targets))(theta)
+    expected = gradient_of_squared_norm(case, key, straight_through=straight_through)
     np.testing.assert_allclose(
         penalty(case, straight_through=straight_through), expected, rtol=1e-7, atol=1e-9, err_msg=str(name)
     )
@@ -69,12 +74,7 @@ def test_direction_is_the_literal_gradient(name, straight_through):
 def test_without_the_batch_it_is_the_bth_part_and_samples_are_averaged():
     case = cases.make(("normalized", "cross_entropy", "gelu"))
     np.testing.assert_allclose(penalty(case, scale_by_batch=False), penalty(case) / cases.BATCH, **close)
-    theta = ravel_pytree(case.params)[0]
-    expected = [
-        cases.BATCH
-        * jax.grad(squared_norm(case, lambda z, key=key: jax.nn.one_hot(drawn(case, key), cases.CLASSES)))(theta)
-        for key in jax.random.split(KEY, 3)
-    ]
+    expected = [gradient_of_squared_norm(case, key) for key in jax.random.split(KEY, 3)]
     np.testing.assert_allclose(penalty(case, samples=3), np.mean(expected, axis=0), **close)
 
 
@@ -120,13 +120,13 @@ def test_constant_labels_leave_out_a_part_of_the_gradient_of_the_trace():
     case = cases.make(("mlp", "cross_entropy", "gelu"))
     theta = ravel_pytree(case.params)[0]
     mean = expectation(case, lambda y: cases.BATCH * jax.grad(squared_norm(case, lambda z: y))(theta))
-    exact = cases.gradient_of_trace(case, "G")
+    exact = cases.gradient_of_trace(case, part="G")
     assert np.linalg.norm(mean - exact) > 0.02 * np.linalg.norm(exact)
 
 
 def test_the_exact_sum_agrees_with_the_dense_trace_for_other_class_counts():
     case = cases.make(("attention", "cross_entropy", "gelu"))
-    expected = gradient(case) + 0.5 * cases.gradient_of_trace(case, "G")
+    expected = gradient(case) + 0.5 * cases.gradient_of_trace(case, part="G")
     np.testing.assert_allclose(cases.flat(step("gn_trace_exact", case, 0.5).direction), expected, **close)
 
 

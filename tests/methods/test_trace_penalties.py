@@ -30,7 +30,7 @@ def test_direction_is_the_gradient_of_the_dense_form(name):
     case = cases.make(name)
     v = probes.draw(jax.random.split(KEY, 1)[0], case.params, "gaussian")
     for method, part in PARTS.items():
-        expected = cases.gradient_of_form(case, part, v)
+        expected = cases.gradient_of_form(case, v, part=part)
         np.testing.assert_allclose(penalty(method, case), expected, rtol=1e-7, atol=1e-9, err_msg=method)
 
 
@@ -51,7 +51,7 @@ def test_samples_are_single_probes_averaged(method, probe):
     case = cases.make(("normalized", "cross_entropy", "gelu"))
     keys = jax.random.split(KEY, 3)
     expected = np.mean(
-        [cases.gradient_of_form(case, PARTS[method], probes.draw(key, case.params, probe)) for key in keys], axis=0
+        [cases.gradient_of_form(case, probes.draw(key, case.params, probe), part=PARTS[method]) for key in keys], axis=0
     )
     np.testing.assert_allclose(penalty(method, case, samples=3, probe=probe), expected, **close)
 
@@ -62,15 +62,17 @@ def test_the_mean_direction_is_the_gradient_of_the_trace(method):
     case = cases.make(("mlp", "cross_entropy", "gelu"))
     draw = jax.jit(jax.vmap(lambda key: step(method, case, 1.0, key).direction))
     directions = jax.vmap(cases.raveled)(draw(jax.random.split(KEY, 4_000)))
-    expected = gradient(case) + cases.gradient_of_trace(case, PARTS[method])
+    expected = gradient(case) + cases.gradient_of_trace(case, part=PARTS[method])
     error = directions.std(axis=0, ddof=1) / np.sqrt(len(directions))
     assert np.abs((directions.mean(axis=0) - expected) / error).max() < 4.5  # the largest of 51
 
 
 def test_relu_has_no_diagonal_nme_so_the_traces_of_h_and_g_are_one():
     case = cases.make(("mlp", "cross_entropy", "relu"))
-    np.testing.assert_allclose(cases.gradient_of_trace(case, "N"), 0, atol=1e-12)
-    np.testing.assert_allclose(cases.gradient_of_trace(case, "H"), cases.gradient_of_trace(case, "G"), **close)
+    np.testing.assert_allclose(cases.gradient_of_trace(case, part="N"), 0, atol=1e-12)
+    np.testing.assert_allclose(
+        cases.gradient_of_trace(case, part="H"), cases.gradient_of_trace(case, part="G"), **close
+    )
     assert np.abs(penalty("nme_trace", case)).max() > 1e-3  # of one probe: N is not zero, only its diagonal is
 
 
@@ -84,7 +86,7 @@ def temporary(method):
     """Bytes of intermediate values of a method's compiled step."""
     model = nn.Sequential([nn.Dense(64), activations.gelu, nn.Dense(64), activations.gelu, nn.Dense(10)])
     x, y = jnp.ones((256, 32), jnp.float32), jnp.zeros(256, jnp.int32)
-    params = model.init(KEY, x)
+    params = jax.eval_shape(model.init, KEY, x)
 
     def direction(params):
         return method(lambda p, x: (model.apply(p, x), {}), losses.cross_entropy, params, (x, y), KEY, 0.1).direction

@@ -15,6 +15,7 @@ from nmepkg.methods.parts import Execution
 from nmepkg.registry import METHODS
 from tests import cases
 from tests.cases import assert_close, random_like
+from tests.interpreter import interpreted
 
 pytestmark = pytest.mark.usefixtures("x64")
 KEY = jax.random.key(0)
@@ -72,11 +73,11 @@ def same_draws(monkeypatch):
 @pytest.mark.usefixtures("same_draws")
 def test_directions_are_of_the_parameters_types_and_exact_to_their_rounding():
     """At parameters and data that are rounded to the type, and for a model that computes in it."""
-    step = jax.jit(lambda *arguments: updates(*arguments))  # a program of its own, with these draws
+    step, exactly = (way(lambda *arguments: updates(*arguments)) for way in (jax.jit, interpreted))  # with these draws
     for dtype in ("float32", "bfloat16"):
         params, inputs = arguments(dtype)
         exact = jax.tree.map(lambda x: x.astype("float64"), (params, inputs))
-        found, expected = step(params, inputs, KEY, 0.3), step(*exact, KEY, 0.3)
+        found, expected = step(params, inputs, KEY, 0.3), exactly(*exact, KEY, 0.3)
         for name, update in found.items():
             assert set(cases.types(update.direction)) == {dtype}, name
             # A difference of gradients divides their rounding by its step, but for half precision's.
@@ -94,7 +95,7 @@ def test_steps_for_many_parameters_data_keys_and_strengths_are_those_for_each():
     together = updates
     for place in range(4):
         together = jax.vmap(together, [0 if i == place else None for i in range(4)])
-    together = jax.jit(together)(*many)
+    together = interpreted(together)(*many)
     for place in np.ndindex(2, 2, 2, 2):
         at = [jax.tree.map(operator.itemgetter(i), tree) for i, tree in zip(place, many, strict=True)]
         found = jax.tree.map(operator.itemgetter(place[::-1]), together)
@@ -108,7 +109,7 @@ def test_derivatives_of_directions_are_those_of_differences_and_transposes_of_ea
     def step(params, strength):
         return {name: update.direction for name, update in compiled(params, inputs, KEY, strength).items()}
 
-    @jax.jit
+    @interpreted
     def derivatives(along, growth, u):
         found, tangents = jax.jvp(step, (params, rho), (along, growth))
         return found, tangents, jax.vjp(step, params, rho)[1](u)
@@ -122,6 +123,7 @@ def test_derivatives_of_directions_are_those_of_differences_and_transposes_of_ea
         expected = (cases.flat(ahead[name]) - cases.flat(behind[name])) / (2 * h)
         assert_close(cases.flat(tangents[name]), expected, errors=cases.DIFFERENCE, what=name)
 
+    @interpreted
     def energy(params, strength):
         """Σ ½‖direction‖²."""
         d = step(params, strength)

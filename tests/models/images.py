@@ -17,6 +17,7 @@ from nmepkg.registry import ACTIVATIONS
 from nmepkg.specs import Activation
 from nmepkg.training import build
 from tests import cases
+from tests.interpreter import interpreted
 
 Make = Callable[..., nn.Module]  # activation, dtype=None -> model
 
@@ -171,7 +172,7 @@ def check_derivatives(model: nn.Module, side: int) -> None:
     def loss(z: jax.Array) -> jax.Array:
         return cross_entropy(z, labels)
 
-    @jax.jit
+    @interpreted
     def products(row: jax.Array) -> list[jax.Array]:
         v = unravel(row)
 
@@ -183,7 +184,7 @@ def check_derivatives(model: nn.Module, side: int) -> None:
         parts = curvature.linearize(logits, loss, unravel(theta)).parts(v)
         return [rows @ cases.raveled(tree) for tree in (hv, *parts, third)]
 
-    @jax.jit
+    @interpreted
     def matrices(a: jax.Array) -> tuple[jax.Array, jax.Array]:
         """U G Uᵀ and U N Uᵀ at θ + Uᵀa."""
 
