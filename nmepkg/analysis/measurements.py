@@ -36,7 +36,8 @@ def read_measurements(
     found = {}
     for (run, name), job in wanted.items():
         expected = {"measurement": name, "run": run, "spec": job.spec, "run_spec": run_specs[run]}
-        found[run, name] = records.read(store.measurement(run, name), MEASUREMENT, expected)
+        # Specs are most of a file, and the study's are in memory already.
+        found[run, name] = records.read(store.measurement(run, name), MEASUREMENT, expected) | expected
     return found
 
 

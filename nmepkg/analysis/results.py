@@ -25,7 +25,9 @@ def read_results(store: Store, specs: Mapping[str, Mapping[str, Any]]) -> dict[s
             f"{len(missing)} of {len(specs)} results are missing, the first is {store.result(missing[0])}: "
             "train these runs first (snakemake does)"
         )
-    return {run: records.read(store.result(run), RESULT, {"run": run, "spec": spec}) for run, spec in specs.items()}
+    expected = {run: {"run": run, "spec": spec} for run, spec in specs.items()}
+    # A spec is most of a small run's result, and the study's is in memory already.
+    return {run: records.read(store.result(run), RESULT, known) | known for run, known in expected.items()}
 
 
 def metric(result: Mapping[str, Any], report: str, name: str, path: Path) -> float:

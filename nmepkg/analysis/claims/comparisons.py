@@ -101,6 +101,7 @@ def sign_flip(d: np.ndarray) -> float:
         np.sum,
         permutation_type="samples",
         n_resamples=2**16,
+        batch=max(1, 2**22 // d.size),  # 32 MB at a time
         rng=np.random.default_rng(0),
         vectorized=True,
     )
