@@ -1,6 +1,6 @@
 """How the cost of planning and looking grows with the number of runs: seconds, CPU seconds and memory.
 
-    python benchmarks/workflow.py [--runs 1000 10000] [--rounds 1] [--out FOLDER] [--workdir FOLDER]
+    python benchmarks/workflow.py [--runs 1000 10000 50000] [--rounds 1] [--out FOLDER] [--workdir FOLDER]
 
 Nothing is trained: results are made up, ``benchmarks/made_up.py``, for one run, for half of the seeds, and for all. Each step
 is a process of its own, as a user or Snakemake starts it; figures are ten, one after another. With ``--out`` the table is
@@ -55,7 +55,7 @@ class Cost(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, nargs="+", default=[1000, 10_000])
+    parser.add_argument("--runs", type=int, nargs="+", default=[1000, 10_000, 50_000])
     parser.add_argument("--rounds", type=int, default=1, help="of each step, whose median counts")
     parser.add_argument("--out", type=Path, help="folder for growth.csv and growth.png")
     parser.add_argument(
