@@ -58,7 +58,8 @@ def measured_together(
     """Id -> measurements that one job takes, of the missing ones whose setup has several ``runs_per_job``.
 
     Those of runs that are trained together are measured together: such a job waits for no other training. Else those that
-    share what they compile are.
+    share what they compile are. All their runs are of the same code: of other code it could not be told any more whether a
+    measurement imports what no hash knows.
 
     Args:
       missing: ids of measurements.
@@ -66,14 +67,16 @@ def measured_together(
     """
     found: dict[str, tuple[Job, ...]] = {}
     setup_of = expansion.setup_of()
-    alike: dict[tuple[str, str], dict[str, list[Job]]] = {}  # setup and pack -> what is compiled -> measurements
+    alike: dict[
+        tuple[str, str, str], dict[str, list[Job]]
+    ] = {}  # setup, pack and code -> what is compiled -> measurements
     for id in missing:
         job = expansion.measurements[id]
         run = expansion.runs[str(job.run)]
         if study.setups[setup_of[run.id]].runs_per_job > 1:
-            place = setup_of[run.id], pack_of[run.id].id if run.id in pack_of else ""
+            place = setup_of[run.id], pack_of[run.id].id if run.id in pack_of else "", run.code
             alike.setdefault(place, {}).setdefault(repr((job.spec, shape(recipe(run.spec)))), []).append(job)
-    for (setup, _), groups in alike.items():
+    for (setup, _, _), groups in alike.items():
         for members in _filled(groups.values(), study.setups[setup].runs_per_job):
             found[f"{setup}-{len(members)}-{digest([job.id for job in members])}"] = members
     return found

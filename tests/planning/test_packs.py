@@ -104,7 +104,9 @@ def test_what_is_trained_together_is_measured_together(tmp_path: Path) -> None:
     pack_of = {run.id: pack for pack in packs(made, expansion, none).values() for run in pack.runs}
     found = measured_together(made, expansion, expansion.measurements, pack_of).values()
     assert sorted(job.id for jobs in found for job in jobs) == sorted(expansion.measurements)
-    assert [len({pack_of[str(job.run)].id for job in jobs}) for jobs in found] == [1] * len(found)
+    for jobs in found:
+        assert len({pack_of[str(job.run)].id for job in jobs}) == 1
+        assert len({expansion.runs[str(job.run)].code for job in jobs}) == 1
     assert max(map(len, found)) <= 5
 
 

@@ -100,6 +100,22 @@ def test_one_that_fails_fails_alone(trained: Project, project: Project, problem:
     assert values(project) == expected
 
 
+def test_what_was_trained_by_several_methods_is_measured(project: Project) -> None:
+    """Each method is code of its own, which the measurements of others must not have imported."""
+    methods = "methods: [sgd, psam, gn_trace, {name: hessian_trace, samples: 1}], rho: [0.1], sigma2: [1e-3]"
+    project.edit("study.yaml", "methods: [sgd], activations: [gelu]", f"{methods}, activations: [gelu]")
+    project.edit("study.yaml", "  second: {experiments: [second], measurement: step, x: at, y: norm_N}\n", "")
+    done = project.snakemake("all", "--until", "trained")
+    assert done.returncode == 0, done.stdout
+    done = project.snakemake("measurements")
+    assert done.returncode == 0, done.stdout
+    codes = {run.code for run in expand(load(project.folder / "study.yaml")).runs.values()}
+    assert len(said("Several measurements", done.stdout)) == len(codes) > 3
+    assert len(values(project)) == 10
+    logs = [path.read_text() for path in project.folder.glob("results/logs/measure_together/*.log")]
+    assert [log for log in logs if "0 failed" not in log.splitlines()[-1] or log.count("failed") > 1] == []
+
+
 def test_a_figure_has_what_it_shows_trained_and_measured_and_no_more(project: Project) -> None:
     runs = {run.spec["activation"]["name"]: run.id for run in expand(load(project.folder / "study.yaml")).runs.values()}
     done = project.snakemake("second")
