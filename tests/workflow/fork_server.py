@@ -88,6 +88,7 @@ def _fork(connection: socket.socket) -> int:
     process = os.fork()
     if not process:
         _become(*request, files)
+        return 0
     for file in files:
         os.close(file)
     return process
