@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -39,17 +39,12 @@ def packs(study: Study, expansion: Expansion, finished: Callable[[str], bool]) -
     Args:
       finished: of a run's id; a finished one is in no pack, so that whatever joins it later changes nothing of its own.
     """
-    found: dict[str, Pack] = {}
-    alike: dict[str, dict[str, list[Run]]] = {}  # setup -> compiled step -> runs
+    alike: dict[tuple[str, ...], dict[str, list[Run]]] = {}  # setup -> compiled step -> runs
     for id, setup in expansion.setup_of().items():
         if study.setups[setup].runs_per_job > 1 and not finished(id):
             run = expansion.runs[id]
-            alike.setdefault(setup, {}).setdefault(repr(shape(recipe(run.spec))), []).append(run)
-    for setup, groups in alike.items():
-        for members in _filled(groups.values(), study.setups[setup].runs_per_job):
-            id = f"{setup}-{len(members)}-{digest([run.id for run in members])}"
-            found[id] = Pack(id, setup, members)
-    return found
+            alike.setdefault((setup,), {}).setdefault(repr(shape(recipe(run.spec))), []).append(run)
+    return {id: Pack(id, setup, members) for id, setup, members in _cut(study, alike)}
 
 
 def measured_together(
@@ -65,21 +60,25 @@ def measured_together(
       missing: ids of measurements.
       pack_of: run -> the pack that it is trained in.
     """
-    found: dict[str, tuple[Job, ...]] = {}
     setup_of = expansion.setup_of()
-    alike: dict[
-        tuple[str, str, str], dict[str, list[Job]]
-    ] = {}  # setup, pack and code -> what is compiled -> measurements
+    # Setup, pack and code of the run -> what is compiled -> measurements.
+    alike: dict[tuple[str, ...], dict[str, list[Job]]] = {}
     for id in missing:
         job = expansion.measurements[id]
         run = expansion.runs[str(job.run)]
         if study.setups[setup_of[run.id]].runs_per_job > 1:
             place = setup_of[run.id], pack_of[run.id].id if run.id in pack_of else "", run.code
             alike.setdefault(place, {}).setdefault(repr((job.spec, shape(recipe(run.spec)))), []).append(job)
-    for (setup, _, _), groups in alike.items():
+    return {id: members for id, _, members in _cut(study, alike)}
+
+
+def _cut(
+    study: Study, alike: Mapping[tuple[str, ...], Mapping[str, list[Member]]]
+) -> Iterator[tuple[str, str, tuple[Member, ...]]]:
+    """(id, setup, members) of the jobs of each place, the first part of which is the setup."""
+    for (setup, *_), groups in alike.items():
         for members in _filled(groups.values(), study.setups[setup].runs_per_job):
-            found[f"{setup}-{len(members)}-{digest([job.id for job in members])}"] = members
-    return found
+            yield f"{setup}-{len(members)}-{digest([member.id for member in members])}", setup, members
 
 
 def _filled(groups: Iterable[list[Member]], most: int) -> list[tuple[Member, ...]]:

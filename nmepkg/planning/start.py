@@ -27,6 +27,7 @@ from nmepkg.planning.resources import estimates
 from nmepkg.planning.shell import check_jax_starts, check_shell
 from nmepkg.planning.site import refuse_too_few_tries, refuse_too_long
 from nmepkg.runs import jobs
+from nmepkg.runs.jobs import Assignment
 from nmepkg.runs.looks import declare
 from nmepkg.study.lists import read_lists
 from nmepkg.study.load import load
@@ -37,7 +38,8 @@ from nmepkg.upkeep.registration import register
 from nmepkg.upkeep.status import status
 from nmepkg.upkeep.survey import damage
 
-_COMPUTING = ("train", "train_again", "train_together", "measure", "measure_together", "landscape")
+_MEASURING = ("measure", "measure_together")
+_COMPUTING = ("train", "train_again", "train_together", *_MEASURING, "landscape")
 
 
 def plan(call: Call) -> Plan:
@@ -140,14 +142,16 @@ def before_jobs(call: Call, plan: Plan) -> None:
             refuse_too_few_tries(estimates(plan, runs), call.tries)
         if any(job.rule in _COMPUTING for job in needed):
             check_jax_starts(here=call.executor == "local")
-        measured = [job.wildcards["measurement"] for job in needed if job.rule in ("measure", "measured")]
-        together = [job.wildcards["pack"] for job in needed if job.rule == "measure_together"]
-        refuse_too_large(plan, {*measured, *(one.id for pack in together for one in plan.measured_together[pack])})
+        assigned = _assigned(plan, needed)
+        refuse_too_large(
+            plan, [job.id for (rule, _), one in assigned.items() if rule in _MEASURING for job in one.jobs]
+        )
         plan.judges = any(job.rule == "judge" for job in needed)
         if plan.judges:
             with suppress(OSError):  # a store to be read alone has all the runs already
                 declare(store, study, plan.expansion)
-        _write_files(plan, needed)
+        for (rule, name), assignment in assigned.items():
+            jobs.write(Path(plan.file(rule, name)), assignment)
         Progress(study, plan.expansion, store, call.say).start()
     try:
         register(study, plan.expansion)
@@ -162,20 +166,21 @@ def _work_alone(plan: Plan) -> None:
     atexit.register(held.close)
 
 
-def _write_files(plan: Plan, needed: list[Needed]) -> None:
-    """Writes the files of jobs. Of what is done together, that which was asked for; where nothing was, all is."""
+def _assigned(plan: Plan, needed: list[Needed]) -> dict[tuple[str, str], Assignment]:
+    """(rule, name of its file) -> what jobs do. Of what is done together, that which was asked for; where nothing was, all."""
     names = {"train": "run", "train_together": "pack", "measure": "measurement", "measure_together": "pack"}
     asked = {job.wildcards["run"] for job in needed if job.rule == "trained"}
     asked |= {job.wildcards["measurement"] for job in needed if job.rule == "measured"}
+    found = {}
     for job in needed:
         rule = {"train_again": "train"}.get(job.rule, job.rule)
         if rule in ("trained", "measured", "draw", "judge", "page", "origin"):
             continue
         name = job.wildcards[names.get(rule, rule)]
-        assignment = plan.assignment(rule, name, asked)
-        jobs.write(Path(plan.file(rule, name)), assignment)
+        found[rule, name] = assignment = plan.assignment(rule, name, asked)
         if rule.endswith("together") and asked.isdisjoint(one.id for one in assignment.jobs):
             plan.unasked.add(name)
+    return found
 
 
 def _data(plan: Plan, job: Needed) -> list[str]:

@@ -20,12 +20,12 @@ class Assignment:
     """What one job of Snakemake does.
 
     Attributes:
-      jobs: what it computes, in order; several only of trainings.
+      jobs: what it computes, in order; several only of trainings, and of measurements.
       store: of all results.
       gpus: that it was promised; 0: it computes on the CPU.
       source: folder of data that are streamed, or that a data set is made from.
       checkpoints: ``seconds`` and ``epochs`` between two of them, or None.
-      logs: folder of the logs of several trainings, one a run.
+      logs: folder of the logs of several, one each.
     """
 
     jobs: tuple[Job, ...]

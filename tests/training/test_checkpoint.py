@@ -49,9 +49,8 @@ def interrupted(
 
 
 @pytest.mark.parametrize("after", [2, 3, 4])
-@pytest.mark.parametrize(
-    "name", ["psam", "weight_noise"]
-)  # one after the other, as the program of the last shape is kept
+# One after the other, as the program of the last shape is kept.
+@pytest.mark.parametrize("name", ["psam", "weight_noise"])
 def test_interrupted_again_and_again_it_gives_the_same_bits(tmp_path: Path, name: str, after: int) -> None:
     path, run_spec = tmp_path / "checkpoint.npz", spec(name)
     whole, expected, _ = interrupted(tmp_path / "never.npz", run_spec, after=-1)
