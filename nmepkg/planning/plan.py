@@ -86,6 +86,10 @@ class Plan:
         """What says that the job has ended that trains a run with others."""
         return f"{self.marks}/{self._pack_of[run].id}.done"
 
+    def training_log(self, run: str) -> Path:
+        """What was said while a run was trained."""
+        return Path(self.logs, "train", f"{run}.log")
+
     def measurement(self, id: str) -> str:
         """What says that a measurement is there: its file, or a mark of this call's that it was taken with others."""
         run = str(self.expansion.measurements[id].run)

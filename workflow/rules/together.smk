@@ -45,4 +45,4 @@ rule trained:
     # A job a run: what would be its parameters, of functions, would take Snakemake a tenth of its time for all.
     shell:
         f"test -e {in_command(plan.store.result, 'run')} || "
-        f"{{{{ cat {in_command(lambda run: f'{plan.logs}/train/{run}.log', 'run')} >{{log}} 2>&1; exit 1; }}}}"
+        f"{{{{ cat {in_command(plan.training_log, 'run')} >{{log}} 2>&1; exit 1; }}}}"
