@@ -28,6 +28,18 @@ def _integers(meaning: str, **extra: Any) -> dict[str, Any]:
     return {"description": meaning, "type": "array", "items": _integer("", 1), "minItems": 1, **extra}
 
 
+def _radii(meaning: str, **extra: Any) -> dict[str, Any]:
+    """Of a measurement whose quantities are a number for each; figures have them as the axis `radius`."""
+    return {
+        "description": meaning,
+        "type": "array",
+        "items": _positive(""),
+        "minItems": 1,
+        "uniqueItems": True,
+        **extra,
+    }
+
+
 _GROUP = {
     "m": _integer(
         "the perturbation or penalty is taken for each group of m examples of a batch, which m must divide; null: the "
@@ -346,7 +358,18 @@ MEASUREMENTS: dict[str, Measurement] = {
     "alignment": Measurement(
         "nmepkg.measurement.alignment:alignment",
         {},
-        ("gradient_norm", *(f"{what}_{part}" for part in "HGN" for what in ("norm", "cosine"))),
+        (
+            "gradient_norm",
+            *(f"{what}_{part}" for part in ("H", "G", "N", "N_activation", "N_rest") for what in ("norm", "cosine")),
+        ),
+    ),
+    "prediction": Measurement(
+        "nmepkg.measurement.prediction:prediction",
+        {"radii": _radii("distances ρ along the gradient", default=[0.01, 0.03, 0.1])},
+        (
+            *(f"{what}_{part}" for part in "HG" for what in ("gap", "agreement", "ratio")),
+            "fraction_crossed",
+        ),
     ),
     "second_derivative": Measurement(
         "nmepkg.measurement.second_derivative:second_derivative",

@@ -99,7 +99,7 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
     if figure.x_scale == "log" and not (runs["x"] > 0).any():
         raise UserError(f"figures.{figure.name}.x: no value of {figure.x} above 0 to draw")
     content = source.measurement(figure, cells[0])
-    labels = list(_labels(figure, cells[0], Observation("", None, "")))
+    labels = list(_labels(figure, *next(iter(placed.values()))))
     points = _points(figure, runs, labels)
     methods = tuple(dict.fromkeys(cell.method["name"] for cell in cells))
     return Curves(figure, rows, columns, lines, runs, points, content and content["spec"], methods)
@@ -114,6 +114,7 @@ def _labels(figure: Figure, cell: Cell, seen: Observation) -> dict[str, Any]:
     labels |= {"setup": cell.setup} | method_columns(cell.method, cell.strength) | activation_columns(cell.activation)
     if figure.measurement is not None:
         labels |= {"quantity": seen.quantity, "at": seen.at, "step": seen.step}
+        labels |= {} if seen.radius is None else {"radius": seen.radius}
     for axis in shown:
         if axis is not None and axis not in labels:
             value = axis_value(figure, cell, seen, axis)

@@ -51,11 +51,12 @@ SECOND_DERIVATIVE_NAMES = {
     "gaussian_listing": "synthetic φ″ as listed",
 }
 
-SYMBOLS = {"rho": "ρ", "sigma2": "σ²", "beta": "β", "negative_slope": "slope", "learning_rate": "η"}
+SYMBOLS = {"rho": "ρ", "radius": "ρ", "sigma2": "σ²", "beta": "β", "negative_slope": "slope", "learning_rate": "η"}
 
 AXIS_NAMES = {
     "beta": "Sharpness β of β-GELU",
     "step": "Training step",
+    "radius": "Distance ρ along the gradient",
 }
 
 # What a strength is to the methods that have it: ρ of SAM is how far a step goes, σ² of noise its variance.

@@ -41,8 +41,13 @@ def read_measurements(
     return found
 
 
-def quantity(content: Mapping[str, Any], point: Mapping[str, Any], name: str, path: Path) -> float | None:
+def quantity(
+    content: Mapping[str, Any], point: Mapping[str, Any], name: str, path: Path, radius: float | None = None
+) -> float | None:
     """The quantity ``name`` at a point of a measurement; None where it is no finite number, or was not reached.
+
+    Args:
+      radius: the one of the measurement's ``radii`` that is asked for; None of a measurement without.
 
     Raises:
       UserError: the measurement has no such quantity, or it is no number.
@@ -51,12 +56,23 @@ def quantity(content: Mapping[str, Any], point: Mapping[str, Any], name: str, pa
         return None
     if name not in point["values"]:
         raise MEASUREMENT.refuse(path, f"without the quantity {name!r}, it has {', '.join(point['values'])}")
-    return _number(point["values"][name], f"{name} at {point['at']}", path)
+    return _number(_at(content, point["values"][name], radius), f"{name} at {point['at']}", path)
 
 
-def standard_error(point: Mapping[str, Any], name: str, path: Path) -> float | None:
+def standard_error(
+    content: Mapping[str, Any], point: Mapping[str, Any], name: str, path: Path, radius: float | None = None
+) -> float | None:
     """The standard error of an estimated quantity within one run; None for an exact one."""
-    return _number((point["values"] or {}).get(f"{name}_se"), f"{name}_se at {point['at']}", path)
+    value = (point["values"] or {}).get(f"{name}_se")
+    return _number(_at(content, value, radius), f"{name}_se at {point['at']}", path)
+
+
+def _at(content: Mapping[str, Any], value: Any, radius: float | None) -> Any:
+    """What a quantity is at a radius; what is no list, as it is."""
+    if radius is None or not isinstance(value, list):
+        return value
+    index = content["spec"]["radii"].index(radius)
+    return value[index] if index < len(value) else None
 
 
 def _number(value: Any, what: str, path: Path) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +57,7 @@ class Source:
         return self.measurements[cell.run_id, cell.measurements[figure.measurement]]
 
     def observe(self, figure: Figure, cell: Cell) -> list[Observation]:
-        """Everything that the figure draws of a cell: every quantity, at every point of its measurement.
+        """Everything that the figure draws of a cell: every quantity, at every point and radius of its measurement.
 
         Raises:
           UserError: the run lacks a metric, or its measurement a quantity.
@@ -71,14 +72,14 @@ class Source:
             ]
         path = self.store.measurement(content["run"], content["measurement"])
         seen = []
-        for point in content["points"]:
-            for y in figure.y:
-                value = quantity(content, point, y, path)
-                # Of a point that is not finite, single quantities may be: those count.
-                status = point["status"] if value is None else "measured"
-                status = "not_finite" if value is None and status == "measured" else status
-                se = standard_error(point, y, path)
-                seen.append(Observation(y, value, status, point["at"], point["step"], se))
+        radii = content["spec"].get("radii", [None])
+        for point, y, radius in itertools.product(content["points"], figure.y, radii):
+            value = quantity(content, point, y, path, radius)
+            # Of a point that is not finite, single quantities may be: those count.
+            status = point["status"] if value is None else "measured"
+            status = "not_finite" if value is None and status == "measured" else status
+            se = standard_error(content, point, y, path, radius)
+            seen.append(Observation(y, value, status, point["at"], point["step"], radius, se))
         return seen
 
     def describe(self, figure: Figure, cell: Cell, seen: Observation) -> dict[str, Any]:

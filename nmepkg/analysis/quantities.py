@@ -29,6 +29,15 @@ _QUANTITIES = {
     "gradient_norm": ("Norm of the gradient g", "g"),
     **{f"norm_{part}": (f"Norm of {part} ĝ", f"{part} ĝ") for part in _MATRICES},
     **{f"cosine_{part}": (f"Cosine of {part} ĝ and the gradient", f"{part} ĝ") for part in _MATRICES},
+    **{
+        f"{what}_N_{part}": (f"{title} N ĝ, {name}", name)
+        for what, title in (("norm", "Norm of"), ("cosine", "Cosine with the gradient of"))
+        for part, name in (("activation", "part through φ″"), ("rest", "the rest of N"))
+    },
+    **{f"gap_{part}": (f"Relative gap ‖D − {part} ĝ‖/‖D‖", f"{part} ĝ") for part in _MATRICES},
+    **{f"agreement_{part}": (f"Cosine of {part} ĝ and the gradient's change", f"{part} ĝ") for part in _MATRICES},
+    **{f"ratio_{part}": (f"Norm of {part} ĝ over that of the gradient's change", f"{part} ĝ") for part in _MATRICES},
+    "fraction_crossed": ("Fraction of units that change sign", "units that change sign"),
     "fraction_zero": ("Fraction of units with φ″ exactly zero", "φ″ exactly zero"),
     "share_diagonal": ("Share of the NME on the diagonal", "on the diagonal"),
     "share_within_layers": ("Share of the NME within layers, off the diagonal", "within layers, off the diagonal"),
@@ -47,6 +56,9 @@ _FAMILIES = {
     "cosine": "Cosine",
     "norm": "Norm",
     "share": "Share of the NME",
+    "gap": "Relative gap",
+    "agreement": "Cosine",
+    "ratio": "Ratio of norms",
 }
 
 # Which evaluation a metric is of, where it isn't the last one.
@@ -100,9 +112,9 @@ def bounds(names: Sequence[str]) -> tuple[float, float]:
 def _bounds(name: str) -> tuple[float, float]:
     if is_accuracy(name) or name.startswith(("fraction_", "share_")):
         return 0.0, 1.0
-    if name.startswith("cosine_"):
+    if name.startswith(("cosine_", "agreement_")):
         return -1.0, 1.0
-    if name.endswith("_loss") or "norm" in name.split("_"):
+    if name.endswith("_loss") or name.startswith(("gap_", "ratio_")) or "norm" in name.split("_"):
         return 0.0, math.inf
     return -math.inf, math.inf
 

@@ -19,7 +19,7 @@ from nmepkg.errors import UserError
 from nmepkg.measurement.batches import sizes
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
 from nmepkg.registry import MEASUREMENTS, MODELS
-from nmepkg.specs import Activation, Measurement, Recipe, shape
+from nmepkg.specs import Activation, Choice, Measurement, Recipe, shape
 from nmepkg.training import build
 from nmepkg.training.compiled import once
 from nmepkg.training.optimizer import hyperparameters
@@ -77,7 +77,7 @@ def measure_points(
                 context = {"batch_stats": batch_stats, "beta": beta}
                 values = functions.measure(params, context, jax.random.key(measurement.seed))
                 point["values"] = _finite_or_null(values)
-                if any(not math.isfinite(values[quantity]) for quantity in quantities):
+                if not all(np.isfinite(values[quantity]).all() for quantity in quantities):
                     point["status"] = "not_finite"
             points.append(point)
             report(f"{at}: {point['status']}, {len(points)} of {len(measurement.at)}")
@@ -116,6 +116,7 @@ def make_problem(recipe: Recipe, measurement: Measurement, dataset: Dataset) -> 
     make_model = build.model(recipe, dataset.classes)
     train = measurement.batch_norm == "train"
     replaced = Activation(recipe.activation.name, recipe.activation.options, measurement.second_derivative)
+    without = replace(replaced, second_derivative=Choice("zero"))
 
     def activation(context: Context, x: Array) -> Array:
         return build.activation(replaced, context["beta"])(x)
@@ -130,6 +131,9 @@ def make_problem(recipe: Recipe, measurement: Measurement, dataset: Dataset) -> 
     def logits_fn(params: Params, context: Context, inputs: Array) -> Array:
         return apply(params, context, inputs, lambda x: activation(context, x))
 
+    def ablated_logits_fn(params: Params, context: Context, inputs: Array) -> Array:
+        return apply(params, context, inputs, build.activation(without, context["beta"]))
+
     def preactivations_fn(params: Params, context: Context, inputs: Array) -> list[Array]:
         seen: list[Array] = []
 
@@ -142,7 +146,7 @@ def make_problem(recipe: Recipe, measurement: Measurement, dataset: Dataset) -> 
 
     batches, together, account = _batches(recipe, measurement, dataset)
     loss_fn = build.loss(recipe)
-    return Problem(logits_fn, preactivations_fn, activation, loss_fn, batches, together), account
+    return Problem(logits_fn, ablated_logits_fn, preactivations_fn, activation, loss_fn, batches, together), account
 
 
 def _batches(

@@ -1,7 +1,8 @@
 """What every measurement starts from: a model at any θ, its loss, and the data that it is measured on.
 
 A measurement is a factory ``make(problem, **options) -> measure(params, context, key) -> values``: it compiles once and is
-called at each step that is measured. ``values`` is JSON-able, Python floats, with the measurement's quantities at its top.
+called at each step that is measured. ``values`` is JSON-able, Python floats, with the measurement's quantities at its top;
+those of one with an option ``radii`` are lists, a number a radius.
 What differs between runs of one shape (θ, running averages, β) is an argument, so that they share the compilation.
 """
 
@@ -28,6 +29,7 @@ class Problem(NamedTuple):
 
     Attributes:
       logits_fn: (params, context, inputs (B, …)) -> logits (B, C).
+      ablated_logits_fn: the same model with φ'' := 0.
       preactivations_fn: (params, context, inputs) -> the input of every activation, by its place in the order of calls.
       activation: (context, x) -> φ(x), elementwise.
       loss_fn: (logits, labels) -> scalar, a mean over examples.
@@ -36,6 +38,7 @@ class Problem(NamedTuple):
     """
 
     logits_fn: Callable[[Params, Context, Array], Array]
+    ablated_logits_fn: Callable[[Params, Context, Array], Array]
     preactivations_fn: Callable[[Params, Context, Array], list[Array]]
     activation: Callable[[Context, Array], Array]
     loss_fn: Callable[[Array, Array], Array]

@@ -23,6 +23,7 @@ class Observation:
       status: of the run (``completed``, ``diverged``), or of the point of its measurement (``measured``, ``not_finite``,
         ``not_reached``).
       at, step: of a measurement: where it was measured as the study says, and after how many steps.
+      radius: the one of the measurement's ``radii`` that it is of.
       se: its standard error within the run, where it is an estimate.
     """
 
@@ -31,6 +32,7 @@ class Observation:
     status: str
     at: str | int | None = None
     step: int | None = None
+    radius: float | None = None
     se: float | None = None
 
 
@@ -41,7 +43,7 @@ def roles(figure: Figure) -> list[str]:
 
 def reserved(figure: Figure) -> tuple[str, ...]:
     """The axes of a figure that are no options. ``step`` is the training step where it draws a measurement."""
-    measured = () if figure.measurement is None else ("at", "step")
+    measured = () if figure.measurement is None else ("at", "step", "radius")
     return ("setup", "method", "activation", "experiment", "quantity", *STRENGTHS, *measured)
 
 
@@ -126,4 +128,6 @@ def clash(figure: Figure, there: tuple[Cell, Observation], here: tuple[Cell, Obs
         return f"{first.quantity} and {second.quantity}"
     if figure.measurement is not None and not follows_training(figure) and first.at != second.at:
         return f"measurements at {first.at} and {second.at}"
+    if first.radius != second.radius:
+        return f"numbers of the radii {first.radius} and {second.radius}"
     return None

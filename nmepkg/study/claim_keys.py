@@ -31,6 +31,11 @@ _ARM: dict[str, Any] = {
         {**COUNT, "type": ["string", "integer"]},
         example="40%",
     ),
+    "radius": key(
+        "the one of the measurement's `radii`; left out: the only one",
+        {"type": "number"},
+        example=0.1,
+    ),
     "within": key(
         "of a landscape: how far from a boundary is near, in units of 1/β",
         {"type": "number", "exclusiveMinimum": 0},

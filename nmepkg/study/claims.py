@@ -58,7 +58,7 @@ def _arm(spec: Spec, figure: Figure, study: Study, where: str) -> Arm:
         minus = _arm({k: v for k, v in other.items() if k != "per_step"}, figure, study, join(where, "minus"))
     y = _y(own, figure, study, where)
     if figure.landscape is not None:
-        if wrong := next((key for key in ("method", "at", "per_step", *STRENGTHS) if key in own), None):
+        if wrong := next((key for key in ("method", "at", "radius", "per_step", *STRENGTHS) if key in own), None):
             raise StudyError(join(where, wrong), "a landscape has none; remove it")
         within = own.get("within")
         activation = _entry("activation", own, where)
@@ -82,7 +82,25 @@ def _arm(spec: Spec, figure: Figure, study: Study, where: str) -> Arm:
         at = "final"
     if own.get("per_step") and minus is None:
         raise StudyError(join(where, "per_step"), "is of a difference; say by 'minus' what is subtracted")
-    return Arm(line, _strength(own, line, where), y, at, minus=minus, per_step=own.get("per_step", False))
+    radius, per_step = _radius(own, figure, study, where), own.get("per_step", False)
+    return Arm(line, _strength(own, line, where), y, at, radius, minus=minus, per_step=per_step)
+
+
+def _radius(spec: Spec, figure: Figure, study: Study, where: str) -> float | None:
+    radii = study.measurements[figure.measurement].get("radii") if figure.measurement else None
+    radius = spec.get("radius")
+    if radii is None:
+        if radius is not None:
+            raise StudyError(join(where, "radius"), f"what {figure.name!r} draws has no radii; remove it")
+        return None
+    if radius is None and len(radii) > 1:
+        raise StudyError(where, f"the key 'radius' is missing; choose from {', '.join(map(shown, radii))}")
+    if radius is not None and radius not in radii:
+        raise StudyError(
+            join(where, "radius"),
+            f"measurements.{figure.measurement} has no such one; choose from {', '.join(map(shown, radii))}",
+        )
+    return float(radii[0] if radius is None else radius)
 
 
 def _y(spec: Spec, figure: Figure, study: Study, where: str) -> str:

@@ -67,6 +67,7 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
         measured = _measured(spec["measurement"], shown_experiments, study, where)
         quantities = MEASUREMENTS[measured["kind"]].quantities
         values |= {"at": measured["at"], "step": measured["at"]}
+        values |= {"radius": measured["radii"]} if "radii" in measured else {}
     for quantity in y:
         if quantity not in quantities:
             raise StudyError(join(where, "y"), f"unknown value {shown(quantity)}; {suggestion(quantity, quantities)}")
@@ -97,13 +98,13 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
     _refuse_differences(spec, join(where, "differences"))
     figure = Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"]), "y": y})
     own = set(roles.values()) - set(reserved(figure))
-    for axis in ("setup", "method", "activation", "quantity", "at", *schema.STRENGTHS):
+    for axis in ("setup", "method", "activation", "quantity", "at", "radius", *schema.STRENGTHS):
         distinct = values.get(axis, [])
         if axis in ("method", "activation"):
             complete = [{"name": e["name"], "label": e.get("label"), **options(axis, e)} for e in distinct]
             distinct = _distinct([{k: v for k, v in entry.items() if k not in own} for entry in complete])
         if len(distinct) > 1 and axis not in roles.values():
-            what = "it has" if axis in ("quantity", "at") else "its experiments have"
+            what = "it has" if axis in ("quantity", "at", "radius") else "its experiments have"
             raise StudyError(where, f"{what} {len(distinct)} values of {axis!r}; give it to rows, columns or lines")
     return figure
 

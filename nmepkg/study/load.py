@@ -243,8 +243,15 @@ def _entries(kind: str, values: list[Any], where: str) -> tuple[Spec, ...]:
 
 
 def _grid(entry: Spec) -> dict[str, list[Any]]:
-    """The values of each option of an entry: a list holds several."""
-    return {key: option if isinstance(option, list) else [option] for key, option in entry.items()}
+    """The values of each option of an entry: a list holds several, also one among the options of what replaces φ''."""
+
+    def values(option: Any) -> list[Any]:
+        if isinstance(option, Mapping):
+            inner = _grid(dict(option))
+            return [dict(zip(inner, combination, strict=True)) for combination in itertools.product(*inner.values())]
+        return option if isinstance(option, list) else [option]
+
+    return {key: values(option) for key, option in entry.items()}
 
 
 def _count(entries: list[Any], spec: Spec) -> int:

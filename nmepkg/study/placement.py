@@ -94,5 +94,9 @@ def _observations(figure: Figure, study: Study, cell: Cell) -> list[Observation]
     if figure.measurement is None:
         return [Observation(y, None, "completed") for y in figure.y]
     steps = {"initial": 0, "final": counts(study.setups[cell.setup].spec).steps}
-    points = [(at, steps.get(at, at)) for at in study.measurements[figure.measurement]["at"]]
-    return [Observation(y, None, "measured", at, step) for at, step in points for y in figure.y]
+    measured = study.measurements[figure.measurement]
+    points = [(at, steps.get(at, at)) for at in measured["at"]]
+    return [
+        Observation(y, None, "measured", at, step, radius)
+        for (at, step), y, radius in itertools.product(points, figure.y, measured.get("radii", [None]))
+    ]

@@ -20,8 +20,9 @@ README, SCHEMA = Path("config/README.md"), Path("config/study.schema.json")
 _HEAD = "| key | type | meaning | default | example |\n|---|---|---|---|---|\n"
 _OPTIONS = "| option | of | type | meaning | default |\n|---|---|---|---|---|\n"
 
-# Kinds whose entries may have a list as the value of an option, which is a grid, and a label.
-_GRIDS = ("method", "activation")
+# Kinds whose entries may have a list as the value of an option, which is a grid, and those that may have a label.
+_GRIDS = ("method", "activation", "second_derivative")
+_LABELLED = ("method", "activation")
 _LABEL = {"description": "its name in figures", "type": "string", "maxLength": LABEL}
 
 
@@ -70,6 +71,7 @@ def _named(kind: str, name: str) -> dict[str, Any]:
             if option != "name":
                 grid = {"type": "array", "minItems": 1, "uniqueItems": True, "items": one}
                 options[option] = {"description": one["description"], "anyOf": [one, grid]}
+    if kind in _LABELLED:
         options["label"] = _LABEL
     return schema
 

@@ -118,6 +118,7 @@ class Arm:
         accuracy of the line's other seeds.
       y: which metric, quantity of the figure's measurement, or number of a landscape.
       at: where it was measured: ``initial``, ``final``, a step, or a share of training (``40%``).
+      radius: the one of the measurement's ``radii`` that counts.
       within: of a landscape, what counts as near a boundary, in units of 1/β.
       minus: what is subtracted of it, of the same seed.
       per_step: whether that difference is divided by the training steps between them.
@@ -127,6 +128,7 @@ class Arm:
     strength: float | Line = 0.0
     y: str = "test_accuracy"
     at: str | int | None = None
+    radius: float | None = None
     within: float | None = None
     minus: Arm | None = None
     per_step: bool = False

@@ -78,6 +78,8 @@ def _measurement(job: Job, run: Run, rng: random.Random) -> Mapping[str, Any]:
         status = "not_reached" if step > end else "not_finite" if end < steps and at == "final" else "measured"
         values = {name: number(name, rng, size) for name in quantities}
         values |= {f"{name}_se": abs(size) for name in quantities}
+        if "radii" in job.spec:
+            values = {name: [value, *(-value for _ in job.spec["radii"][1:])] for name, value in values.items()}
         points.append({"at": at, "step": step, "status": status, "values": values if status == "measured" else None})
     content = {"run": job.run, "measurement": job.id, "spec": job.spec, "points": points, "provenance": PROVENANCE}
     return content

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from nmepkg.analysis.axis_labels import axis_label
+from nmepkg.analysis.labels import axis_title
 from nmepkg.analysis.render import mixed_origins
 from nmepkg.analysis.statistics import mean_interval
 from nmepkg.analysis.tables import tables, write_tables
@@ -177,7 +178,7 @@ def test_zero_has_a_place_on_a_linear_axis(tmp_path: Path) -> None:
 
 def test_tables_can_be_read_back(tmp_path: Path) -> None:
     curves = _sample(tmp_path).collect(_figure())
-    points, runs = tables(curves)
+    points, _ = tables(curves)
     write_tables(points.assign(note="a note"), runs, tmp_path / "out" / "figure")
     points, runs = (pd.read_csv(tmp_path / "out" / f"figure{end}") for end in (".csv", ".runs.csv"))
     assert not [name for name in (*points, *runs) if name.startswith("_")]
@@ -200,3 +201,43 @@ def test_the_versions_of_measurements_are_compared_too(tmp_path: Path) -> None:
 
 def test_an_activation_is_itself_without_its_axes(tmp_path: Path) -> None:
     assert _sample(tmp_path).collect(_figure(columns="activation")).columns == [GELU]
+
+
+AHEAD = {"kind": "prediction", "at": ["final"], "radii": [0.1, 1.0]}
+
+
+def _ahead(store: Path, gaps: list[Any]) -> Sample:
+    sample = Sample(store)
+    for seed in range(2):
+        values = [None if gap is None else gap + seed / 10 for gap in gaps]
+        sample.add(0.5, seed=seed, measured={"final": {"gap_H": values, "gap_H_se": [0.25, 0.5]}}, measurement=AHEAD)
+    return sample
+
+
+def test_a_quantity_of_every_radius_is_a_point_of_each(tmp_path: Path) -> None:
+    drawn = figure(measurement="prediction", x="radius", y=("gap_H",), lines="method")
+    curves = _ahead(tmp_path, [1.0, 3.0]).collect(drawn)
+    points, _ = tables(curves)
+    assert points["x"].tolist() == points["radius"].tolist() == [0.1, 1.0]
+    assert points["y_mean"].tolist() == pytest.approx([1.05, 3.05])
+    assert curves.runs["se"].tolist() == [0.25, 0.25, 0.5, 0.5]
+    assert not points["repeated"].any()
+
+
+def test_a_radius_that_has_no_number_is_missing_alone(tmp_path: Path) -> None:
+    curves = _ahead(tmp_path, [1.0, None]).collect(
+        figure(measurement="prediction", x="radius", y=("gap_H",), lines="method")
+    )
+    assert curves.points["n_seeds"].tolist() == [2, 0]
+    assert curves.points["mean"].tolist()[0] == pytest.approx(1.05)
+
+
+def test_radii_that_fall_on_one_point_are_refused(tmp_path: Path) -> None:
+    drawn = figure(measurement="prediction", x="rho", x_scale="linear", y=("gap_H",), lines="method")
+    with pytest.raises(UserError, match=r"radii 0\.1 and 1\.0"):
+        _ahead(tmp_path, [1.0, 3.0]).collect(drawn)
+
+
+def test_the_title_of_radii_and_a_line_of_one() -> None:
+    assert axis_title("radius", True) == "Distance ρ along the gradient"
+    assert axis_label("radius", 0.1, {}) == "ρ = 0.1"

@@ -94,8 +94,8 @@ def test_quantities_of_a_point() -> None:
     path = Path("measurement.json")
     point = {"at": "final", "step": 1, "status": "measured", "values": {**VALUES, "tr_N": None, "text": "5"}}
     assert quantity({}, point, "tr_H", path) == 5.0
-    assert standard_error(point, "tr_H", path) == 0.25
-    assert standard_error(point, "tr_G", path) is None
+    assert standard_error({}, point, "tr_H", path) == 0.25
+    assert standard_error({}, point, "tr_G", path) is None
     assert quantity({}, point, "tr_N", path) is None
     assert quantity({}, {**point, "values": None}, "tr_H", path) is None
     with pytest.raises(UserError, match="without the quantity 'loss', it has tr_H, tr_G"):

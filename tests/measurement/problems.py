@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nmepkg import activations
 from nmepkg.measurement.problem import Problem
 from tests import cases
 
@@ -23,8 +24,11 @@ def make(name, batches=1):
     for _ in range(batches - 1):
         inputs, labels = rng.normal(size=case.batch[0].shape), rng.integers(cases.CLASSES, size=len(case.batch[1]))
         datasets.append((jnp.asarray(inputs), jnp.asarray(labels)))
+    phi = activations.replace_second_derivative(cases.ACTIVATIONS[name[2]], activations.zero)
+    _, ablated = cases.MODELS[name[0]](np.random.default_rng(0), phi)
     problem = Problem(
         logits_fn=lambda params, context, inputs: case.logits_fn(params, inputs)[0],
+        ablated_logits_fn=lambda params, context, inputs: ablated(params, inputs),
         preactivations_fn=lambda params, context, inputs: [],
         activation=lambda context, x: cases.ACTIVATIONS[name[2]](x),
         loss_fn=case.loss_fn,

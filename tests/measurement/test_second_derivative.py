@@ -20,6 +20,7 @@ def measured(batches, phi, threshold=0.01, relative=True, context=None):
     """Values for activation inputs that are, for each batch, the inputs and twice their first two columns."""
     problem = Problem(
         logits_fn=lambda params, context, x: x,
+        ablated_logits_fn=lambda params, context, x: x,
         preactivations_fn=lambda params, context, x: [params * x, params * 2 * x[:, :2]],
         activation=phi if context is not None else lambda context, x: phi(x),
         loss_fn=lambda logits, labels: jnp.zeros(()),

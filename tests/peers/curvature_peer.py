@@ -128,6 +128,9 @@ def make(name: tuple[str, str, str]) -> Pair:
 
     problem = Problem(
         logits_fn=lambda params, context, x: apply(params, context, x, ours.activation),
+        ablated_logits_fn=lambda params, context, x: apply(
+            params, context, x, activations.replace_second_derivative(ours.activation, activations.zero)
+        ),
         preactivations_fn=preactivations_fn,
         activation=lambda context, x: ours.activation(x),
         loss_fn=loss_fn,

@@ -36,11 +36,12 @@ experiments:
     activations: [gelu, {name: gelu, second_derivative: zero}]
     rho: [0.1]
     seeds: [0, 1]
-    measurements: [traces]
+    measurements: [traces, ahead]
   few: {setups: [mlp], methods: [psam], activations: [relu], rho: [0.1], seeds: [0]}
   more: {setups: [mlp], methods: [psam], activations: [gelu], rho: [0.1, 0.4], seeds: [2, 3]}
 measurements:
   traces: {kind: traces, at: [initial, 9, 18, final], examples: 64}
+  ahead: {kind: prediction, radii: [0.1, 1], examples: 64}
 landscapes:
   plane:
     model: {name: mlp, width: 4, depth: 2}
@@ -58,6 +59,7 @@ figures:
     y: [tr_H, tr_G]
     columns: activation
     lines: quantity
+  ahead: {experiments: [traced], measurement: ahead, x: radius, y: gap_H, columns: activation}
   plane: {kind: landscape, landscape: plane}
 """
 A, B = "a: {method: psam, activation: gelu, rho: 0.1}", "b: {method: sam, activation: gelu, rho: 0.1}"
@@ -221,6 +223,19 @@ def test_of_what_is_measured_that_of_the_arm_s_second_derivative(tmp_path: Path)
             "figure: trace, says: x, a: {method: psam, activation: gelu, rho: 0.1, y: tr_H, per_step: true}, b: 0, "
             + REST,
             "claims.one.a.per_step: is of a difference; say by 'minus' what is subtracted",
+        ),
+        (f"figure: ahead, says: x, {A}, b: 0, {REST}", "claims.one.a: the key 'radius' is missing; choose from 0.1, 1"),
+        (
+            "figure: ahead, says: x, a: {method: psam, activation: gelu, rho: 0.1, radius: 2}, b: 0, " + REST,
+            "claims.one.a.radius: measurements.ahead has no such one; choose from 0.1, 1",
+        ),
+        (
+            "figure: trace, says: x, a: {method: psam, activation: gelu, rho: 0.1, y: tr_H, radius: 1}, b: 0, " + REST,
+            "claims.one.a.radius: what 'trace' draws has no radii; remove it",
+        ),
+        (
+            f"figure: curve, says: x, {A}, b: {{method: sam, activation: gelu, rho: 0.1, radius: 1}}, {REST}",
+            "claims.one.b.radius: what 'curve' draws has no radii; remove it",
         ),
         (
             "figure: trace, says: x, a: {method: psam, activation: gelu, rho: 0.1, y: tr_H, at: 33%x}, b: 0, " + REST,

@@ -49,8 +49,8 @@ def places(value: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 PLACES = list(places(COMPLETE))
-AXES = ["rho", "sigma2", "setup", "method", "activation", "experiment", "quantity", "at", "step", "beta", "m", "p", "samples",
-        "negative_slope", "antithetic", "second_derivative"]  # fmt: skip
+AXES = ["rho", "sigma2", "setup", "method", "activation", "experiment", "quantity", "at", "step", "radius", "beta", "m", "p",
+        "samples", "negative_slope", "antithetic", "second_derivative"]  # fmt: skip
 TEXTS = [
     "",
     "ρ and β",

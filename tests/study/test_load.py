@@ -120,7 +120,7 @@ def test_a_study_without_figures_is_a_study(tmp_path: Path) -> None:
 
 def test_the_default_study_is_valid() -> None:
     figures = load(Path("config/config.yaml")).figures
-    assert list(figures) == [f"figure_{number}" for number in range(1, 11)]
+    assert list(figures) == [f"figure_{number}" for number in range(1, 13)]
     assert all(figure.title and figure.caption for figure in figures.values())
 
 

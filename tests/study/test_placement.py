@@ -25,7 +25,22 @@ PLANE = (
 )
 MANY = "[" + ", ".join(f"{{name: beta_gelu, beta: {beta}}}" for beta in range(1, 31)) + "]"
 
+AHEAD = (
+    ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [ahead]"),
+    ("experiments:\n", "measurements: {ahead: {kind: prediction, radii: [0.1, 1], examples: 16}}\nexperiments:\n"),
+)
+OVER_RADII = "measurement: ahead, y: gap_H, x: radius, rows: rho, columns: activation"
+
 BAD: dict[str, tuple[Any, ...]] = {
+    "two radii in one place": (
+        *AHEAD,
+        ("x: rho, ", "measurement: ahead, y: gap_H, x: rho, "),
+        "figures.curve: it has 2 values of 'radius'; give it to rows, columns or lines",
+    ),
+    "radii of evaluations": (
+        ("x: rho, columns: activation", "x: radius, columns: activation"),
+        "figures.curve.x: no axis 'radius' in its experiments; ",
+    ),
     "two strengths": (
         ("[sam, psam]", "[sam, weight_noise]"),
         ("rho: [0, 0.1]", "rho: [0, 0.1]\n    sigma2: [0.1]"),
@@ -82,6 +97,13 @@ GOOD: dict[str, tuple[tuple[str, str], ...]] = {
     "zero alone on a linear axis": (("rho: [0, 0.1]", "rho: [0]"), ("x: rho,", "x: rho, x_scale: linear,")),
     "training on a linear axis": (*MEASURED[:3], (MEASURED[3][0], f"x_scale: linear, {MEASURED[3][1]}")),
     "training from a step on": (*MEASURED[:2], (MEASURED[2][0], MEASURED[2][1].replace("initial, ", "")), MEASURED[3]),
+    "one radius on no axis": (
+        AHEAD[0],
+        (AHEAD[1][0], AHEAD[1][1].replace("[0.1, 1]", "[0.1]")),
+        ("x: rho, ", "measurement: ahead, y: gap_H, x: rho, "),
+    ),
+    "over radii": (*AHEAD, ("x: rho, columns: activation", OVER_RADII)),
+    "a radius each row": (*AHEAD, ("x: rho, ", "measurement: ahead, y: gap_H, x: rho, rows: radius, ")),
     "SGD beside a strength": (("[sam, psam]", "[sgd, sam]"),),
 }
 

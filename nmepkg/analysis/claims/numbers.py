@@ -81,7 +81,7 @@ class Reader:
         if content is not None:
             point = next(point for point in content["points"] if point["at"] == self._place(arm))
             path = self.source.store.measurement(content["run"], content["measurement"])
-            value = quantity(content, point, arm.y, path)
+            value = quantity(content, point, arm.y, path, arm.radius)
             return value, value is not None
         value = self._metric(arm.y, cell)
         if value is not None:
