@@ -81,8 +81,8 @@ def _with_differences(curves: Curves) -> pd.DataFrame:
 
 
 def _repeated(table: pd.DataFrame, *identity: str) -> pd.Series:
-    """Whether the number of a row is that of an earlier one: of the same runs, measured at the same place."""
-    return table.duplicated([name for name in (*identity, "y_name", "at") if name in table])
+    """Whether the number of a row is that of an earlier one: of the same runs, measured at the same place and radius."""
+    return table.duplicated([name for name in (*identity, "y_name", "at", "radius") if name in table])
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:

@@ -178,7 +178,7 @@ def test_zero_has_a_place_on_a_linear_axis(tmp_path: Path) -> None:
 
 def test_tables_can_be_read_back(tmp_path: Path) -> None:
     curves = _sample(tmp_path).collect(_figure())
-    points, _ = tables(curves)
+    points, runs = tables(curves)
     write_tables(points.assign(note="a note"), runs, tmp_path / "out" / "figure")
     points, runs = (pd.read_csv(tmp_path / "out" / f"figure{end}") for end in (".csv", ".runs.csv"))
     assert not [name for name in (*points, *runs) if name.startswith("_")]
