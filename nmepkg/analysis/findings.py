@@ -26,9 +26,9 @@ from nmepkg.files import written_whole
 CLAIMS = ["claim", "setup", "figure", "says", "a", "b", "smallest", "unit", "effect", "ci_low", "ci_high", "confidence"]
 CLAIMS += ["p_holm", "n_seeds", "n_diverged_a", "n_diverged_b", "look", "verdict", "could_show"]
 CLAIMS += ["needed_at_effect", "needed_at_smallest"]
-LINE = ["setup", "method_label", "activation_label", "at", "y_name"]
+LINE = ["setup", "method_label", "activation_label", "at", "radius", "y_name"]
 POINTS = ["figure", *LINE, "x_name", "x", "n_seeds", "n_diverged", "y_mean", "y_ci_low", "y_ci_high"]
-HEADS = {"method_label": "method", "activation_label": "activation", "y_name": "quantity"}
+HEADS = {"method_label": "method", "activation_label": "activation", "radius": "ρ", "y_name": "quantity"}
 
 
 def collect(store: Path, study: str, folder: Path) -> None:
