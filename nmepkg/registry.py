@@ -45,6 +45,27 @@ METHODS: dict[str, Method] = {
     "sgd": Method("nmepkg.methods.gradient_descent:sgd"),
     "sam": Method("nmepkg.methods.sharpness_aware:sam", _GROUP, strength="rho", cost=2),
     "usam": Method("nmepkg.methods.sharpness_aware:usam", _GROUP, strength="rho", cost=2),
+    "asam": Method(
+        "nmepkg.methods.sharpness_aware:asam",
+        {
+            "eta": {
+                "description": "η of T = |θ| + η, in which a kernel's entries are measured; all else is measured in 1",
+                "type": "number",
+                "minimum": 0,
+                "default": 0.01,
+                "assumed": True,
+            },
+            "normalization": _flag(
+                "whether scales of normalisation layers are measured so too, as in the authors' code",
+                default=False,
+                assumed=True,
+            ),
+            **_GROUP,
+        },
+        strength="rho",
+        cost=2,
+    ),
+    "functional_sam": Method("nmepkg.methods.sharpness_aware:functional_sam", _GROUP, strength="rho", cost=2),
     "psam": Method("nmepkg.methods.gradient_penalties:psam", _GROUP, strength="rho", second_order=True, cost=3),
     "pusam": Method("nmepkg.methods.gradient_penalties:pusam", _GROUP, strength="rho", second_order=True, cost=3),
     "gradient_penalty": Method(

@@ -85,24 +85,15 @@ def decayed(params: Any, which: str) -> Any:
     """Which parameters weight decay acts on.
 
     ``all``; ``not_normalization``, all but scales and biases of normalisation layers (Goyal et al. 2018); or ``kernels``, what
-    features are multiplied with: Flax's ``kernel`` of any shape, and by other names what has two axes or more, but nothing of a
-    normalisation layer, no bias, though those of attention have two axes, and no embedding of positions.
+    features are multiplied with, as :func:`nmepkg.curvature.parameters.is_kernel` has it.
     """
 
     def decays(path: tuple[Any, ...], leaf: Any) -> bool:
-        if which == "all":
-            return True
-        if parameters.normalizes(path):
-            return False
-        name = jax.tree_util.keystr(path[-1:], simple=True).lower()
-        return which == "not_normalization" or name == "kernel" or (np.ndim(leaf) >= 2 and not _is_added(name))
+        if which == "kernels":
+            return parameters.is_kernel(path, leaf)
+        return which == "all" or not parameters.normalizes(path)
 
     return jax.tree_util.tree_map_with_path(decays, params)
-
-
-def _is_added(name: str) -> bool:
-    """Whether a parameter, by its name, is added to features, or scales them one by one."""
-    return any(word in name for word in ("bias", "scale", "position", "pos_emb"))
 
 
 def clip_by_norm(length: Any) -> optax.GradientTransformation:
