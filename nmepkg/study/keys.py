@@ -217,6 +217,26 @@ SETUP = mapping(
                 "test": key("so many of the test examples; null: all", _COUNT_OR_NULL, example=1000),
             }
         ),
+        "label_noise": _part(
+            {
+                "fraction": key(
+                    "share of the labels to train with, validation examples taken out, that are replaced by another class, all "
+                    "as likely. Training, `train_loss`, `train_accuracy` and measurements of `train` are of the labels so "
+                    "replaced; those of validation and test stay true",
+                    _NOT_NEGATIVE,
+                    maximum=1,
+                    default=0.0,
+                    example=0.2,
+                ),
+                "seed": key(
+                    "which labels, and what they become: the same for every run of the setup. A larger share has the wrong "
+                    "labels of a smaller one, and more",
+                    SEED_KEY,
+                    default=0,
+                    example=1,
+                ),
+            }
+        ),
         "augmentation": key(
             "how images vary from epoch to epoch: `none`; `pad_crop_flip` for images that lie on the device; "
             "`resized_crop_flip` for those that are streamed",

@@ -51,6 +51,11 @@ def load_setup(name: str, spec: Spec) -> Setup:
         )
     _refuse_model(spec["model"], spec["data"], join(where, "model"))
     _refuse_augmentation(spec, join(where, "augmentation"))
+    if spec["label_noise"]["fraction"] and DATASETS[spec["data"]["name"]].streamed:
+        raise StudyError(
+            join(where, "label_noise.fraction"),
+            f"labels of {spec['data']['name']!r} are streamed with its images, and stay as they are; set it to 0",
+        )
     _refuse_parts(spec, join(where, "training"))
     _refuse_too_few(spec, where)
     _refuse_too_many(spec, where)

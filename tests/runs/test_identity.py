@@ -27,6 +27,7 @@ SPEC: dict[str, Any] = {
     "data": {"name": "mnist1d", "seed": 42, "samples": 200},
     "validation": {"fraction": 0.1, "seed": 0},
     "subset": {"train": 100, "test": 20},
+    "label_noise": {"fraction": 0.2, "seed": 0},
     "augmentation": {"name": "none"},
     "model": {"name": "resnet1d", "width": 4, "blocks": [1, 2], "kernel_size": 3},
     "activation": {"name": "beta_gelu", "beta": 10.0, "second_derivative": {"name": "gaussian", "beta": 100.0}},

@@ -55,6 +55,10 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         added("validation: {fraction: 0.999}"),
         "setups.mlp.validation.fraction: 0.999 leaves none of 160 examples to train on; lower it",
     ),
+    "wrong labels of streamed images": (
+        added("label_noise: {fraction: 0.1}", *IMAGENET),
+        "setups.mlp.label_noise.fraction: labels of 'imagenet2012' are streamed with its images, and stay as they are; set it",
+    ),
     "snapshot beyond the last step": (
         training("snapshots: [3, 10]"),
         "setups.mlp.training.snapshots[1]: step 10 lies beyond the 9 steps of the training; remove it",

@@ -26,6 +26,7 @@ _BASE: dict[str, Any] = {
     "data": {"name": "mnist1d", "seed": 42, "samples": 500},
     "validation": {"fraction": 0.2, "seed": 0},
     "subset": {"train": None, "test": None},
+    "label_noise": {"fraction": 0.0, "seed": 0},
     "augmentation": {"name": "none"},
     "model": {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True},
     "activation": {"name": "gelu", "second_derivative": None},
