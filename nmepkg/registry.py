@@ -191,6 +191,9 @@ MODELS: dict[str, Model] = {
             "width": _integer("features of each hidden layer", 1),
             "depth": _integer("hidden layers", 0),
             "batch_norm": _flag("whether BatchNorm comes before each activation", default=False),
+            "layer_norm": _flag(
+                "whether LayerNorm comes there, of 2 features or more; not together with `batch_norm`", default=False
+            ),
         },
         small={"width": 8, "depth": 1},
     ),

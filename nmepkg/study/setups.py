@@ -87,6 +87,11 @@ def _refuse_model(model: Spec, data: Spec, where: str) -> None:
             f"{model['name']!r} does not take the examples of {data['name']!r}, whose shape is {list(shape)}; "
             f"choose from {', '.join(fitting)}",
         )
+    if model["name"] == "mlp" and model["layer_norm"]:
+        if model["batch_norm"]:
+            raise StudyError(join(where, "layer_norm"), "the model has batch_norm already; set one of them to false")
+        if model["width"] == 1 and model["depth"]:
+            raise StudyError(join(where, "layer_norm"), "makes the 1 feature of a layer 0; take a width of 2 or more")
     if model["name"] == "wide_resnet" and (model["depth"] < 10 or (model["depth"] - 4) % 6):
         raise StudyError(
             join(where, "depth"), f"{model['depth']} is not 6 n + 4 for blocks n ≥ 1; take 10, 16, 22, 28 or more"

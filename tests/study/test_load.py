@@ -69,7 +69,7 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
         "subset": {"train": None, "test": None},
         "label_noise": {"fraction": 0.0, "seed": 0},
         "augmentation": {"name": "none"},
-        "model": {"name": "mlp", "width": 4, "depth": 1, "batch_norm": False},
+        "model": {"name": "mlp", "width": 4, "depth": 1, "batch_norm": False, "layer_norm": False},
         "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
         "optimizer": {
             "learning_rate": 1.0,

@@ -55,6 +55,14 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         added("validation: {fraction: 0.999}"),
         "setups.mlp.validation.fraction: 0.999 leaves none of 160 examples to train on; lower it",
     ),
+    "two normalisations": (
+        (("depth: 1", "depth: 1, batch_norm: true, layer_norm: true"),),
+        "setups.mlp.model.layer_norm: the model has batch_norm already; set one of them to false",
+    ),
+    "LayerNorm of one feature": (
+        (("width: 4, depth: 1", "width: 1, depth: 1, layer_norm: true"),),
+        "setups.mlp.model.layer_norm: makes the 1 feature of a layer 0; take a width of 2 or more",
+    ),
     "wrong labels of streamed images": (
         added("label_noise: {fraction: 0.1}", *IMAGENET),
         "setups.mlp.label_noise.fraction: labels of 'imagenet2012' are streamed with its images, and stay as they are; set it",

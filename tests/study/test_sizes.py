@@ -16,9 +16,10 @@ from nmepkg.study.sizes import parameters
 from tests.study.samples import study
 
 MODELS_OF_A_SIZE: list[tuple[dict[str, Any], tuple[int, ...]]] = [
-    ({"name": "mlp", "width": 4, "depth": 0, "batch_norm": True}, (40,)),
-    ({"name": "mlp", "width": 5, "depth": 3, "batch_norm": True}, (4, 4, 3)),
-    ({"name": "mlp", "width": 5, "depth": 2, "batch_norm": False}, (40,)),
+    ({"name": "mlp", "width": 4, "depth": 0, "batch_norm": True, "layer_norm": False}, (40,)),
+    ({"name": "mlp", "width": 5, "depth": 3, "batch_norm": True, "layer_norm": False}, (4, 4, 3)),
+    ({"name": "mlp", "width": 5, "depth": 2, "batch_norm": False, "layer_norm": False}, (40,)),
+    ({"name": "mlp", "width": 5, "depth": 2, "batch_norm": False, "layer_norm": True}, (40,)),
     ({"name": "cnn", "channels": [4, 5], "width": 6}, (9, 6, 3)),
 ]
 
