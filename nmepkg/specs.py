@@ -74,6 +74,7 @@ class Optimizer:
     nesterov: bool
     weight_decay: float
     decayed: str
+    decay_in_loss: bool
     warmup_epochs: float
     warmup_from: float
     clip_norm: float | None

@@ -13,7 +13,8 @@ _KERNEL = 3 * 3  # of a convolution of a `cnn`
 def parameters(model: Mapping[str, Any], shape: Sequence[int], classes: int) -> int | None:
     """Parameters of an ``mlp`` or a ``cnn`` on examples of a shape; None of others, which are large as a rule.
 
-    A dense layer of a inputs and b units has a b + b, a 3×3 convolution of a and b channels 9 a b + b, normalisation 2 a channel.
+    A dense layer of a inputs and b units has a b + b, a 3×3 convolution of a and b channels 9 a b + b, normalisation
+    2 a channel.
     """
     if model["name"] == "mlp":
         widths = [math.prod(shape), *[model["width"]] * model["depth"], classes]

@@ -1,7 +1,8 @@
 """Stochastic gradient descent with momentum, from Optax, with every number traced.
 
 Order of operations on a method's direction d, which the paper leaves open: clip d to a global norm; add λθ (weight decay is
-coupled, and outside the penalised loss); momentum u ← μu + d, or Nesterov's d + μu; step −lr(t)·u.
+coupled, and outside the penalised loss), unless it is in d already (:mod:`nmepkg.training.decay`); momentum u ← μu + d, or
+Nesterov's d + μu; step −lr(t)·u.
 """
 
 from __future__ import annotations
@@ -107,11 +108,17 @@ def clip_by_norm(length: Any) -> optax.GradientTransformation:
 
 
 def sgd(
-    hyper: Hyperparameters, params: Any, *, nesterov: bool, decayed_parameters: str, clip: bool
+    hyper: Hyperparameters, params: Any, *, nesterov: bool, decayed_parameters: str | None, clip: bool
 ) -> optax.GradientTransformation:
-    """The transformation of a direction up to the learning rate, whose sign and size :func:`learning_rate` gives."""
+    """The transformation of a direction up to the learning rate, whose sign and size :func:`learning_rate` gives.
+
+    Args:
+      decayed_parameters: see :func:`decayed`; None: the direction has its decay already.
+    """
     return optax.chain(
         clip_by_norm(hyper.clip_norm) if clip else optax.identity(),
-        optax.add_decayed_weights(hyper.weight_decay, mask=decayed(params, decayed_parameters)),
+        optax.identity()
+        if decayed_parameters is None
+        else optax.add_decayed_weights(hyper.weight_decay, mask=decayed(params, decayed_parameters)),
         optax.trace(decay=hyper.momentum, nesterov=nesterov),
     )

@@ -39,6 +39,7 @@ SPEC: dict[str, Any] = {
         "nesterov": True,
         "weight_decay": 5e-4,
         "decayed": "all",
+        "decay_in_loss": False,
         "reference_batch_size": 256,
         "warmup_epochs": 1.0,
         "warmup_from": 0.5,

@@ -77,6 +77,7 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
             "nesterov": True,
             "weight_decay": 0.0,
             "decayed": "all",
+            "decay_in_loss": False,
             "reference_batch_size": None,
             "warmup_epochs": 0.0,
             "warmup_from": 0.0,

@@ -38,6 +38,7 @@ _BASE: dict[str, Any] = {
         "nesterov": True,
         "weight_decay": 5e-4,
         "decayed": "all",
+        "decay_in_loss": False,
         "reference_batch_size": None,
         "warmup_epochs": 1.0,
         "warmup_from": 1 / 3,
