@@ -114,7 +114,16 @@ METHODS: dict[str, Method] = {
     ),
     "nme_trace": Method(
         "nmepkg.methods.trace_penalties:nme_trace",
-        {**_PROBES, **_GROUP},
+        {
+            **_PROBES,
+            "sign": {
+                "description": "of the penalty: −1 is one on −tr N",
+                "type": "integer",
+                "enum": [1, -1],
+                "default": 1,
+            },
+            **_GROUP,
+        },
         strength="sigma2",
         second_order=True,
         cost_per_sample=4.2,

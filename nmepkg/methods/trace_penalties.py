@@ -83,8 +83,8 @@ _FORMS: dict[Part, tuple[Gradient, Gradient]] = {
 }
 
 
-def _trace_penalty(part: Part, samples: int, probe: str, m: int | None, execution: Execution) -> Method:
-    """The method whose direction is ∇L + σ² times the mean over ``samples`` probes v of ∇ vᵀA v, A = ``part``."""
+def _trace_penalty(part: Part, samples: int, probe: str, m: int | None, execution: Execution, sign: int = 1) -> Method:
+    """The method whose direction is ∇L ± σ² times the mean over ``samples`` probes v of ∇ vᵀA v, A = ``part``."""
     gradient, product = _FORMS[part]
 
     def method(
@@ -99,7 +99,8 @@ def _trace_penalty(part: Part, samples: int, probe: str, m: int | None, executio
                 return jax.grad(lambda p: dot(v, product(logits_of, loss_of, p, v)))(params)
             return gradient(logits_of, loss_of, params, v)
 
-        return Update(add_scaled(clean, strength, mean_of_draws(draw, key, samples, execution.unroll)), state, loss)
+        along = mean_of_draws(draw, key, samples, execution.unroll)
+        return Update(add_scaled(clean, sign * strength, along), state, loss)
 
     return in_groups(method, m, execution)
 
@@ -153,14 +154,18 @@ def gn_trace_hutchinson(
 
 
 def nme_trace(
-    *, samples: int = 1, probe: str = "gaussian", m: int | None = None, execution: Execution = HERE
+    *, samples: int = 1, probe: str = "gaussian", sign: int = 1, m: int | None = None, execution: Execution = HERE
 ) -> Method:
-    """direction = ∇(L + σ² mean vᵀN v) over ``samples`` probes, with strength σ².
+    """direction = ∇(L ± σ² mean vᵀN v) over ``samples`` probes, with strength σ².
 
     What the penalty on tr H has beyond that on tr G (the paper names it, and does not run it alone).
 
     Args:
+      sign: 1, or −1 for a penalty on −tr N. The trace of N, unlike that of G, may have either sign.
       samples, probe, m, execution: as of :func:`hessian_trace`.
+
+    Raises:
+      ValueError: another sign; or as of :func:`hessian_trace`.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -172,4 +177,6 @@ def nme_trace(
       >>> round(float(update.direction), 3)  # ∇(½θ⁴ + σ² tr N), with tr N = 2θ²
       4.0
     """
-    return _trace_penalty("N", samples, probe, m, execution)
+    if sign not in (1, -1):
+        raise ValueError(f"the sign of a penalty is 1 or -1, not {sign}")
+    return _trace_penalty("N", samples, probe, m, execution, sign)

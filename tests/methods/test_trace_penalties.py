@@ -76,6 +76,16 @@ def test_relu_has_no_diagonal_nme_so_the_traces_of_h_and_g_are_one():
     assert np.abs(penalty("nme_trace", case)).max() > 1e-3  # of one probe: N is not zero, only its diagonal is
 
 
+def test_the_trace_of_n_may_be_penalised_with_either_sign():
+    case = cases.make(("mlp", "cross_entropy", "gelu"))
+    v = probes.draw(jax.random.split(KEY, 1)[0], case.params, "gaussian")
+    expected = cases.gradient_of_form(case, v, part="N")
+    for sign in (1, -1):
+        np.testing.assert_allclose(penalty("nme_trace", case, sign=sign), sign * expected, rtol=1e-7, atol=1e-9)
+    with pytest.raises(ValueError, match="1 or -1, not 2"):
+        step("nme_trace", case, 0.1, sign=2)
+
+
 @pytest.mark.parametrize("samples", [0, -1])
 def test_fewer_than_one_sample_is_refused(samples):
     with pytest.raises(ValueError, match=f"number of samples must be at least 1, not {samples}"):
