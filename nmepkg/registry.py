@@ -39,7 +39,15 @@ _GROUP = {
     )
 }
 _PROBE = {"description": "entries of a probe", "enum": ["gaussian", "rademacher"]}
-_PROBES = {"samples": _integer("random probes a step", 1, default=1), "probe": {**_PROBE, "default": "gaussian"}}
+_PROBES = {
+    "samples": _integer("random probes a step", 1, default=1),
+    "probe": {
+        "description": "entries of a probe; or `basis`: every basis vector once, which is the trace itself, for MLPs of at "
+        "most 20,000 parameters, with `samples: 1`. A step costs some 4 gradients a parameter then",
+        "enum": [*_PROBE["enum"], "basis"],
+        "default": "gaussian",
+    },
+}
 
 METHODS: dict[str, Method] = {
     "sgd": Method("nmepkg.methods.gradient_descent:sgd"),

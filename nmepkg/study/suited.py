@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nmepkg import specs
 from nmepkg.measurement.batches import sizes
+from nmepkg.methods.limits import BASIS, MOST_PARAMETERS
 from nmepkg.registry import METHODS, MODELS
 from nmepkg.study.checks import StudyError
 from nmepkg.study.setups import classes, counts, data_shape, part_in_words, single
@@ -32,6 +33,8 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
             )
         if m == 1 and (reason := single(spec)):
             raise StudyError(where, f"groups of m = 1 of setup {setup!r}: one example {reason}")
+    if method.get("probe") == BASIS:
+        _refuse_basis(method, setup, spec, where)
     if entry.loss not in (None, spec["loss"]["name"]):
         raise StudyError(
             where,
@@ -51,6 +54,24 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
         )
 
 
+def _refuse_basis(method: Spec, setup: str, spec: Spec, where: str) -> None:
+    """A sum over all basis vectors that is taken twice, or of too many; of models that are not counted here the job says so."""
+    name, samples = method["name"], method.get("samples", 1)
+    if samples != 1:
+        raise StudyError(where, f"{name!r} takes every basis vector once, and samples is {samples}; leave it out")
+    held = _parameters(spec)
+    if held is not None and held > MOST_PARAMETERS:
+        raise StudyError(
+            where,
+            f"{name!r} takes a pass for each basis vector, of {MOST_PARAMETERS} parameters at most, and the model of setup "
+            f"{setup!r} has {held}; take another probe or a smaller model",
+        )
+
+
+def _parameters(spec: Spec) -> int | None:
+    return parameters(spec["model"], data_shape(spec["data"]), classes(spec["data"]))
+
+
 def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, where: str) -> None:
     """Refuses a measurement of what a setup does not keep or have.
 
@@ -64,7 +85,7 @@ def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, wh
         raise StudyError(
             where, f"{name!r} needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it"
         )
-    held = parameters(spec["model"], data_shape(spec["data"]), classes(spec["data"]))
+    held = _parameters(spec)
     if held is not None and held > measurement.get("max_parameters", held):
         raise StudyError(
             where,
