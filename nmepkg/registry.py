@@ -248,14 +248,13 @@ MODELS: dict[str, Model] = {
     "vit": Model(
         "nmepkg.models.vit:ViT",
         {
-            "patch": _integer("side of a patch in pixels", 1),
+            "patch": _integer("side of a patch in pixels, or positions of a sequence; divides that", 1),
             "depth": _integer("blocks", 1),
             "width": _integer("features of a token", 1),
             "heads": _integer("heads of attention", 1),
             "mlp_ratio": _integer("hidden features of a block's MLP, in widths", 1, default=4),
         },
         batch_norm=False,
-        axes=3,
         small={"depth": 1, "width": 16, "heads": 2},
     ),
     "cnn": Model(

@@ -98,10 +98,10 @@ def _refuse_model(model: Spec, data: Spec, where: str) -> None:
             join(where, "heads"), f"{model['heads']} do not divide the width of {model['width']}; choose a divisor"
         )
     if model["name"] == "vit" and any(side % model["patch"] for side in shape[:2]):
-        raise StudyError(
-            join(where, "patch"),
-            f"{model['patch']} does not divide an image of {shape[0]} by {shape[1]} pixels; choose a divisor",
+        what = (
+            f"an image of {shape[0]} by {shape[1]} pixels" if len(shape) == 3 else f"a sequence of {shape[0]} positions"
         )
+        raise StudyError(join(where, "patch"), f"{model['patch']} does not divide {what}; choose a divisor")
 
 
 def _refuse_augmentation(spec: Spec, where: str) -> None:
