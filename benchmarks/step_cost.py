@@ -23,6 +23,8 @@ MODELS = ("CNN, 28×28", "MLP 3×128", "ResNet1D 8")
 STEPS: dict[str, tuple[str, dict[str, Any]]] = {
     "sgd": ("sgd", {}),
     "sam": ("sam", {}),
+    "asam": ("asam", {}),
+    "functional_sam": ("functional_sam", {}),
     "psam": ("psam", {}),
     "psam_gn": ("psam_gn", {}),
     "psam_nme": ("psam_nme", {}),

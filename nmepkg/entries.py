@@ -64,9 +64,14 @@ class Method(Entry):
     cost: float = 1.0
     cost_per_sample: float = 0.0
 
-    def step_cost(self, spec: Mapping[str, Any]) -> float:
-        """About what a step costs, in gradients of SGD, with the options of a canonical spec."""
-        return self.cost + self.cost_per_sample * spec.get("samples", 0)
+    def step_cost(self, spec: Mapping[str, Any], parameters: int | None = None) -> float:
+        """About what a step costs, in gradients of SGD, with the options of a canonical spec.
+
+        Args:
+          parameters: of the model, where that is known; a sum over basis vectors has a sample for each.
+        """
+        samples = spec.get("samples", 0)
+        return self.cost + self.cost_per_sample * (parameters or samples if spec.get("probe") == "basis" else samples)
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,41 @@ _GROUP = {
     )
 }
 _PROBE = {"description": "entries of a probe", "enum": ["gaussian", "rademacher"]}
-_PROBES = {"samples": _integer("random probes a step", 1, default=1), "probe": {**_PROBE, "default": "gaussian"}}
+_PROBES = {
+    "samples": _integer("random probes a step", 1, default=1),
+    "probe": {
+        "description": "entries of a probe; or `basis`: every basis vector once, which is the trace itself, for MLPs of at "
+        "most 20,000 parameters, with `samples: 1`. A step costs some 4 gradients a parameter then",
+        "enum": [*_PROBE["enum"], "basis"],
+        "default": "gaussian",
+    },
+}
 
 METHODS: dict[str, Method] = {
     "sgd": Method("nmepkg.methods.gradient_descent:sgd"),
     "sam": Method("nmepkg.methods.sharpness_aware:sam", _GROUP, strength="rho", cost=2),
     "usam": Method("nmepkg.methods.sharpness_aware:usam", _GROUP, strength="rho", cost=2),
+    "asam": Method(
+        "nmepkg.methods.sharpness_aware:asam",
+        {
+            "eta": {
+                "description": "η of T = |θ| + η, in which a kernel's entries are measured; all else is measured in 1",
+                "type": "number",
+                "minimum": 0,
+                "default": 0.01,
+                "assumed": True,
+            },
+            "normalization": _flag(
+                "whether scales of normalisation layers are measured so too, as in the authors' code",
+                default=False,
+                assumed=True,
+            ),
+            **_GROUP,
+        },
+        strength="rho",
+        cost=2,
+    ),
+    "functional_sam": Method("nmepkg.methods.sharpness_aware:functional_sam", _GROUP, strength="rho", cost=2),
     "psam": Method("nmepkg.methods.gradient_penalties:psam", _GROUP, strength="rho", second_order=True, cost=3),
     "pusam": Method("nmepkg.methods.gradient_penalties:pusam", _GROUP, strength="rho", second_order=True, cost=3),
     "gradient_penalty": Method(
@@ -105,7 +134,16 @@ METHODS: dict[str, Method] = {
     ),
     "nme_trace": Method(
         "nmepkg.methods.trace_penalties:nme_trace",
-        {**_PROBES, **_GROUP},
+        {
+            **_PROBES,
+            "sign": {
+                "description": "of the penalty: −1 is one on −tr N",
+                "type": "integer",
+                "enum": [1, -1],
+                "default": 1,
+            },
+            **_GROUP,
+        },
         strength="sigma2",
         second_order=True,
         cost_per_sample=4.2,
@@ -182,6 +220,9 @@ MODELS: dict[str, Model] = {
             "width": _integer("features of each hidden layer", 1),
             "depth": _integer("hidden layers", 0),
             "batch_norm": _flag("whether BatchNorm comes before each activation", default=False),
+            "layer_norm": _flag(
+                "whether LayerNorm comes there, of 2 features or more; not together with `batch_norm`", default=False
+            ),
         },
         small={"width": 8, "depth": 1},
     ),
@@ -219,14 +260,13 @@ MODELS: dict[str, Model] = {
     "vit": Model(
         "nmepkg.models.vit:ViT",
         {
-            "patch": _integer("side of a patch in pixels", 1),
+            "patch": _integer("side of a patch in pixels, or positions of a sequence; divides that", 1),
             "depth": _integer("blocks", 1),
             "width": _integer("features of a token", 1),
             "heads": _integer("heads of attention", 1),
             "mlp_ratio": _integer("hidden features of a block's MLP, in widths", 1, default=4),
         },
         batch_norm=False,
-        axes=3,
         small={"depth": 1, "width": 16, "heads": 2},
     ),
     "cnn": Model(

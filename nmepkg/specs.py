@@ -57,6 +57,14 @@ class Subset:
 
 
 @dataclass(frozen=True)
+class LabelNoise:
+    """The share of the labels to train with that are wrong, and the seed that draws which, and what they are."""
+
+    fraction: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Optimizer:
     """Stochastic gradient descent with momentum, and its schedule."""
 
@@ -66,6 +74,7 @@ class Optimizer:
     nesterov: bool
     weight_decay: float
     decayed: str
+    decay_in_loss: bool
     warmup_epochs: float
     warmup_from: float
     clip_norm: float | None
@@ -98,6 +107,7 @@ class Recipe:
     data: Choice
     validation: Validation
     subset: Subset
+    label_noise: LabelNoise
     augmentation: Choice
     model: Choice
     activation: Activation
@@ -162,6 +172,7 @@ def recipe(spec: Json) -> Recipe:
         data=choice(spec["data"]),
         validation=Validation(**spec["validation"]),
         subset=Subset(**spec["subset"]),
+        label_noise=LabelNoise(**spec["label_noise"]),
         augmentation=choice(spec["augmentation"]),
         model=choice(spec["model"]),
         activation=activation(spec["activation"]),

@@ -192,6 +192,19 @@ def gradient(case: Case) -> jax.Array:
 
 
 @of_case
+def residual(case: Case) -> jax.Array:
+    """∇_z L, as the logits are."""
+    return jax.grad(case.loss)(case.logits(case.params))
+
+
+@of_case
+def dense_jacobian(case: Case) -> jax.Array:
+    """(B, C, P), J of the logits, by forward mode."""
+    theta, logits = _of_flat(case)
+    return jax.jacfwd(logits)(theta)
+
+
+@of_case
 def dense_hessian(case: Case) -> jax.Array:
     """H, by reverse over reverse mode."""
     theta, logits = _of_flat(case)

@@ -20,6 +20,8 @@ METHOD_NAMES = {
     "sgd": "SGD",
     "sam": "SAM",
     "usam": "USAM",
+    "asam": "ASAM",
+    "functional_sam": "Functional SAM",
     "psam": "PSAM",
     "pusam": "PUSAM",
     "gradient_penalty": "Gradient penalty",
@@ -60,7 +62,10 @@ AXIS_NAMES = {
 }
 
 # What a strength is to the methods that have it: ρ of SAM is how far a step goes, σ² of noise its variance.
-_STRENGTHS = {"sam": "perturbation radius", "usam": "perturbation radius", "weight_noise": "noise variance"}
+_STRENGTHS = {
+    **dict.fromkeys(("sam", "usam", "asam", "functional_sam"), "perturbation radius"),
+    "weight_noise": "noise variance",
+}
 _PENALTY = "penalty strength"
 
 _MATHS = {

@@ -92,6 +92,8 @@ _METHODS = {
     "sgd": LineStyle(BLACK, "D"),
     "sam": LineStyle(GREEN, "s"),
     "usam": LineStyle(OLIVE, "v"),
+    "asam": LineStyle(SKY, "s"),
+    "functional_sam": LineStyle(ORANGE, "P"),
     "psam": LineStyle(PURPLE, "o"),
     "pusam": LineStyle(ORANGE, "^"),
     "gradient_penalty": LineStyle(BLACK, "p"),

@@ -28,6 +28,21 @@ def normalizes(path: tuple[Any, ...]) -> bool:
     return "norm" in jax.tree_util.keystr(path).lower()
 
 
+def is_kernel(path: tuple[Any, ...], leaf: Any) -> bool:
+    """Whether a parameter, by its path in the tree, is what features are multiplied with.
+
+    Flax's ``kernel`` of any shape, and by other names what has two axes or more, but nothing of a normalisation layer, no bias,
+    though those of attention have two axes, and no embedding of positions.
+    """
+    name = jax.tree_util.keystr(path[-1:], simple=True).lower()
+    return not normalizes(path) and (name == "kernel" or (np.ndim(leaf) >= 2 and not _is_added(name)))
+
+
+def _is_added(name: str) -> bool:
+    """Whether a parameter, by its name, is added to features, or scales them one by one."""
+    return any(word in name for word in ("bias", "scale", "position", "pos_emb"))
+
+
 def layer_of_entries(params: Params) -> Int[np.ndarray, " size"]:
     """(P,) the layer of each entry of the flat parameter vector, as a number; two entries are of one layer if it agrees."""
     _, numbers = np.unique(layer_names(params), return_inverse=True)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nmepkg import records
+from nmepkg.data.label_noise import with_noise
 from nmepkg.data.splits import split
 from nmepkg.errors import UserError
 from nmepkg.files import arrays_sha256, read_arrays, written_whole
@@ -115,6 +116,8 @@ def read_prepared(path: Path) -> dict[str, np.ndarray]:
 def read(path: Path, recipe: Recipe, source: Path | None = None) -> Dataset:
     """Reads and checks prepared data, and splits them as a run's recipe has it: see :func:`nmepkg.data.splits.split`.
 
+    Of the labels to train with, those are wrong that :func:`nmepkg.data.label_noise.with_noise` makes so.
+
     Args:
       path: of the arrays (.npz).
       recipe: of the run.
@@ -130,12 +133,12 @@ def read(path: Path, recipe: Recipe, source: Path | None = None) -> Dataset:
     sha256 = arrays_sha256(arrays)
     description = read_description(path, sha256)
     kept, out, tested = split(recipe.validation, recipe.subset, len(arrays["train_y"]), len(arrays["test_y"]))
-    pixels = description["pixels"]
+    pixels, classes = description["pixels"], description["classes"]
     return Dataset(
-        train=(arrays["train_x"][kept], arrays["train_y"][kept]),
+        train=(arrays["train_x"][kept], with_noise(arrays["train_y"][kept], recipe.label_noise, classes)),
         validation=(arrays["train_x"][out], arrays["train_y"][out]),
         test=(arrays["test_x"][tested], arrays["test_y"][tested]),
-        classes=description["classes"],
+        classes=classes,
         sha256=sha256,
         scaling=pixels and Scaling(*(np.asarray(pixels[key], np.float32) for key in ("mean", "std"))),
     )

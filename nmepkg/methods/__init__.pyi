@@ -13,6 +13,8 @@ from .noise import weight_noise as weight_noise
 from .parts import Execution as Execution
 from .sampled_labels import gn_trace as gn_trace
 from .sampled_labels import gn_trace_exact as gn_trace_exact
+from .sharpness_aware import asam as asam
+from .sharpness_aware import functional_sam as functional_sam
 from .sharpness_aware import sam as sam
 from .sharpness_aware import usam as usam
 from .trace_penalties import gn_trace_hutchinson as gn_trace_hutchinson

@@ -5,6 +5,8 @@ z(θ + t v) = z + t z₁ + ½ t² z₂ + …, and the residual r = ∇_z L,
 
     vᵀG v = z₁ᵀ H_z z₁,    vᵀN v = r · z₂,    vᵀH v = vᵀG v + vᵀN v = d²/dt² L(θ + t v).
 
+With ``probe="basis"`` in place of random probes, tr A = Σ_i e_iᵀA e_i over all basis vectors, to rounding.
+
 Source: paper, sections 2 and 5; Hutchinson (1990).
 """
 
@@ -16,13 +18,15 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 
 from nmepkg import curvature
 from nmepkg.curvature import probes
 from nmepkg.curvature.jaxprs import reverse_only
 from nmepkg.curvature.types import Key, LogitsFn, LossFn, Params
-from nmepkg.curvature.vectors import dot
+from nmepkg.curvature.vectors import dot, single
+from nmepkg.errors import UserError
 from nmepkg.methods.base import (
     ApplyFn,
     Batch,
@@ -33,9 +37,11 @@ from nmepkg.methods.base import (
     loss_and_gradient,
     on_batch,
 )
+from nmepkg.methods.limits import BASIS, MOST_PARAMETERS
 from nmepkg.methods.parts import HERE, Execution, in_groups, mean_of_draws
 
 Part = Literal["H", "G", "N"]
+CHUNK = 64  # basis vectors that are taken at once
 
 # (logits_fn, loss_fn, params, v) -> ∇_θ vᵀA(θ) v, with functions of the parameters and of the logits alone
 Gradient = Callable[[LogitsFn, LossFn, Params, Params], Params]
@@ -83,9 +89,14 @@ _FORMS: dict[Part, tuple[Gradient, Gradient]] = {
 }
 
 
-def _trace_penalty(part: Part, samples: int, probe: str, m: int | None, execution: Execution) -> Method:
-    """The method whose direction is ∇L + σ² times the mean over ``samples`` probes v of ∇ vᵀA v, A = ``part``."""
+def _trace_penalty(part: Part, samples: int, probe: str, m: int | None, execution: Execution, sign: int = 1) -> Method:
+    """The method whose direction is ∇L ± σ² times the mean over ``samples`` probes v of ∇ vᵀA v, A = ``part``.
+
+    Of the probe ``basis`` it is the sum over all basis vectors.
+    """
     gradient, product = _FORMS[part]
+    if probe == BASIS and samples != 1:
+        raise ValueError(f"a trace that is summed over all basis vectors is exact: samples must be 1, not {samples}")
 
     def method(
         apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
@@ -93,15 +104,54 @@ def _trace_penalty(part: Part, samples: int, probe: str, m: int | None, executio
         loss, state, clean = loss_and_gradient(apply_fn, loss_fn, params, batch)
         logits_of, loss_of = on_batch(apply_fn, loss_fn, batch)
 
-        def draw(key: Key) -> Params:
-            v = probes.draw(key, params, probe)
+        def along(v: Params) -> Params:
+            """∇ vᵀA v."""
             if reverse_only(lambda p: loss_of(logits_of(p)), params):  # the reverse mode of ⟨v, A v⟩
                 return jax.grad(lambda p: dot(v, product(logits_of, loss_of, p, v)))(params)
             return gradient(logits_of, loss_of, params, v)
 
-        return Update(add_scaled(clean, strength, mean_of_draws(draw, key, samples, execution.unroll)), state, loss)
+        if probe == BASIS:
+            penalty = sum_over_basis(along, params)
+        else:
+            penalty = mean_of_draws(lambda key: along(probes.draw(key, params, probe)), key, samples, execution.unroll)
+        return Update(add_scaled(clean, sign * strength, penalty), state, loss)
 
     return in_groups(method, m, execution)
+
+
+def sum_over_basis(function: Callable[[Params], Params], like: Params, chunk: int = CHUNK) -> Params:
+    """Σ_i function(e_i) over all basis vectors e_i, of the types of ``like``, in a loop over ``chunk`` of them at a time.
+
+    Args:
+      function: 0 at 0; of vectors of the structure, shapes and types of ``like``, to such.
+      like: a pytree of P entries in all.
+      chunk: memory grows with chunk · P.
+
+    Raises:
+      UserError: P is more than :data:`nmepkg.methods.limits.MOST_PARAMETERS`.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from nmepkg.methods.trace_penalties import sum_over_basis
+      >>> sum_over_basis(lambda v: 2 * v, jnp.zeros(3)).tolist()
+      [2.0, 2.0, 2.0]
+    """
+    flat, unravel = ravel_pytree(like)
+    if flat.size > MOST_PARAMETERS:
+        raise UserError(
+            f"probe: {BASIS} takes a pass for each parameter of a model, {MOST_PARAMETERS} at most, and this one has "
+            f"{flat.size}; take another probe or a smaller model"
+        )
+
+    def add(total: Params, start: Array) -> tuple[Params, None]:
+        # Beyond P they are 0.
+        units = jax.nn.one_hot(start + jnp.arange(chunk), flat.size, dtype=flat.dtype)
+        found = jax.vmap(lambda unit: function(unravel(unit)))(units)
+        return jax.tree.map(lambda t, x: t + jnp.sum(x, axis=0, dtype=t.dtype), total, found), None
+
+    nothing = jax.tree.map(lambda leaf: jnp.zeros_like(single(leaf)), like)
+    total, _ = jax.lax.scan(add, nothing, jnp.arange(0, flat.size, chunk))
+    return jax.tree.map(lambda t, leaf: t.astype(jnp.result_type(leaf)), total, like)
 
 
 def hessian_trace(
@@ -111,12 +161,14 @@ def hessian_trace(
 
     Args:
       samples: k ≥ 1 probes, taken one after another: memory does not grow with k.
-      probe: ``gaussian`` or ``rademacher``.
+      probe: ``gaussian`` or ``rademacher``; or ``basis``, the trace itself as the sum over all basis vectors, with samples = 1.
+        A step then takes 4 gradients a parameter or so, for MLPs of at most 20,000: convolutions are slow in its loop on a CPU.
       m: examples of a group that has probes of its own; see :func:`nmepkg.methods.parts.in_groups`.
       execution: how parts are taken.
 
     Raises:
-      ValueError: by the method; samples < 1, or there is no such probe.
+      ValueError: by the method; samples < 1, or there is no such probe. Of ``basis``, samples other than 1.
+      UserError: by the method; of ``basis``, the model has too many parameters.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -153,14 +205,18 @@ def gn_trace_hutchinson(
 
 
 def nme_trace(
-    *, samples: int = 1, probe: str = "gaussian", m: int | None = None, execution: Execution = HERE
+    *, samples: int = 1, probe: str = "gaussian", sign: int = 1, m: int | None = None, execution: Execution = HERE
 ) -> Method:
-    """direction = ∇(L + σ² mean vᵀN v) over ``samples`` probes, with strength σ².
+    """direction = ∇(L ± σ² mean vᵀN v) over ``samples`` probes, with strength σ².
 
     What the penalty on tr H has beyond that on tr G (the paper names it, and does not run it alone).
 
     Args:
+      sign: 1, or −1 for a penalty on −tr N. The trace of N, unlike that of G, may have either sign.
       samples, probe, m, execution: as of :func:`hessian_trace`.
+
+    Raises:
+      ValueError: another sign; or as of :func:`hessian_trace`.
 
     Example:
       >>> import jax, jax.numpy as jnp
@@ -172,4 +228,6 @@ def nme_trace(
       >>> round(float(update.direction), 3)  # ∇(½θ⁴ + σ² tr N), with tr N = 2θ²
       4.0
     """
-    return _trace_penalty("N", samples, probe, m, execution)
+    if sign not in (1, -1):
+        raise ValueError(f"the sign of a penalty is 1 or -1, not {sign}")
+    return _trace_penalty("N", samples, probe, m, execution, sign)

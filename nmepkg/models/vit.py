@@ -1,4 +1,4 @@
-"""A small vision transformer."""
+"""A small vision transformer, of images and of sequences."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from nmepkg.models.layers import at_least_float32, layer_norm
 class ViT(nn.Module):
     """Vision transformer (Dosovitskiy et al. 2021) without class token, dropout or any statistics of the batch.
 
-    Images are cut into patches, each mapped linearly to a token of ``width`` features, and a learned embedding of its position
-    is added. A layer is x + attention(norm(x)), then x + dense(φ(dense(norm(x)))). After the last, tokens are normalised
-    and averaged (Beyer et al. 2022) for a dense head. Normalisation is LayerNorm. φ is in the layers' dense part alone:
-    attention has second derivatives of its own.
+    Images, or sequences, are cut into patches, each mapped linearly to a token of ``width`` features, and a learned embedding
+    of its position is added. A layer is x + attention(norm(x)), then x + dense(φ(dense(norm(x)))). After the last, tokens are
+    normalised and averaged (Beyer et al. 2022) for a dense head. Normalisation is LayerNorm. φ is in the layers' dense part
+    alone: attention has second derivatives of its own.
 
     Kernels start Glorot-uniform, those of patches and head LeCun-normal, embeddings with deviation 0.02, biases at zero.
 
     Attributes:
       classes: number of logits.
       activation: elementwise φ.
-      patch: side of a patch; divides those of the image.
+      patch: side of a patch; divides those of the image, or the length of the sequence.
       depth: number of layers.
       width: features of a token.
       heads: of attention; divides the width.
@@ -47,16 +47,20 @@ class ViT(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, train: bool) -> Array:
-        """Logits (B, classes) of images (B, H, W, channels); the same in both modes.
+        """Logits (B, classes) of images (B, H, W, channels) or sequences (B, length); the same in both modes.
 
         Raises:
-          ValueError: the patch does not divide the image.
+          ValueError: the patch does not divide the image or sequence.
         """
-        if x.shape[1] % self.patch or x.shape[2] % self.patch:
-            raise ValueError(f"patches of {self.patch} do not divide images of {x.shape[1]}×{x.shape[2]}")
+        if x.ndim == 2:
+            x = x[..., None]  # of one channel
+        sides = x.shape[1:-1]
+        if any(side % self.patch for side in sides):
+            what = "sequences" if len(sides) == 1 else "images"
+            raise ValueError(f"patches of {self.patch} do not divide {what} of {'×'.join(map(str, sides))}")
         glorot = nn.initializers.xavier_uniform()
 
-        x = nn.Conv(self.width, (self.patch, self.patch), self.patch, dtype=self.dtype)(x)
+        x = nn.Conv(self.width, [self.patch] * len(sides), self.patch, dtype=self.dtype)(x)
         x = x.reshape(len(x), -1, self.width)
         position = self.param("position", nn.initializers.normal(0.02), x.shape[1:])
         x = x + position.astype(x.dtype)

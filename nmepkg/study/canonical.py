@@ -10,8 +10,11 @@ def canonical(spec: Spec) -> Spec:
     """The same for runs that are equal.
 
     Any method at strength 0 is SGD, and of its groups of m examples what remains is that BatchNorm normalises each by itself;
-    where a method takes no second derivative of the activation, it does not matter what replaces that derivative.
+    where a method takes no second derivative of the activation, it does not matter what replaces that derivative; where no
+    label is wrong, what would draw one does not either.
     """
+    if spec["label_noise"]["fraction"] == 0:
+        spec = {**spec, "label_noise": {"fraction": 0.0, "seed": 0}}
     if spec["method"]["strength"] == 0:
         spec = {**spec, "method": {"name": "sgd", "strength": 0.0}, "training": _without_groups(spec)}
     if not METHODS[spec["method"]["name"]].second_order:

@@ -22,11 +22,12 @@ from nmepkg.study.figures import load_figure
 from nmepkg.study.mathtext import refuse_unset
 from nmepkg.study.placement import planned
 from nmepkg.study.select import select
-from nmepkg.study.setups import load_setup, refuse_unmeasurable, refuse_unsuited
+from nmepkg.study.setups import load_setup
 from nmepkg.study.smoke import smoke
 from nmepkg.study.sources import check_sources
 from nmepkg.study.spec import Experiment, Setup, Spec, Study
 from nmepkg.study.strict_yaml import read
+from nmepkg.study.suited import refuse_unmeasurable, refuse_unsuited
 
 # Numbers whose squares still fit into single precision, or nearly.
 SMALLEST, LARGEST = 1e-20, 1e20

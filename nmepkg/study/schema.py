@@ -26,13 +26,13 @@ from nmepkg.study.keys import (
     MEASUREMENT,
     REPORTS,
     SEED_KEY,
-    SETUP,
     STRENGTHS,
     TITLE,
     key,
     listed,
     mapping,
 )
+from nmepkg.study.setup_keys import SETUP
 
 __all__ = ["CLAIM", "ENTRIES", "FIGURE", "MEASUREMENT", "METRICS", "STRENGTHS", "STUDY", "TAKEN", "entry_schema"]
 

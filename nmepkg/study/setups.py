@@ -1,4 +1,4 @@
-"""Checks of a setup: its parts go together, there are as many examples as it asks for, and it suits what is done with it."""
+"""Checks of a setup: its parts go together, and there are as many examples as it asks for."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nmepkg import specs
 from nmepkg.entries import COUNTED
-from nmepkg.measurement.batches import sizes
-from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, MODELS
+from nmepkg.registry import AUGMENTATIONS, DATASETS, MODELS
 from nmepkg.study.checks import StudyError, check_entry, join
 from nmepkg.study.mathtext import refuse_unset
-from nmepkg.study.sizes import parameters
 from nmepkg.study.spec import Resources, Setup, Spec
 
 LARGEST_DATA = 10**10  # numbers of a data set
@@ -51,6 +48,11 @@ def load_setup(name: str, spec: Spec) -> Setup:
         )
     _refuse_model(spec["model"], spec["data"], join(where, "model"))
     _refuse_augmentation(spec, join(where, "augmentation"))
+    if spec["label_noise"]["fraction"] and DATASETS[spec["data"]["name"]].streamed:
+        raise StudyError(
+            join(where, "label_noise.fraction"),
+            f"labels of {spec['data']['name']!r} are streamed with its images, and stay as they are; set it to 0",
+        )
     _refuse_parts(spec, join(where, "training"))
     _refuse_too_few(spec, where)
     _refuse_too_many(spec, where)
@@ -82,6 +84,11 @@ def _refuse_model(model: Spec, data: Spec, where: str) -> None:
             f"{model['name']!r} does not take the examples of {data['name']!r}, whose shape is {list(shape)}; "
             f"choose from {', '.join(fitting)}",
         )
+    if model["name"] == "mlp" and model["layer_norm"]:
+        if model["batch_norm"]:
+            raise StudyError(join(where, "layer_norm"), "the model has batch_norm already; set one of them to false")
+        if model["width"] == 1 and model["depth"]:
+            raise StudyError(join(where, "layer_norm"), "makes the 1 feature of a layer 0; take a width of 2 or more")
     if model["name"] == "wide_resnet" and (model["depth"] < 10 or (model["depth"] - 4) % 6):
         raise StudyError(
             join(where, "depth"), f"{model['depth']} is not 6 n + 4 for blocks n ≥ 1; take 10, 16, 22, 28 or more"
@@ -91,10 +98,10 @@ def _refuse_model(model: Spec, data: Spec, where: str) -> None:
             join(where, "heads"), f"{model['heads']} do not divide the width of {model['width']}; choose a divisor"
         )
     if model["name"] == "vit" and any(side % model["patch"] for side in shape[:2]):
-        raise StudyError(
-            join(where, "patch"),
-            f"{model['patch']} does not divide an image of {shape[0]} by {shape[1]} pixels; choose a divisor",
+        what = (
+            f"an image of {shape[0]} by {shape[1]} pixels" if len(shape) == 3 else f"a sequence of {shape[0]} positions"
         )
+        raise StudyError(join(where, "patch"), f"{model['patch']} does not divide {what}; choose a divisor")
 
 
 def _refuse_augmentation(spec: Spec, where: str) -> None:
@@ -139,7 +146,7 @@ def _refuse_parts(spec: Spec, where: str) -> None:
             join(where, "accumulate"), f"{parts} parts do not divide the batch of {batch}; choose a divisor"
         )
     if group is None:
-        if batch // parts == 1 and (reason := _single(spec)):
+        if batch // parts == 1 and (reason := single(spec)):
             raise StudyError(join(where, "batch_size" if parts == 1 else "accumulate"), f"1 example at once {reason}")
         return
     if not MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
@@ -150,13 +157,13 @@ def _refuse_parts(spec: Spec, where: str) -> None:
     if (batch // parts) % group:
         raise StudyError(
             join(where, "batch_norm_group"),
-            f"groups of {group} do not divide the {_part(spec)}; choose a divisor",
+            f"groups of {group} do not divide the {part_in_words(spec)}; choose a divisor",
         )
-    if group == 1 and (reason := _single(spec)):
+    if group == 1 and (reason := single(spec)):
         raise StudyError(join(where, "batch_norm_group"), f"a group of 1 {reason}")
 
 
-def _single(spec: Mapping[str, Any]) -> str | None:
+def single(spec: Mapping[str, Any]) -> str | None:
     """Why BatchNorm cannot normalise one example of a setup; None if it can, over the positions of an image or sequence.
 
     A single value less its mean is 0: whatever the example is, the layer says the same.
@@ -174,10 +181,10 @@ def _single(spec: Mapping[str, Any]) -> str | None:
 def _refuse_gpus(gpus: int, spec: Spec, where: str) -> None:
     """More GPUs than a batch can be shared out among: some would idle."""
     if gpus and (spec["training"]["batch_size"] // spec["training"]["accumulate"]) % gpus:
-        raise StudyError(where, f"{gpus} GPUs cannot share the {_part(spec)} evenly; choose a divisor")
+        raise StudyError(where, f"{gpus} GPUs cannot share the {part_in_words(spec)} evenly; choose a divisor")
 
 
-def _part(spec: Spec) -> str:
+def part_in_words(spec: Spec) -> str:
     """What of a batch is taken at once, in words."""
     batch, parts = spec["training"]["batch_size"], spec["training"]["accumulate"]
     return f"batch of {batch}" if parts == 1 else f"{batch // parts} examples that are each of {parts} parts of a batch"
@@ -223,70 +230,3 @@ def _refuse_too_many(spec: Spec, where: str) -> None:
             join(where, "training.epochs"),
             f"the training would have {steps:.1e} steps, and at most {COUNTED:.1e} can be counted; lower it",
         )
-
-
-def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
-    """Refuses a method that data, model or loss of a setup make wrong or impossible.
-
-    Raises:
-      StudyError: says why, and what would do.
-    """
-    entry, name = METHODS[method["name"]], method["name"]
-    training = spec["training"]
-    if m := method.get("m"):
-        if (training["batch_size"] // training["accumulate"]) % m:
-            raise StudyError(
-                where, f"groups of m = {m} do not divide the {_part(spec)} of setup {setup!r}; choose a divisor"
-            )
-        if (group := training["batch_norm_group"]) and m % group:
-            raise StudyError(
-                where,
-                f"groups of m = {m} cannot be split into setups.{setup}.training.batch_norm_group, {group}; "
-                "choose a multiple of it",
-            )
-        if m == 1 and (reason := _single(spec)):
-            raise StudyError(where, f"groups of m = 1 of setup {setup!r}: one example {reason}")
-    if entry.loss not in (None, spec["loss"]["name"]):
-        raise StudyError(
-            where,
-            f"{name!r} is right for the loss {entry.loss!r} only, and setup {setup!r} has {spec['loss']['name']!r}; "
-            "take another method or setup",
-        )
-    if entry.per_example and MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
-        raise StudyError(
-            where,
-            f"{name!r} takes gradients of single examples, which BatchNorm mixes in setup {setup!r}; use 'gn_trace'",
-        )
-
-
-def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, where: str) -> None:
-    """Refuses a measurement of what a setup does not keep or have.
-
-    Raises:
-      StudyError: says what is missing.
-    """
-    for at in measurement["at"]:
-        if isinstance(at, int) and at not in spec["training"]["snapshots"]:
-            raise StudyError(where, f"{name!r} measures at step {at}; add it to setups.{setup}.training.snapshots")
-    if measurement["split"] == "validation" and counts(spec).validation == 0:
-        raise StudyError(
-            where, f"{name!r} needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it"
-        )
-    held = parameters(spec["model"], data_shape(spec["data"]), classes(spec["data"]))
-    if held is not None and held > measurement.get("max_parameters", held):
-        raise StudyError(
-            where,
-            f"the model of setup {setup!r} has {held} parameters, more than measurements.{name}.max_parameters; raise it, or "
-            "measure a smaller model",
-        )
-    there = getattr(counts(spec), measurement["split"])
-    taken = min(there, measurement["examples"] or there)
-    size = sizes(specs.training(spec["training"]), specs.choice(spec["model"]), measurement["batch_size"]).batch
-    if taken < size:
-        raise StudyError(
-            where,
-            f"{name!r} takes {taken} examples of {measurement['split']}, which fill no batch of {size} of setup {setup!r}; "
-            f"lower measurements.{name}.batch_size or raise its examples",
-        )
-    if size == 1 and measurement["batch_norm"] == "train" and (reason := _single(spec)):
-        raise StudyError(where, f"{name!r} takes batches of 1 of setup {setup!r}: one example {reason}")

@@ -13,11 +13,13 @@ _KERNEL = 3 * 3  # of a convolution of a `cnn`
 def parameters(model: Mapping[str, Any], shape: Sequence[int], classes: int) -> int | None:
     """Parameters of an ``mlp`` or a ``cnn`` on examples of a shape; None of others, which are large as a rule.
 
-    A dense layer of a inputs and b units has a b + b, a 3×3 convolution of a and b channels 9 a b + b, BatchNorm 2 a channel.
+    A dense layer of a inputs and b units has a b + b, a 3×3 convolution of a and b channels 9 a b + b, normalisation
+    2 a channel.
     """
     if model["name"] == "mlp":
         widths = [math.prod(shape), *[model["width"]] * model["depth"], classes]
-        return _dense(widths) + (2 * model["width"] * model["depth"] if model["batch_norm"] else 0)
+        normalized = model["batch_norm"] or model["layer_norm"]
+        return _dense(widths) + (2 * model["width"] * model["depth"] if normalized else 0)
     if model["name"] == "cnn":
         height, width, channels = shape
         count = 0

@@ -1,7 +1,8 @@
 """Stochastic gradient descent with momentum, from Optax, with every number traced.
 
 Order of operations on a method's direction d, which the paper leaves open: clip d to a global norm; add λθ (weight decay is
-coupled, and outside the penalised loss); momentum u ← μu + d, or Nesterov's d + μu; step −lr(t)·u.
+coupled, and outside the penalised loss), unless it is in d already (:mod:`nmepkg.training.decay`); momentum u ← μu + d, or
+Nesterov's d + μu; step −lr(t)·u.
 """
 
 from __future__ import annotations
@@ -85,24 +86,15 @@ def decayed(params: Any, which: str) -> Any:
     """Which parameters weight decay acts on.
 
     ``all``; ``not_normalization``, all but scales and biases of normalisation layers (Goyal et al. 2018); or ``kernels``, what
-    features are multiplied with: Flax's ``kernel`` of any shape, and by other names what has two axes or more, but nothing of a
-    normalisation layer, no bias, though those of attention have two axes, and no embedding of positions.
+    features are multiplied with, as :func:`nmepkg.curvature.parameters.is_kernel` has it.
     """
 
     def decays(path: tuple[Any, ...], leaf: Any) -> bool:
-        if which == "all":
-            return True
-        if parameters.normalizes(path):
-            return False
-        name = jax.tree_util.keystr(path[-1:], simple=True).lower()
-        return which == "not_normalization" or name == "kernel" or (np.ndim(leaf) >= 2 and not _is_added(name))
+        if which == "kernels":
+            return parameters.is_kernel(path, leaf)
+        return which == "all" or not parameters.normalizes(path)
 
     return jax.tree_util.tree_map_with_path(decays, params)
-
-
-def _is_added(name: str) -> bool:
-    """Whether a parameter, by its name, is added to features, or scales them one by one."""
-    return any(word in name for word in ("bias", "scale", "position", "pos_emb"))
 
 
 def clip_by_norm(length: Any) -> optax.GradientTransformation:
@@ -116,11 +108,17 @@ def clip_by_norm(length: Any) -> optax.GradientTransformation:
 
 
 def sgd(
-    hyper: Hyperparameters, params: Any, *, nesterov: bool, decayed_parameters: str, clip: bool
+    hyper: Hyperparameters, params: Any, *, nesterov: bool, decayed_parameters: str | None, clip: bool
 ) -> optax.GradientTransformation:
-    """The transformation of a direction up to the learning rate, whose sign and size :func:`learning_rate` gives."""
+    """The transformation of a direction up to the learning rate, whose sign and size :func:`learning_rate` gives.
+
+    Args:
+      decayed_parameters: see :func:`decayed`; None: the direction has its decay already.
+    """
     return optax.chain(
         clip_by_norm(hyper.clip_norm) if clip else optax.identity(),
-        optax.add_decayed_weights(hyper.weight_decay, mask=decayed(params, decayed_parameters)),
+        optax.identity()
+        if decayed_parameters is None
+        else optax.add_decayed_weights(hyper.weight_decay, mask=decayed(params, decayed_parameters)),
         optax.trace(decay=hyper.momentum, nesterov=nesterov),
     )

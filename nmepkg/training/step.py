@@ -22,6 +22,7 @@ from nmepkg.methods.parts import Execution, examples, mean_in_turn, mean_of_part
 from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS
 from nmepkg.specs import Recipe
 from nmepkg.training import build
+from nmepkg.training.decay import in_loss, penalty
 from nmepkg.training.devices import ONE, Layout
 from nmepkg.training.optimizer import Hyperparameters, learning_rate, sgd
 
@@ -75,6 +76,7 @@ class Program:
       model: hyper-parameters -> Flax module, with the activation's β among them.
       loss, evaluation_loss: (logits, labels) -> scalar.
       method: gives a direction.
+      decay_in_loss: which parameters decay as a part of the loss that the method sees; None: none.
       optimizer: (hyper-parameters, params) -> what becomes of it.
       scaling: of the data's inputs; None: they are used as they are.
       augment: (all inputs, (B,) places, key) -> (B, …) inputs of a batch; None: batches are streamed.
@@ -89,6 +91,7 @@ class Program:
     loss: build.Loss
     evaluation_loss: build.Loss
     method: Method
+    decay_in_loss: str | None
     optimizer: Callable[[Hyperparameters, Any], optax.GradientTransformation]
     scaling: Scaling | None
     augment: Callable[[Array, Array, Array], Array] | None
@@ -174,8 +177,15 @@ class Program:
 
         def update(part: tuple[Data, Array]) -> Update:
             (inputs, labels), key = part
-            grouped = in_groups(apply, self.batch_norm_group)
-            return self.method(grouped, self.loss, state.params, (self._scaled(inputs), labels), key, hyper.strength)
+            batch = self._scaled(inputs), labels
+            model, loss, which = in_groups(apply, self.batch_norm_group), self.loss, self.decay_in_loss
+            if which is None:
+                return self.method(model, loss, state.params, batch, key, hyper.strength)
+            found = self.method(
+                *in_loss(model, loss, hyper.weight_decay, which), state.params, batch, key, hyper.strength
+            )
+            # What is recorded is the loss of the data.
+            return found._replace(loss=found.loss - penalty(state.params, hyper.weight_decay, which))
 
         if self.accumulate == 1:
             return update((jax.tree.map(self.layout.shared, batch), key))
@@ -203,10 +213,11 @@ def make_program(
         loss=build.loss(recipe),
         evaluation_loss=build.evaluation_loss(recipe),
         method=_method(recipe, layout),
+        decay_in_loss=optimizer.decayed if optimizer.decay_in_loss else None,
         optimizer=partial(
             sgd,
             nesterov=optimizer.nesterov,
-            decayed_parameters=optimizer.decayed,
+            decayed_parameters=None if optimizer.decay_in_loss else optimizer.decayed,
             clip=optimizer.clip_norm is not None,
         ),
         scaling=scaling,

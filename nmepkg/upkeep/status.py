@@ -12,6 +12,8 @@ from nmepkg.records import to_json
 from nmepkg.registry import METHODS
 from nmepkg.runs.expansion import Expansion, Run
 from nmepkg.storage import Store
+from nmepkg.study.setups import classes, data_shape
+from nmepkg.study.sizes import parameters
 from nmepkg.study.spec import Setup, Spec, Study
 from nmepkg.upkeep.survey import FINISHED, STATUSES, State, damaged_jobs, drawn, failed_jobs, log, names, run_states
 
@@ -91,7 +93,9 @@ def _estimates(study: Study, expansion: Expansion, unknown: Sequence[str]) -> di
 def device_hours(setup: Setup, method: Spec) -> float:
     """Of one training, by what its setup, which says it, says of one by SGD and by what a step of the method costs."""
     assert setup.device_hours is not None
-    return setup.device_hours * METHODS[method["name"]].step_cost(method)
+    data = setup.spec["data"]
+    held = parameters(setup.spec["model"], data_shape(data), classes(data))
+    return setup.device_hours * METHODS[method["name"]].step_cost(method, held)
 
 
 def _described(study: Study, run: str, state: State) -> dict[str, Any]:

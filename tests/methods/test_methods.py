@@ -54,6 +54,15 @@ def shifted(case, by):
     return unravel(theta + by)
 
 
+def adaptive_size(case, eta):
+    """ASAM's T as one vector, where kernels are what has two axes."""
+    return cases.flat(
+        jax.tree.map(
+            lambda x: np.abs(x) + eta if x.ndim == 2 else np.ones_like(x), jax.tree.map(np.asarray, case.params)
+        )
+    )
+
+
 def expected_direction(method, case, rho, g, hessian):
     """The direction in dense linear algebra, from the gradient and matrices of tests.cases."""
     length = np.linalg.norm(g)
@@ -65,6 +74,12 @@ def expected_direction(method, case, rho, g, hessian):
             return gradient(case, shifted(case, rho * unit))
         case "usam":
             return gradient(case, shifted(case, rho * g))
+        case "asam":
+            size = adaptive_size(case, 0.01)
+            return gradient(case, shifted(case, rho * size**2 * g / np.linalg.norm(size * g)))
+        case "functional_sam":
+            perturbed = case._replace(params=shifted(case, rho * unit))
+            return np.einsum("bc,bcp->p", cases.residual(case), cases.dense_jacobian(perturbed))
         case "psam":
             return g + rho * hessian @ unit
         case "pusam":
@@ -145,9 +160,13 @@ def test_strength_zero_is_sgd(name):
         np.testing.assert_allclose(cases.flat(update.direction), g, rtol=1e-12, err_msg=method)
 
 
-@pytest.mark.parametrize(("first_order", "penalty", "factor"), [("sam", "psam", 1.0), ("usam", "pusam", 0.5)])
+@pytest.mark.parametrize(
+    ("first_order", "penalty", "factor"),
+    [("sam", "psam", 1.0), ("usam", "pusam", 0.5), ("functional_sam", "psam_nme", 1.0)],
+)
 def test_sam_tends_to_the_penalty_for_smooth_activations(first_order, penalty, factor):
-    """SAM's change of the gradient is ρ H ĝ + O(ρ²); USAM at ρ matches PUSAM at ρ/2. The error falls with ρ²."""
+    """SAM's change of the gradient is ρ H ĝ + O(ρ²), Functional SAM's ρ N ĝ + O(ρ²); USAM at ρ matches PUSAM at ρ/2. The error
+    falls with ρ²."""
     case = cases.make(("mlp", "cross_entropy", "gelu"))
 
     def distance(rho):
@@ -156,6 +175,54 @@ def test_sam_tends_to_the_penalty_for_smooth_activations(first_order, penalty, f
 
     assert distance(1e-2) > 0
     np.testing.assert_allclose(distance(1e-2) / distance(1e-3), 100, rtol=0.1)
+
+
+@pytest.mark.parametrize("loss", cases.LOSSES)
+def test_functional_sam_of_a_linear_model_is_sgd(loss):
+    """Its Jacobian is the same everywhere."""
+    case = cases.make(("linear", loss, "gelu"))
+    np.testing.assert_allclose(cases.flat(step("functional_sam", case, 0.3).direction), gradient(case), rtol=1e-12)
+    assert np.abs(cases.flat(step("sam", case, 0.3).direction) - gradient(case)).max() > 1e-3
+
+
+def test_adaptive_sam_does_not_see_factors_that_layers_pass_to_one_another():
+    """Two kernels a W₁ and W₂/a are one ReLU net. SAM's perturbed nets differ, ASAM's at η = 0 are one net again."""
+
+    def logits_fn(params, x):
+        return jax.nn.relu(x @ params["one"]["kernel"]) @ params["two"]["kernel"], {}
+
+    whole = cases.make(("mlp", "cross_entropy", "relu"))
+    first, _, last = (layer["kernel"] for layer in whole.params)
+
+    def directions(method, a, **options):
+        params = {"one": {"kernel": a * first}, "two": {"kernel": last / a}}
+        found = step(method, whole._replace(params=params, logits_fn=logits_fn), 0.3, **options).direction
+        return np.concatenate([np.ravel(a * found["one"]["kernel"]), np.ravel(found["two"]["kernel"] / a)])
+
+    np.testing.assert_allclose(directions("asam", 3.0, eta=0.0), directions("asam", 1.0, eta=0.0), rtol=1e-10)
+    assert np.abs(directions("sam", 3.0) - directions("sam", 1.0)).max() > 1e-3
+    with pytest.raises(ValueError, match="at least 0, not -1"):
+        step("asam", whole, 0.3, eta=-1.0)
+
+
+def test_scales_of_normalisation_are_adaptive_where_that_is_asked_for():
+    """And its biases never are."""
+    plain = cases.make(("normalized", "cross_entropy", "gelu"))
+    norm = {"scale": plain.params["scale"], "bias": jnp.full(cases.HIDDEN, 0.1)}
+    params = {**{key: value for key, value in plain.params.items() if key != "scale"}, "BatchNorm_0": norm}
+
+    def logits_fn(p, x):
+        z, state = plain.logits_fn({**p, "scale": p["BatchNorm_0"]["scale"]}, x)
+        return z + p["BatchNorm_0"]["bias"].sum() * z**2, state
+
+    case = plain._replace(params=params, logits_fn=logits_fn)
+    g, size = gradient(case), adaptive_size(case, 0.01)
+    for adaptive in (False, True):
+        if adaptive:  # leaves are in the order of their names: BatchNorm_0/bias, BatchNorm_0/scale, …
+            size[cases.HIDDEN : 2 * cases.HIDDEN] = np.abs(norm["scale"]) + 0.01
+        expected = gradient(case, shifted(case, 0.3 * size**2 * g / np.linalg.norm(size * g)))
+        found = step("asam", case, 0.3, normalization=adaptive).direction
+        np.testing.assert_allclose(cases.flat(found), expected, **close)
 
 
 def test_the_parts_of_the_penalty_add_up():

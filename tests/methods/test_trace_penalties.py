@@ -10,8 +10,11 @@ import pytest
 
 from nmepkg import activations, losses
 from nmepkg.curvature import probes
+from nmepkg.errors import UserError
 from nmepkg.methods import hessian_trace
+from nmepkg.methods.limits import MOST_PARAMETERS
 from nmepkg.methods.parts import mean_of_draws
+from nmepkg.methods.trace_penalties import sum_over_basis
 from tests import cases
 from tests.methods.test_methods import KEY, close, each_case, gradient, step
 
@@ -74,6 +77,49 @@ def test_relu_has_no_diagonal_nme_so_the_traces_of_h_and_g_are_one():
         cases.gradient_of_trace(case, part="H"), cases.gradient_of_trace(case, part="G"), **close
     )
     assert np.abs(penalty("nme_trace", case)).max() > 1e-3  # of one probe: N is not zero, only its diagonal is
+
+
+def test_the_trace_of_n_may_be_penalised_with_either_sign():
+    case = cases.make(("mlp", "cross_entropy", "gelu"))
+    v = probes.draw(jax.random.split(KEY, 1)[0], case.params, "gaussian")
+    expected = cases.gradient_of_form(case, v, part="N")
+    for sign in (1, -1):
+        np.testing.assert_allclose(penalty("nme_trace", case, sign=sign), sign * expected, rtol=1e-7, atol=1e-9)
+    with pytest.raises(ValueError, match="1 or -1, not 2"):
+        step("nme_trace", case, 0.1, sign=2)
+
+
+@each_case
+def test_a_sum_over_the_basis_is_the_trace_itself(name):
+    case = cases.make(name)
+    for method, part in PARTS.items():
+        expected = cases.gradient_of_trace(case, part=part)
+        np.testing.assert_allclose(penalty(method, case, probe="basis"), expected, rtol=1e-7, atol=1e-9, err_msg=method)
+
+
+@pytest.mark.parametrize("method", PARTS)
+def test_a_sum_over_the_basis_draws_nothing_and_in_groups_it_is_that_of_each(method):
+    case = cases.make(("normalized", "cross_entropy", "gelu"))
+    one, other = (cases.flat(step(method, case, 0.3, key, probe="basis").direction) for key in jax.random.split(KEY))
+    np.testing.assert_array_equal(one, other)
+    parts = [case._replace(batch=(case.batch[0][i : i + 3], case.batch[1][i : i + 3])) for i in (0, 3)]
+    expected = np.mean([gradient(part) + 0.3 * cases.gradient_of_trace(part, part=PARTS[method]) for part in parts], 0)
+    np.testing.assert_allclose(cases.flat(step(method, case, 0.3, probe="basis", m=3).direction), expected, **close)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 50])
+def test_chunks_of_the_basis(chunk):
+    """Σ_i (e_i · a) e_i = a, of leaves of several shapes and types."""
+    a = {"w": jnp.arange(6.0).reshape(2, 3), "none": jnp.zeros((0, 2)), "b": jnp.asarray(7.0, jnp.float64)}
+    found = sum_over_basis(lambda v: jax.tree.map(jnp.multiply, v, a), a, chunk)
+    jax.tree.map(np.testing.assert_array_equal, found, a)
+
+
+def test_a_sum_over_the_basis_is_refused_for_samples_and_for_many_parameters():
+    with pytest.raises(ValueError, match="samples must be 1, not 2"):
+        hessian_trace(samples=2, probe="basis")
+    with pytest.raises(UserError, match=f"{MOST_PARAMETERS} at most, and this one has {MOST_PARAMETERS + 1}"):
+        sum_over_basis(lambda v: v, jnp.zeros(MOST_PARAMETERS + 1))
 
 
 @pytest.mark.parametrize("samples", [0, -1])

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("x64")
 KEY = jax.random.key(0)
 OPTIONS = {"gradient_penalty": {"p": 1.5}, "psam_fd": {"step": 1e-2}}
 # Directions that are gradients of a function of θ have a symmetric derivative; of the others no function is known.
-NO_GRADIENT = {"sam", "usam", "psam_gn", "psam_nme", "psam_fd"}
+NO_GRADIENT = {"sam", "usam", "asam", "functional_sam", "psam_gn", "psam_nme", "psam_fd"}
 # Directions that are ∇L plus the strength times what does not depend on it.
-LINEAR = set(METHODS) - {"sam", "usam", "weight_noise"}
+LINEAR = set(METHODS) - {"sam", "usam", "asam", "functional_sam", "weight_noise"}
 
 
 def updates(params, inputs, key, strength, written=None, names=METHODS, **options):

@@ -21,18 +21,18 @@ def parameters(variables: dict) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize(("batch_norm", "layer_norm"), [(False, False), (True, False), (False, True)])
 @pytest.mark.parametrize("depth", [0, 1, 3])
-def test_shape_and_parameter_count(depth: int, batch_norm: bool) -> None:
+def test_shape_and_parameter_count(depth: int, batch_norm: bool, layer_norm: bool) -> None:
     width, classes, features = 4, 3, INPUTS.shape[1]
-    model = MLP(classes, jnp.tanh, width, depth, batch_norm)
+    model = MLP(classes, jnp.tanh, width, depth, batch_norm, layer_norm)
     variables = model.init(jax.random.key(0), INPUTS, train=False)
     logits = model.apply(variables, INPUTS, train=False)
 
     sizes = [features] + [width] * depth + [classes]
     dense = sum(inputs * outputs + outputs for inputs, outputs in pairwise(sizes))
     assert logits.shape == (len(INPUTS), classes)
-    assert parameters(variables) == dense + 2 * width * depth * batch_norm
+    assert parameters(variables) == dense + 2 * width * depth * (batch_norm or layer_norm)
     assert ("batch_stats" in variables) == (batch_norm and depth > 0)
 
 
@@ -79,6 +79,30 @@ def test_forward_pass_against_numpy(train: bool, batch_norm: bool) -> None:
         x = np.tanh(x)
     head = weights["params"]["Dense_2"]
     np.testing.assert_allclose(logits, x @ head["kernel"] + head["bias"], atol=1e-5)
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_layer_norm_against_numpy(train: bool) -> None:
+    """Of the units of each example, with ε = 1e-6, in both modes."""
+    model = MLP(3, jnp.tanh, 4, 2, layer_norm=True)
+    params = model.init(jax.random.key(1), INPUTS, train=False)["params"]
+    shift = np.linspace(0.5, 1.5, 4, dtype=np.float32)  # scales and biases that are not those of a fresh model
+    params = {name: jax.tree.map(lambda x: x + shift, p) if "Norm" in name else p for name, p in params.items()}
+    logits = model.apply({"params": params}, INPUTS, train=train)
+
+    weights = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
+    x = INPUTS.astype(np.float64)
+    for layer in range(2):
+        dense, norm = weights[f"Dense_{layer}"], weights[f"LayerNorm_{layer}"]
+        x = x @ dense["kernel"] + dense["bias"]
+        mean, var = x.mean(1, keepdims=True), x.var(1, keepdims=True)
+        x = np.tanh((x - mean) / np.sqrt(var + 1e-6) * norm["scale"] + norm["bias"])
+    np.testing.assert_allclose(logits, x @ weights["Dense_2"]["kernel"] + weights["Dense_2"]["bias"], atol=1e-5)
+
+
+def test_two_kinds_of_normalisation_are_refused() -> None:
+    with pytest.raises(ValueError, match="BatchNorm or LayerNorm, not both"):
+        MLP(3, jnp.tanh, 4, 1, True, True).init(jax.random.key(0), INPUTS, train=False)
 
 
 def test_evaluation_mode_is_per_example_and_training_mode_is_not() -> None:

@@ -38,12 +38,15 @@ def test_what_the_activation_sees() -> None:
 def test_sizes_that_do_not_fit_are_named() -> None:
     with pytest.raises(ValueError, match="patches of 2 do not divide images of 7×7"):
         images.count(TINY(jnp.tanh), 7)
+    with pytest.raises(ValueError, match="patches of 2 do not divide sequences of 7"):
+        TINY(jnp.tanh).init(jax.random.key(0), jnp.zeros((1, 7)), train=False)
     with pytest.raises(ValueError, match="3 heads of attention do not divide a width of 4"):
         images.count(ViT(3, jnp.tanh, 2, 1, 4, 3), 8)
 
 
-def test_forward_pass_against_numpy() -> None:
-    x = images.inputs(6, batch=3)
+@pytest.mark.parametrize("sequences", [False, True])
+def test_forward_pass_against_numpy(sequences: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 8)).astype(np.float32) if sequences else images.inputs(6, batch=3)
     model = TINY(jnp.tanh)
     variables = images.random_variables(model, x)
     logits, _ = images.apply(model, variables, x, False)
@@ -67,7 +70,8 @@ def test_forward_pass_against_numpy() -> None:
         return np.einsum("bhte,hed->btd", mixed, layer["out"]["kernel"]) + layer["out"]["bias"]
 
     # Tokens row by row, from kernels that see a patch each.
-    patches = x.reshape(3, 3, 2, 3, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(3, 9, -1)
+    rows = x.reshape(3, 4, 2) if sequences else x.reshape(3, 3, 2, 3, 2, 3).transpose(0, 1, 3, 2, 4, 5)
+    patches = rows.reshape(3, 4 if sequences else 9, -1)
     h = patches @ params["Conv_0"]["kernel"].reshape(-1, 4) + params["Conv_0"]["bias"] + params["position"]
     for _ in range(2):
         h = h + attention(norm(h))

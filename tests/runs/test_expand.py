@@ -113,8 +113,8 @@ def test_a_spec_is_complete_and_json(tmp_path: Path) -> None:
     run = next(run for run in expansion.runs.values() if run.spec["activation"]["second_derivative"] is not None)
     assert json.loads(json.dumps(run.spec)) == run.spec
     assert set(run.spec) == {
-        "data", "validation", "subset", "augmentation", "model", "activation", "loss", "method", "optimizer", "training",
-        "seed",
+        "data", "validation", "subset", "label_noise", "augmentation", "model", "activation", "loss", "method", "optimizer",
+        "training", "seed",
     }  # fmt: skip
     assert run.spec["method"] == {"name": "psam", "strength": 0.1, "m": None}
     assert run.spec["activation"] == {"name": "gelu", "second_derivative": {"name": "zero"}}

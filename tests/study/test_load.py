@@ -67,8 +67,9 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
         "data": {"name": "mnist1d", "seed": 42, "samples": 200, "test": None},
         "validation": {"fraction": 0.1, "seed": 0},
         "subset": {"train": None, "test": None},
+        "label_noise": {"fraction": 0.0, "seed": 0},
         "augmentation": {"name": "none"},
-        "model": {"name": "mlp", "width": 4, "depth": 1, "batch_norm": False},
+        "model": {"name": "mlp", "width": 4, "depth": 1, "batch_norm": False, "layer_norm": False},
         "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
         "optimizer": {
             "learning_rate": 1.0,
@@ -76,6 +77,7 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
             "nesterov": True,
             "weight_decay": 0.0,
             "decayed": "all",
+            "decay_in_loss": False,
             "reference_batch_size": None,
             "warmup_epochs": 0.0,
             "warmup_from": 0.0,

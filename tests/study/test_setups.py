@@ -55,6 +55,22 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         added("validation: {fraction: 0.999}"),
         "setups.mlp.validation.fraction: 0.999 leaves none of 160 examples to train on; lower it",
     ),
+    "patches that do not divide a sequence": (
+        (("{name: mlp, width: 4, depth: 1}", "{name: vit, patch: 3, depth: 1, width: 8, heads: 2}"),),
+        "setups.mlp.model.patch: 3 does not divide a sequence of 40 positions; choose a divisor",
+    ),
+    "two normalisations": (
+        (("depth: 1", "depth: 1, batch_norm: true, layer_norm: true"),),
+        "setups.mlp.model.layer_norm: the model has batch_norm already; set one of them to false",
+    ),
+    "LayerNorm of one feature": (
+        (("width: 4, depth: 1", "width: 1, depth: 1, layer_norm: true"),),
+        "setups.mlp.model.layer_norm: makes the 1 feature of a layer 0; take a width of 2 or more",
+    ),
+    "wrong labels of streamed images": (
+        added("label_noise: {fraction: 0.1}", *IMAGENET),
+        "setups.mlp.label_noise.fraction: labels of 'imagenet2012' are streamed with its images, and stay as they are; set it",
+    ),
     "snapshot beyond the last step": (
         training("snapshots: [3, 10]"),
         "setups.mlp.training.snapshots[1]: step 10 lies beyond the 9 steps of the training; remove it",

@@ -16,9 +16,10 @@ from nmepkg.study.sizes import parameters
 from tests.study.samples import study
 
 MODELS_OF_A_SIZE: list[tuple[dict[str, Any], tuple[int, ...]]] = [
-    ({"name": "mlp", "width": 4, "depth": 0, "batch_norm": True}, (40,)),
-    ({"name": "mlp", "width": 5, "depth": 3, "batch_norm": True}, (4, 4, 3)),
-    ({"name": "mlp", "width": 5, "depth": 2, "batch_norm": False}, (40,)),
+    ({"name": "mlp", "width": 4, "depth": 0, "batch_norm": True, "layer_norm": False}, (40,)),
+    ({"name": "mlp", "width": 5, "depth": 3, "batch_norm": True, "layer_norm": False}, (4, 4, 3)),
+    ({"name": "mlp", "width": 5, "depth": 2, "batch_norm": False, "layer_norm": False}, (40,)),
+    ({"name": "mlp", "width": 5, "depth": 2, "batch_norm": False, "layer_norm": True}, (40,)),
     ({"name": "cnn", "channels": [4, 5], "width": 6}, (9, 6, 3)),
 ]
 
@@ -44,3 +45,34 @@ def test_a_model_too_large_for_its_measurement_is_refused_before_it_is_trained(t
     assert study(tmp_path, *edits(count))
     with pytest.raises(UserError, match=rf"the model of setup 'mlp' has {count} parameters, more than"):
         study(tmp_path, *edits(count - 1))
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        ((), None),
+        (
+            (("probe: basis", "probe: basis, samples: [1, 2]"),),
+            "'nme_trace' takes every basis vector once, and samples is 2; leave it out",
+        ),
+        (
+            (("width: 4, depth: 1", "width: 128, depth: 2"),),
+            "'nme_trace' takes a pass for each basis vector, of 20000 parameters at most, and the model of setup 'mlp' "
+            "has 23050; take another probe or a smaller model",
+        ),
+    ],
+)
+def test_a_sum_over_the_basis_is_of_small_models(
+    edits: tuple[tuple[str, str], ...], message: str | None, tmp_path: Path
+) -> None:
+    basis = (
+        ("[sam, psam]", "[{name: nme_trace, probe: basis}]"),
+        ("rho: [0, 0.1]", "sigma2: [0, 0.1]"),
+        ("x: rho", "x: sigma2"),
+    )
+    if message is None:
+        assert study(tmp_path, *basis, *edits)
+        return
+    with pytest.raises(UserError) as caught:
+        study(tmp_path, *basis, *edits)
+    assert str(caught.value).endswith(f"experiments.main.methods: {message}")

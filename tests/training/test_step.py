@@ -243,6 +243,7 @@ STATIC: dict[str, dict[str, Any]] = {
     "groups": {"training": {"batch_norm_group": 4}},
     "precision": {"training": {"precision": "bfloat16"}},
     "nesterov": {"optimizer": {"nesterov": False}},
+    "decay in the loss": {"optimizer": {"decay_in_loss": True}},
 }
 
 

@@ -156,6 +156,11 @@ def test_what_a_step_costs(method: dict[str, Any], cost: float) -> None:
     assert METHODS[method["name"]].step_cost(method) == pytest.approx(cost)
 
 
+def test_a_sum_over_basis_vectors_costs_a_sample_a_parameter() -> None:
+    method = {"name": "hessian_trace", "samples": 1, "probe": "basis"}
+    assert METHODS["hessian_trace"].step_cost(method, 100) == pytest.approx(1 + 100 * 3.6)
+
+
 @pytest.mark.parametrize("arguments", [("status",), ("status", "--json")])
 def test_the_command_tells_running_and_failed_runs_with_their_logs(made: Made, arguments: tuple[str, ...]) -> None:
     running, failed, *_ = made.runs
