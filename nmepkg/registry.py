@@ -366,6 +366,7 @@ MEASUREMENTS: dict[str, Measurement] = {
         },
         ("norm_N", "share_diagonal", "share_within_layers", "share_between_layers"),
     ),
+    "dead_units": Measurement("nmepkg.measurement.dead_units:dead_units", {}, ("fraction_dead", "fraction_flat")),
 }
 
 # Kinds of figure: code that draws one from what its runs, measurements or landscapes give.

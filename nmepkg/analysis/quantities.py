@@ -30,6 +30,8 @@ _QUANTITIES = {
     **{f"norm_{part}": (f"Norm of {part} ĝ", f"{part} ĝ") for part in _MATRICES},
     **{f"cosine_{part}": (f"Cosine of {part} ĝ and the gradient", f"{part} ĝ") for part in _MATRICES},
     "fraction_zero": ("Fraction of units with φ″ exactly zero", "φ″ exactly zero"),
+    "fraction_dead": ("Fraction of units with φ′ zero on every example", "dead"),
+    "fraction_flat": ("Fraction of activations with φ′ zero", "φ′ zero"),
     "share_diagonal": ("Share of the NME on the diagonal", "on the diagonal"),
     "share_within_layers": ("Share of the NME within layers, off the diagonal", "within layers, off the diagonal"),
     "share_between_layers": ("Share of the NME between layers", "between layers"),
