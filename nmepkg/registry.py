@@ -28,6 +28,10 @@ def _integers(meaning: str, **extra: Any) -> dict[str, Any]:
     return {"description": meaning, "type": "array", "items": _integer("", 1), "minItems": 1, **extra}
 
 
+def _numbers(meaning: str, items: dict[str, Any], **extra: Any) -> dict[str, Any]:
+    return {"description": meaning, "type": "array", "items": items, "minItems": 1, "uniqueItems": True, **extra}
+
+
 _GROUP = {
     "m": _integer(
         "the perturbation or penalty is taken for each group of m examples of a batch, which m must divide; null: the "
@@ -365,6 +369,21 @@ MEASUREMENTS: dict[str, Measurement] = {
             "chunk": _integer("columns of N at a time", 1, default=64),
         },
         ("norm_N", "share_diagonal", "share_within_layers", "share_between_layers"),
+    ),
+    "sharpness": Measurement(
+        "nmepkg.measurement.sharpness:sharpness",
+        {
+            "radii": _numbers("ρ, how far parameters are moved", _positive(""), default=[0.05, 0.1, 0.2]),
+            "norm": {
+                "description": "of δ, or of δ/|θ|, which is ρ at most: Euclidean, or of the largest entry",
+                "enum": ["l2", "linf"],
+                "default": "l2",
+            },
+            "adaptive": _flag("whether each parameter moves in units of its own size, |θ|", default=False),
+            "steps": _integer("of projected gradient ascent", 1, default=20),
+            "samples": _integer("random δ of the average, each with −δ", 2, default=20),
+        },
+        ("worst_case", "average"),
     ),
     "dead_units": Measurement("nmepkg.measurement.dead_units:dead_units", {}, ("fraction_dead", "fraction_flat")),
 }

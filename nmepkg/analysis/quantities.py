@@ -30,6 +30,8 @@ _QUANTITIES = {
     **{f"norm_{part}": (f"Norm of {part} ĝ", f"{part} ĝ") for part in _MATRICES},
     **{f"cosine_{part}": (f"Cosine of {part} ĝ and the gradient", f"{part} ĝ") for part in _MATRICES},
     "fraction_zero": ("Fraction of units with φ″ exactly zero", "φ″ exactly zero"),
+    "worst_case": ("Worst-case sharpness", "worst case"),
+    "average": ("Average-case sharpness", "average"),
     "fraction_dead": ("Fraction of units with φ′ zero on every example", "dead"),
     "fraction_flat": ("Fraction of activations with φ′ zero", "φ′ zero"),
     "share_diagonal": ("Share of the NME on the diagonal", "on the diagonal"),
@@ -49,6 +51,8 @@ _FAMILIES = {
     "cosine": "Cosine",
     "norm": "Norm",
     "share": "Share of the NME",
+    "case": "Sharpness",
+    "average": "Sharpness",
 }
 
 # Which evaluation a metric is of, where it isn't the last one.
@@ -94,7 +98,7 @@ def is_accuracy(name: str) -> bool:
 
 
 def bounds(names: Sequence[str]) -> tuple[float, float]:
-    """What the quantities can be: an accuracy or a share lies in [0, 1], a loss or norm isn't negative."""
+    """What the quantities can be: an accuracy or a share lies in [0, 1], a loss, norm or rise at worst isn't negative."""
     each = [_bounds(name) for name in names]
     return min(low for low, _ in each), max(high for _, high in each)
 
@@ -104,7 +108,7 @@ def _bounds(name: str) -> tuple[float, float]:
         return 0.0, 1.0
     if name.startswith("cosine_"):
         return -1.0, 1.0
-    if name.endswith("_loss") or "norm" in name.split("_"):
+    if name.endswith("_loss") or name == "worst_case" or "norm" in name.split("_"):
         return 0.0, math.inf
     return -math.inf, math.inf
 

@@ -77,7 +77,7 @@ def measure_points(
                 context = {"batch_stats": batch_stats, "beta": beta}
                 values = functions.measure(params, context, jax.random.key(measurement.seed))
                 point["values"] = _finite_or_null(values)
-                if any(not math.isfinite(values[quantity]) for quantity in quantities):
+                if not all(np.isfinite(values[quantity]).all() for quantity in quantities):  # a number, or one a radius
                     point["status"] = "not_finite"
             points.append(point)
             report(f"{at}: {point['status']}, {len(points)} of {len(measurement.at)}")
