@@ -385,6 +385,14 @@ MEASUREMENTS: dict[str, Measurement] = {
         },
         ("worst_case", "average"),
     ),
+    "edge_of_stability": Measurement(
+        "nmepkg.measurement.edge_of_stability:edge_of_stability",
+        {
+            "steps": _integer("of Lanczos before a restart from what it has found", 1, default=20),
+            "tolerance": _positive("largest residual, in eigenvalues", maximum=0.1, default=1e-3),
+        },
+        ("sharpness", "threshold", "ratio"),
+    ),
     "dead_units": Measurement("nmepkg.measurement.dead_units:dead_units", {}, ("fraction_dead", "fraction_flat")),
 }
 

@@ -32,6 +32,9 @@ _QUANTITIES = {
     "fraction_zero": ("Fraction of units with φ″ exactly zero", "φ″ exactly zero"),
     "worst_case": ("Worst-case sharpness", "worst case"),
     "average": ("Average-case sharpness", "average"),
+    "sharpness": ("Sharpness, the largest eigenvalue of the Hessian", "sharpness"),
+    "threshold": ("Edge of stability of the optimiser", "edge of stability"),
+    "ratio": ("Sharpness over the edge of stability", "sharpness / edge"),
     "fraction_dead": ("Fraction of units with φ′ zero on every example", "dead"),
     "fraction_flat": ("Fraction of activations with φ′ zero", "φ′ zero"),
     "share_diagonal": ("Share of the NME on the diagonal", "on the diagonal"),
@@ -51,6 +54,9 @@ _FAMILIES = {
     "cosine": "Cosine",
     "norm": "Norm",
     "share": "Share of the NME",
+    "sharpness": "Sharpness",
+    "threshold": "Sharpness",
+    "ratio": "Ratio",
     "case": "Sharpness",
     "average": "Sharpness",
 }
@@ -108,7 +114,7 @@ def _bounds(name: str) -> tuple[float, float]:
         return 0.0, 1.0
     if name.startswith("cosine_"):
         return -1.0, 1.0
-    if name.endswith("_loss") or name == "worst_case" or "norm" in name.split("_"):
+    if name.endswith("_loss") or name in ("worst_case", "threshold") or "norm" in name.split("_"):
         return 0.0, math.inf
     return -math.inf, math.inf
 

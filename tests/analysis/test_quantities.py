@@ -57,5 +57,5 @@ def test_one_name_of_two_measurements() -> None:
 def test_bounds() -> None:
     assert bounds(["test_accuracy"]) == bounds(["fraction_zero"]) == (0.0, 1.0)
     assert bounds(["cosine_N"]) == (-1.0, 1.0)
-    assert bounds(["test_loss"]) == bounds(["gradient_norm"]) == bounds(["worst_case"]) == (0.0, math.inf)
+    assert bounds(["test_loss"]) == bounds(["gradient_norm"]) == bounds(["worst_case", "threshold"]) == (0.0, math.inf)
     assert bounds(["tr_N", "test_accuracy"]) == (-math.inf, math.inf)

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from nmepkg import activations
 from nmepkg.measurement.dead_units import dead_units
-from nmepkg.measurement.problem import Problem
+from tests.measurement import problems
 from tests.measurement.problems import KEY
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -17,11 +17,9 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 def measured(batches, phi):
     """Values for two calls of φ: with the inputs of each batch, and with their negatives."""
-    problem = Problem(
-        logits_fn=lambda params, context, x: x,
+    problem = problems.make(("linear", "mse", "relu"))[0]._replace(
         preactivations_fn=lambda params, context, x: [params * x, -params * x],
         activation=lambda context, x: phi(x),
-        loss_fn=lambda logits, labels: jnp.zeros(()),
         batches=tuple((jnp.asarray(x), jnp.zeros(len(x))) for x in batches),
     )
     return dead_units(problem)(jnp.asarray(1.0), {}, KEY)
@@ -72,13 +70,7 @@ def test_a_diverged_model_and_one_without_activations_have_no_fractions():
     result = measured([np.array([[1.0, -1.0, np.inf]])], activations.relu)
     assert np.isnan([result["fraction_dead"], result["layers"][0]["fraction_flat"]]).all()
     assert np.isnan(measured([np.zeros((0, 3))], activations.relu)["fraction_dead"])
-    problem = Problem(
-        logits_fn=lambda params, context, x: x,
-        preactivations_fn=lambda params, context, x: [],
-        activation=lambda context, x: activations.relu(x),
-        loss_fn=lambda logits, labels: jnp.zeros(()),
-        batches=((jnp.ones((2, 3)), jnp.zeros(2)),),
-    )
+    problem, _ = problems.make(("linear", "mse", "relu"))
     result = dead_units(problem)(jnp.asarray(1.0), {}, KEY)
     assert np.isnan(result["fraction_dead"])
     assert result["layers"] == []

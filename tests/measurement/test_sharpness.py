@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmepkg.measurement.problem import Problem
 from nmepkg.measurement.sharpness import sharpness
 from tests import cases
 from tests.measurement import problems
@@ -22,12 +21,11 @@ LINEAR = dict(zip("gh", np.random.default_rng(2).normal(size=(2, 5)), strict=Tru
 
 def polynomial(losses):
     """The problem of one batch for each function of the flat θ."""
-    return Problem(
+    problem, _ = problems.make(("linear", "mse", "relu"))
+    return problem._replace(
         logits_fn=lambda params, context, inputs: jnp.stack(
             [loss(jnp.concatenate([params["a"], params["b"]])) for loss in losses]
         ),
-        preactivations_fn=lambda params, context, inputs: [],
-        activation=lambda context, x: x,
         loss_fn=lambda logits, label: logits[label],
         batches=tuple((jnp.zeros((1, 1)), jnp.asarray(i)) for i in range(len(losses))),
     )
