@@ -329,6 +329,13 @@ LOSSES: dict[str, Entry] = {
     "mse": Entry("nmepkg.losses:mse"),
 }
 
+_LEADING = {
+    "steps": _integer("of Lanczos, before a restart from the eigenvector that it has found", 1, default=20),
+    "tolerance": _positive(
+        "residual of the largest eigenvalue, in units of itself, at which no restart follows", maximum=0.1, default=1e-3
+    ),
+}
+
 MEASUREMENTS: dict[str, Measurement] = {
     "traces": Measurement(
         "nmepkg.measurement.traces:traces",
@@ -387,11 +394,20 @@ MEASUREMENTS: dict[str, Measurement] = {
     ),
     "edge_of_stability": Measurement(
         "nmepkg.measurement.edge_of_stability:edge_of_stability",
-        {
-            "steps": _integer("of Lanczos before a restart from what it has found", 1, default=20),
-            "tolerance": _positive("largest residual, in eigenvalues", maximum=0.1, default=1e-3),
-        },
+        _LEADING,
         ("sharpness", "threshold", "ratio"),
+    ),
+    "loss_along": Measurement(
+        "nmepkg.measurement.loss_along:loss_along",
+        {
+            "radii": _numbers(
+                "ρ, how far along each unit vector; negative: against it",
+                {"type": "number"},
+                default=[-0.5, -0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.5],
+            ),
+            **_LEADING,
+        },
+        tuple(f"loss_along_{direction}" for direction in ("g", "H", "N", "top_H", "top_G")),
     ),
     "dead_units": Measurement("nmepkg.measurement.dead_units:dead_units", {}, ("fraction_dead", "fraction_flat")),
 }

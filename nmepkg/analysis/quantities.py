@@ -35,6 +35,15 @@ _QUANTITIES = {
     "sharpness": ("Sharpness, the largest eigenvalue of the Hessian", "sharpness"),
     "threshold": ("Edge of stability of the optimiser", "edge of stability"),
     "ratio": ("Sharpness over the edge of stability", "sharpness / edge"),
+    "loss_along_g": ("Change of the loss along the gradient", "along ĝ"),
+    **{f"loss_along_{part}": (f"Change of the loss along {part} ĝ", f"along {part} ĝ") for part in "HN"},
+    **{
+        f"loss_along_top_{part}": (
+            f"Change of the loss along the top eigenvector of {part}",
+            f"along the top of {part}",
+        )
+        for part in "HG"
+    },
     "fraction_dead": ("Fraction of units with φ′ zero on every example", "dead"),
     "fraction_flat": ("Fraction of activations with φ′ zero", "φ′ zero"),
     "share_diagonal": ("Share of the NME on the diagonal", "on the diagonal"),
@@ -47,6 +56,7 @@ _FROBENIUS = ("Frobenius norm of the NME", "Frobenius norm of N")
 # What several quantities of one kind are, by a word of their names.
 _FAMILIES = {
     "accuracy": "Accuracy",
+    "along": "Change of the loss",
     "loss": "Loss",
     "tr": "Trace",
     "fraction": "Fraction of units",

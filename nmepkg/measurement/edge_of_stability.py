@@ -5,18 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from nmepkg.curvature import probes
-from nmepkg.curvature.krylov import lanczos, ritz, ritz_vectors
 from nmepkg.curvature.vectors import normalize
+from nmepkg.measurement.leading import leading
 from nmepkg.measurement.problem import Context, Measure, Params, Problem
 from nmepkg.measurement.whole import products
 
-_RUNS = 20  # of Lanczos at most: what has not converged then is left as it is
 _FRESH = 0.1  # of a random vector beside the known one, as another eigenvalue may have overtaken it
 
 
@@ -42,34 +40,25 @@ def edge_of_stability(problem: Problem, *, steps: int, tolerance: float) -> Meas
         v, _ = normalize(probes.draw(key, params, "gaussian"))
         if known is None:
             return v
-        unravel = ravel_pytree(params)[1]
-        return jax.tree.map(lambda x, v: x + _FRESH * v, unravel(known.astype(jnp.result_type(*jax.tree.leaves(v)))), v)
+        flat, unravel = ravel_pytree(params)
+        return jax.tree.map(lambda x, v: x + _FRESH * v, unravel(known.astype(flat.dtype)), v)
 
     product = products(problem)
 
     def measure(params: Params, context: Context, key: Array) -> dict[str, Any]:
         memory, context = context["memory"], {**context, "memory": {}}  # which changes, and no program depends on
         matvec = product("H", params, context)
-        flat, unravel = ravel_pytree(params)
-        start, taken = begin(params, key, memory.get("eigenvector")), 0
-        for _ in range(_RUNS):
-            run = lanczos(matvec, start, min(steps, flat.size))
-            found = ritz(run)
-            taken += len(run.diagonal)
-            value, bound = float(found.values[-1]), float(found.bounds[-1])
-            (vector,) = ritz_vectors(run, found, np.array([-1]))
-            if not bound > tolerance * abs(value):  # of no number either
-                break
-            start = unravel(vector.astype(flat.dtype))
-        if np.isfinite(value):
-            memory["eigenvector"] = vector
+        start = begin(params, key, memory.get("eigenvector"))
+        found = leading(matvec, start, steps, tolerance)
+        if np.isfinite(found.value):
+            memory["eigenvector"] = found.vector
         threshold = problem.edge(int(context["step"]))
         return {
-            "sharpness": value,
+            "sharpness": found.value,
             "threshold": threshold,
-            "ratio": value / threshold,
-            "bound": bound,
-            "products": taken,
+            "ratio": found.value / threshold,
+            "bound": found.bound,
+            "products": found.products,
         }
 
     return measure

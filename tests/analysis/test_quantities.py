@@ -58,4 +58,4 @@ def test_bounds() -> None:
     assert bounds(["test_accuracy"]) == bounds(["fraction_zero"]) == (0.0, 1.0)
     assert bounds(["cosine_N"]) == (-1.0, 1.0)
     assert bounds(["test_loss"]) == bounds(["gradient_norm"]) == bounds(["worst_case", "threshold"]) == (0.0, math.inf)
-    assert bounds(["tr_N", "test_accuracy"]) == (-math.inf, math.inf)
+    assert bounds(["loss_along_g"]) == bounds(["tr_N", "test_accuracy"]) == (-math.inf, math.inf)
