@@ -409,6 +409,14 @@ MEASUREMENTS: dict[str, Measurement] = {
         },
         tuple(f"loss_along_{direction}" for direction in ("g", "H", "N", "top_H", "top_G")),
     ),
+    "overlaps": Measurement(
+        "nmepkg.measurement.overlaps:overlaps",
+        {
+            "top": _integer("eigenvectors of the largest eigenvalues", 1, default=10),
+            "steps": _integer("of Lanczos", 1, default=64),
+        },
+        tuple(f"overlap_{vector}_{part}" for part in "HG" for vector in ("g", "H", "N")),
+    ),
     "dead_units": Measurement("nmepkg.measurement.dead_units:dead_units", {}, ("fraction_dead", "fraction_flat")),
 }
 

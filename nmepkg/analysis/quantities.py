@@ -44,6 +44,11 @@ _QUANTITIES = {
         )
         for part in "HG"
     },
+    **{
+        f"overlap_{vector}_{part}": (f"Share of {name} in the top eigenspace of {part}", f"{name} in the top of {part}")
+        for part in "HG"
+        for vector, name in (("g", "g"), ("H", "H ĝ"), ("N", "N ĝ"))
+    },
     "fraction_dead": ("Fraction of units with φ′ zero on every example", "dead"),
     "fraction_flat": ("Fraction of activations with φ′ zero", "φ′ zero"),
     "share_diagonal": ("Share of the NME on the diagonal", "on the diagonal"),
@@ -64,6 +69,7 @@ _FAMILIES = {
     "cosine": "Cosine",
     "norm": "Norm",
     "share": "Share of the NME",
+    "overlap": "Share in the top eigenspace",
     "sharpness": "Sharpness",
     "threshold": "Sharpness",
     "ratio": "Ratio",
@@ -120,7 +126,7 @@ def bounds(names: Sequence[str]) -> tuple[float, float]:
 
 
 def _bounds(name: str) -> tuple[float, float]:
-    if is_accuracy(name) or name.startswith(("fraction_", "share_")):
+    if is_accuracy(name) or name.startswith(("fraction_", "share_", "overlap_")):
         return 0.0, 1.0
     if name.startswith("cosine_"):
         return -1.0, 1.0
