@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from nmepkg import specs
+from nmepkg.measurement import points
 from nmepkg.measurement.edge_of_stability import edge_of_stability
 from nmepkg.measurement.edges import edge
+from nmepkg.study.canonical import canonical_measurement
+from nmepkg.study.checks import check_entry
 from nmepkg.training.optimizer import hyperparameters, learning_rate, sgd
 from tests.measurement import problems
-from tests.training.runs import make_spec
+from tests.training.runs import dataset, make_spec, start
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -111,3 +114,31 @@ def test_a_diverged_model_has_no_sharpness_and_leaves_nothing_behind():
     result = edge_of_stability(problem, steps=3, tolerance=1e-3)(params, context(0, memory), problems.KEY)
     assert np.isnan(result["sharpness"])
     assert memory == {}
+
+
+def test_every_run_begins_anew_with_its_own_schedule():
+    """Of one compiled measurement, and a point begins where the one before it was."""
+    spec, data = make_spec(optimizer={"nesterov": False}), dataset()
+    _, state, _ = start(spec, data)
+    asked = check_entry("measurement", {"kind": "edge_of_stability", "at": [1, 4, "final"], "steps": 3}, "", "kind")
+    asked = specs.measurement(canonical_measurement(asked, {"second_derivative": None}))
+    where = {1: 1, 4: 4, "final": 9}
+
+    def measured():
+        found, _ = points.measure_points(
+            specs.recipe(spec),
+            asked,
+            data,
+            lambda at: (where[at], (state.params, state.batch_stats)),
+            lambda line: None,
+        )
+        return [point["values"] for point in found]
+
+    first = measured()
+    assert measured() == first
+    assert first[1]["products"] < first[0]["products"]
+    assert [values["sharpness"] for values in first] == pytest.approx([first[0]["sharpness"]] * 3, rel=2e-3)
+    made = specs.recipe(spec)
+    assert [values["threshold"] for values in first] == [edge(made, 27, step) for step in (1, 4, 9)]
+    rate = 0.1 * (1 / 3 + 2 / 3 * 1 / 3)  # of step 1 in the first of 3 epochs of 3 steps, which warms up
+    assert first[0]["threshold"] == pytest.approx(2 * 1.9 / rate, rel=1e-6)
