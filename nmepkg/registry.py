@@ -28,16 +28,8 @@ def _integers(meaning: str, **extra: Any) -> dict[str, Any]:
     return {"description": meaning, "type": "array", "items": _integer("", 1), "minItems": 1, **extra}
 
 
-def _radii(meaning: str, **extra: Any) -> dict[str, Any]:
-    """Of a measurement whose quantities are a number for each; figures have them as the axis `radius`."""
-    return {
-        "description": meaning,
-        "type": "array",
-        "items": _positive(""),
-        "minItems": 1,
-        "uniqueItems": True,
-        **extra,
-    }
+def _numbers(meaning: str, items: dict[str, Any], **extra: Any) -> dict[str, Any]:
+    return {"description": meaning, "type": "array", "items": items, "minItems": 1, "uniqueItems": True, **extra}
 
 
 _GROUP = {
@@ -377,6 +369,13 @@ LOSSES: dict[str, Entry] = {
     "mse": Entry("nmepkg.losses:mse"),
 }
 
+_LEADING = {
+    "steps": _integer("of Lanczos, before a restart from the eigenvector that it has found", 1, default=20),
+    "tolerance": _positive(
+        "residual of the largest eigenvalue, in units of itself, at which no restart follows", maximum=0.1, default=1e-3
+    ),
+}
+
 MEASUREMENTS: dict[str, Measurement] = {
     "traces": Measurement(
         "nmepkg.measurement.traces:traces",
@@ -405,7 +404,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     ),
     "prediction": Measurement(
         "nmepkg.measurement.prediction:prediction",
-        {"radii": _radii("distances ρ along the gradient", default=[0.01, 0.03, 0.1])},
+        {"radii": _numbers("distances ρ along the gradient", _positive(""), default=[0.01, 0.03, 0.1])},
         (
             *(f"{what}_{part}" for part in "HG" for what in ("gap", "agreement", "ratio")),
             "fraction_crossed",
@@ -429,6 +428,47 @@ MEASUREMENTS: dict[str, Measurement] = {
         },
         ("norm_N", "share_diagonal", "share_within_layers", "share_between_layers"),
     ),
+    "sharpness": Measurement(
+        "nmepkg.measurement.sharpness:sharpness",
+        {
+            "radii": _numbers("ρ, how far parameters are moved", _positive(""), default=[0.05, 0.1, 0.2]),
+            "norm": {
+                "description": "of δ, or of δ/|θ|, which is ρ at most: Euclidean, or of the largest entry",
+                "enum": ["l2", "linf"],
+                "default": "l2",
+            },
+            "adaptive": _flag("whether each parameter moves in units of its own size, |θ|", default=False),
+            "steps": _integer("of projected gradient ascent", 1, default=20),
+            "samples": _integer("random δ of the average, each with −δ", 2, default=20),
+        },
+        ("worst_case", "average"),
+    ),
+    "edge_of_stability": Measurement(
+        "nmepkg.measurement.edge_of_stability:edge_of_stability",
+        _LEADING,
+        ("sharpness", "threshold", "ratio"),
+    ),
+    "loss_along": Measurement(
+        "nmepkg.measurement.loss_along:loss_along",
+        {
+            "radii": _numbers(
+                "ρ, how far along each unit vector; negative: against it",
+                {"type": "number"},
+                default=[-0.5, -0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.5],
+            ),
+            **_LEADING,
+        },
+        tuple(f"loss_along_{direction}" for direction in ("g", "H", "N", "top_H", "top_G")),
+    ),
+    "overlaps": Measurement(
+        "nmepkg.measurement.overlaps:overlaps",
+        {
+            "top": _integer("eigenvectors of the largest eigenvalues", 1, default=10),
+            "steps": _integer("of Lanczos", 1, default=64),
+        },
+        tuple(f"overlap_{vector}_{part}" for part in "HG" for vector in ("g", "H", "N")),
+    ),
+    "dead_units": Measurement("nmepkg.measurement.dead_units:dead_units", {}, ("fraction_dead", "fraction_flat")),
 }
 
 # Kinds of figure: code that draws one from what its runs, measurements or landscapes give.

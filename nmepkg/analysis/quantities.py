@@ -39,6 +39,27 @@ _QUANTITIES = {
     **{f"ratio_{part}": (f"Norm of {part} ĝ over that of the gradient's change", f"{part} ĝ") for part in _MATRICES},
     "fraction_crossed": ("Fraction of units that change sign", "units that change sign"),
     "fraction_zero": ("Fraction of units with φ″ exactly zero", "φ″ exactly zero"),
+    "worst_case": ("Worst-case sharpness", "worst case"),
+    "average": ("Average-case sharpness", "average"),
+    "sharpness": ("Sharpness, the largest eigenvalue of the Hessian", "sharpness"),
+    "threshold": ("Edge of stability of the optimiser", "edge of stability"),
+    "ratio": ("Sharpness over the edge of stability", "sharpness / edge"),
+    "loss_along_g": ("Change of the loss along the gradient", "along ĝ"),
+    **{f"loss_along_{part}": (f"Change of the loss along {part} ĝ", f"along {part} ĝ") for part in "HN"},
+    **{
+        f"loss_along_top_{part}": (
+            f"Change of the loss along the top eigenvector of {part}",
+            f"along the top of {part}",
+        )
+        for part in "HG"
+    },
+    **{
+        f"overlap_{vector}_{part}": (f"Share of {name} in the top eigenspace of {part}", f"{name} in the top of {part}")
+        for part in "HG"
+        for vector, name in (("g", "g"), ("H", "H ĝ"), ("N", "N ĝ"))
+    },
+    "fraction_dead": ("Fraction of units with φ′ zero on every example", "dead"),
+    "fraction_flat": ("Fraction of activations with φ′ zero", "φ′ zero"),
     "share_diagonal": ("Share of the NME on the diagonal", "on the diagonal"),
     "share_within_layers": ("Share of the NME within layers, off the diagonal", "within layers, off the diagonal"),
     "share_between_layers": ("Share of the NME between layers", "between layers"),
@@ -49,6 +70,7 @@ _FROBENIUS = ("Frobenius norm of the NME", "Frobenius norm of N")
 # What several quantities of one kind are, by a word of their names.
 _FAMILIES = {
     "accuracy": "Accuracy",
+    "along": "Change of the loss",
     "loss": "Loss",
     "tr": "Trace",
     "fraction": "Fraction of units",
@@ -58,7 +80,12 @@ _FAMILIES = {
     "share": "Share of the NME",
     "gap": "Relative gap",
     "agreement": "Cosine",
-    "ratio": "Ratio of norms",
+    "overlap": "Share in the top eigenspace",
+    "sharpness": "Sharpness",
+    "threshold": "Sharpness",
+    "ratio": "Ratio",
+    "case": "Sharpness",
+    "average": "Sharpness",
 }
 
 # Which evaluation a metric is of, where it isn't the last one.
@@ -104,17 +131,18 @@ def is_accuracy(name: str) -> bool:
 
 
 def bounds(names: Sequence[str]) -> tuple[float, float]:
-    """What the quantities can be: an accuracy or a share lies in [0, 1], a loss or norm isn't negative."""
+    """What the quantities can be: an accuracy or a share lies in [0, 1], a loss, norm or rise at worst isn't negative."""
     each = [_bounds(name) for name in names]
     return min(low for low, _ in each), max(high for _, high in each)
 
 
 def _bounds(name: str) -> tuple[float, float]:
-    if is_accuracy(name) or name.startswith(("fraction_", "share_")):
+    if is_accuracy(name) or name.startswith(("fraction_", "share_", "overlap_")):
         return 0.0, 1.0
     if name.startswith(("cosine_", "agreement_")):
         return -1.0, 1.0
-    if name.endswith("_loss") or name.startswith(("gap_", "ratio_")) or "norm" in name.split("_"):
+    nonnegative = name in ("worst_case", "threshold") or name.startswith(("gap_", "ratio_")) or name.endswith("_loss")
+    if nonnegative or "norm" in name.split("_"):
         return 0.0, math.inf
     return -math.inf, math.inf
 

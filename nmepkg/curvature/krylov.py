@@ -217,7 +217,7 @@ def eigenvalues(restart: Callable[[int, Array], Lanczos], first: Lanczos, copies
     for number in range(1, copies):
         if not new.any():
             break
-        basis = jnp.concatenate([basis, _ritz_vectors(run, found, new)])
+        basis = jnp.concatenate([basis, ritz_vectors(run, found, new)])
         del run  # and its Lanczos vectors with it
         if len(basis) == dimension:
             break
@@ -234,12 +234,26 @@ def eigenvalues(restart: Callable[[int, Array], Lanczos], first: Lanczos, copies
     return values[order], bounds[order]
 
 
+def ritz_vectors(run: Lanczos, found: Ritz, which: np.ndarray) -> Float[Array, "wanted size"]:
+    """The Ritz vectors of some values, a row each: unit vectors, orthogonal to each other.
+
+    Args:
+      run, found: a run of :func:`lanczos`, and what :func:`ritz` says of it.
+      which: of ``found.values``, as a mask or as places.
+
+    Example:
+      The largest eigenvalue's of diag(1, 2, 4):
+
+      >>> import jax.numpy as jnp, numpy as np
+      >>> from nmepkg.curvature import krylov
+      >>> run = krylov.lanczos(lambda v: jnp.array([1.0, 2.0, 4.0]) * v, jnp.ones(3), steps=3)
+      >>> abs(krylov.ritz_vectors(run, krylov.ritz(run), np.array([-1]))).round(3).tolist()
+      [[0.0, 0.0, 1.0]]
+    """
+    chosen = jnp.asarray(found.vectors[which], run.basis.dtype)
+    return jnp.matmul(chosen, run.basis[: len(found.values)], precision="highest")
+
+
 def rounding_error(norm: float, dtype: Any) -> float:
     """The residual bound up to which a Ritz value of A counts as converged, 100 machine epsilons of ‖A‖."""
     return 100 * float(np.finfo(dtype).eps) * norm
-
-
-def _ritz_vectors(run: Lanczos, found: Ritz, which: np.ndarray) -> Array:
-    """(…, P) the Ritz vectors of some values."""
-    chosen = jnp.asarray(found.vectors[which], run.basis.dtype)
-    return jnp.matmul(chosen, run.basis[: len(found.values)], precision="highest")

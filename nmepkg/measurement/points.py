@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,6 +18,7 @@ from nmepkg.data.splits import SETS
 from nmepkg.data.store import Dataset
 from nmepkg.errors import UserError
 from nmepkg.measurement.batches import sizes
+from nmepkg.measurement.edges import edge
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
 from nmepkg.registry import MEASUREMENTS, MODELS
 from nmepkg.specs import Activation, Choice, Measurement, Recipe, shape
@@ -64,6 +66,7 @@ def measure_points(
     quantities = MEASUREMENTS[measurement.kind].quantities
     beta = jnp.float32(recipe.activation.options.get("beta", 1.0))
     points: list[Point] = []
+    memory: dict[str, Any] = {}
     with jax.default_matmul_precision("highest"):
         for at in measurement.at:
             step, variables = (0, _initial(functions, recipe, dataset)) if at == "initial" else load(at)
@@ -74,10 +77,10 @@ def measure_points(
                 point["status"] = "not_finite"
             else:
                 params, batch_stats = variables
-                context = {"batch_stats": batch_stats, "beta": beta}
+                context = {"batch_stats": batch_stats, "beta": beta, "step": step, "memory": memory}
                 values = functions.measure(params, context, jax.random.key(measurement.seed))
                 point["values"] = _finite_or_null(values)
-                if not all(np.isfinite(values[quantity]).all() for quantity in quantities):
+                if not all(np.isfinite(values[quantity]).all() for quantity in quantities):  # a number, or one a radius
                     point["status"] = "not_finite"
             points.append(point)
             report(f"{at}: {point['status']}, {len(points)} of {len(measurement.at)}")
@@ -146,7 +149,9 @@ def make_problem(recipe: Recipe, measurement: Measurement, dataset: Dataset) -> 
 
     batches, together, account = _batches(recipe, measurement, dataset)
     loss_fn = build.loss(recipe)
-    return Problem(logits_fn, ablated_logits_fn, preactivations_fn, activation, loss_fn, batches, together), account
+    unstable = partial(edge, recipe, dataset.sizes[0])
+    problem = Problem(logits_fn, ablated_logits_fn, preactivations_fn, activation, loss_fn, batches, together, unstable)
+    return problem, account
 
 
 def _batches(

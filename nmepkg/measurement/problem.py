@@ -8,6 +8,7 @@ What differs between runs of one shape (θ, running averages, β) is an argument
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,7 +17,9 @@ from jax import Array
 from nmepkg.curvature import Products, linearize
 
 Params = Any  # a pytree of arrays
-Context = Any  # what else the model depends on and is held constant: running averages, β
+# What else the model depends on and is held constant: running averages, β. And of the point: how many steps were taken, and a
+# memory, a dict that is empty at a run's first point, where a measurement may leave what its next one begins with.
+Context = Any
 Batch = tuple[Array, Array]
 
 
@@ -35,6 +38,7 @@ class Problem(NamedTuple):
       loss_fn: (logits, labels) -> scalar, a mean over examples.
       batches: of equal size, at least one.
       together: of how many batches, one after another, the gradient is taken as one; divides their number.
+      edge: steps taken -> the curvature from which on the run's optimiser is unstable; ∞ where there is no run.
     """
 
     logits_fn: Callable[[Params, Context, Array], Array]
@@ -44,6 +48,7 @@ class Problem(NamedTuple):
     loss_fn: Callable[[Array, Array], Array]
     batches: tuple[Batch, ...]
     together: int = 1
+    edge: Callable[[int], float] = lambda step: math.inf
 
     def linearize(self, params: Params, context: Context, batch: Batch) -> Products:
         """Products with the curvature of one batch's loss at θ; call it inside ``jax.jit`` and return only what is used."""

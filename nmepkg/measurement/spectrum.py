@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nmepkg import curvature
 from nmepkg.curvature import probes
 from nmepkg.curvature.krylov import Lanczos, eigenvalues, lanczos, ritz, rounding_error
-from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
-
-_PRODUCTS = {"H": curvature.hvp, "G": curvature.gnvp, "N": curvature.nmevp}
+from nmepkg.measurement.problem import Context, Measure, Params, Problem
+from nmepkg.measurement.whole import PRODUCTS, products
 
 
 def spectrum(problem: Problem, *, steps: int, samples: int, top: int) -> Measure:
@@ -44,28 +40,13 @@ def spectrum(problem: Problem, *, steps: int, samples: int, top: int) -> Measure
     def draw(params: Params, key: Array, number: int) -> Params:
         return probes.draw(jax.random.fold_in(key, number), params, "gaussian")
 
-    # One batch's product is one program, called from Python, as convolutions in a compiled loop are slow on a CPU; it is
-    # linearised anew each time, as what a linearisation keeps would grow with the number of batches.
-    @partial(jax.jit, static_argnames="part", donate_argnames="total")
-    def add(total: Params, params: Params, context: Context, batch: Batch, v: Params, part: str) -> Params:
-        inputs, labels = batch
-        product = _PRODUCTS[part](
-            lambda p: problem.logits_fn(p, context, inputs), lambda z: problem.loss_fn(z, labels), params, v
-        )
-        return jax.tree.map(lambda total, x: total + x / len(problem.batches), total, product)
-
-    zeros = jax.jit(lambda params: jax.tree.map(jnp.zeros_like, params))
+    product = products(problem)
 
     def measure(params: Params, context: Context, key: Array) -> dict[str, Any]:
         result: dict[str, Any] = {}
         size = sum(leaf.size for leaf in jax.tree.leaves(params))
-        for part in _PRODUCTS:
-
-            def matvec(v: Params, part: str = part) -> Params:
-                total = zeros(params)
-                for batch in problem.batches:
-                    total = add(total, params, context, batch, v, part)
-                return total
+        for part in PRODUCTS:
+            matvec = product(part, params, context)
 
             def start(number: int, found: Array | None = None, matvec: Any = matvec) -> Lanczos:
                 return lanczos(matvec, draw(params, key, number), min(steps, size), found)

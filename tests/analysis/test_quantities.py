@@ -55,7 +55,7 @@ def test_one_name_of_two_measurements() -> None:
 
 
 def test_bounds() -> None:
-    assert bounds(["test_accuracy"]) == bounds(["fraction_zero"]) == (0.0, 1.0)
+    assert bounds(["test_accuracy"]) == bounds(["fraction_zero", "overlap_g_H"]) == (0.0, 1.0)
     assert bounds(["cosine_N"]) == (-1.0, 1.0)
-    assert bounds(["test_loss"]) == bounds(["gradient_norm"]) == (0.0, math.inf)
-    assert bounds(["tr_N", "test_accuracy"]) == (-math.inf, math.inf)
+    assert bounds(["test_loss"]) == bounds(["gradient_norm"]) == bounds(["worst_case", "threshold"]) == (0.0, math.inf)
+    assert bounds(["loss_along_g"]) == bounds(["tr_N", "test_accuracy"]) == (-math.inf, math.inf)

@@ -157,7 +157,11 @@ def test_a_diverged_run_is_recorded_as_such(kind: str, diverged: Path, data: Pat
         (9, 9, "not_reached"),
         ("final", steps, "not_finite"),
     ]
-    assert all(isinstance(points[0]["values"][quantity], float) for quantity in MEASUREMENTS[kind].quantities)
+    for quantity in MEASUREMENTS[kind].quantities:
+        value = points[0]["values"][quantity]
+        numbers = value if "radii" in spec else [value]
+        assert len(numbers) == len(spec.get("radii", [0]))
+        assert all(isinstance(number, float) for number in numbers)
     assert points[1]["values"] is None
     assert points[2]["values"] is None
 

@@ -1,0 +1,69 @@
+"""Measures how much of the gradient, and of what curvature makes of it, lies in the span of the top eigenvectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.flatten_util import ravel_pytree
+
+from nmepkg.curvature import probes
+from nmepkg.curvature.krylov import lanczos, ritz, ritz_vectors
+from nmepkg.curvature.vectors import normalize, single
+from nmepkg.measurement.problem import Context, Measure, Params, Problem
+from nmepkg.measurement.whole import gradient, products
+
+
+def overlaps(problem: Problem, *, top: int, steps: int) -> Measure:
+    """‖V x‖²/‖x‖² for x = g, H ĝ, N ĝ, and V the eigenvectors of the largest eigenvalues of H, or of G (Gur-Ari et al. 2018).
+
+    g is the gradient of the mean loss over ``problem.batches``, ĝ = g/‖g‖, and H ĝ = G ĝ + N ĝ. The eigenvectors are the
+    Ritz vectors of one run of Lanczos' method. It sees one vector of each eigenspace, and an eigenvalue whose bound is not
+    small has not converged: then its vector is a mixture. Where x is 0, its share is 0.
+
+    Args:
+      problem: what is measured.
+      top: how many eigenvectors, the largest eigenvalues on the real line first; as many as there are Ritz values at most.
+      steps: of Lanczos' method, P at most; memory is steps · P numbers.
+
+    Returns:
+      measure(params, context, key) -> ``overlap_X_A`` in [0, 1] for X = g, H, N and A = H, G; ``eigenvalues_A`` and their
+      residual ``bounds_A``, lists from the largest. ``key`` draws the vector that Lanczos' method starts from.
+    """
+
+    @jax.jit
+    def shares(vectors: Array, along: dict[str, Params]) -> dict[str, Array]:
+        def share(x: Params) -> Array:
+            unit, _ = normalize(x)
+            inside = jnp.matmul(vectors, single(ravel_pytree(unit)[0]), precision="highest")
+            return jnp.minimum(inside @ inside, 1)  # rounding goes beyond by an epsilon
+
+        return {name: share(x) for name, x in along.items()}
+
+    unit = jax.jit(lambda tree: normalize(tree)[0])
+    add = jax.jit(lambda x, y: jax.tree.map(jnp.add, x, y))
+    draw = jax.jit(lambda params, key: probes.draw(key, params, "gaussian"))
+    slope, product = gradient(problem), products(problem)
+
+    def measure(params: Params, context: Context, key: Array) -> dict[str, Any]:
+        g = unit(slope(params, context))
+        n = product("N", params, context)(g)
+        along = {"g": g, "H": add(product("G", params, context)(g), n), "N": n}
+        size = sum(leaf.size for leaf in jax.tree.leaves(params))
+        result: dict[str, Any] = {}
+        for part in ("H", "G"):
+            run = lanczos(product(part, params, context), draw(params, key), min(steps, size))
+            found = ritz(run)
+            largest = range(len(found.values))[::-1][:top]
+            vectors = ritz_vectors(run, found, np.array(largest))
+            del run  # and the Lanczos vectors with it
+            for name, share in jax.device_get(shares(vectors, along)).items():
+                result[f"overlap_{name}_{part}"] = float(share)
+            result[f"eigenvalues_{part}"] = found.values[::-1][:top].tolist()
+            result[f"bounds_{part}"] = found.bounds[::-1][:top].tolist()
+        return result
+
+    return measure
