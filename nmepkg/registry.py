@@ -7,33 +7,12 @@ hash of a run (only the entries that a run uses go in), so that adding a line in
 
 from __future__ import annotations
 
-from typing import Any
-
-from nmepkg.entries import COUNTED, SEED, Augmentation, Data, Entry, Measurement, Method, Model
-
-
-def _integer(meaning: str, minimum: int, **extra: Any) -> dict[str, Any]:
-    return {"description": meaning, "type": "integer", "minimum": minimum, "maximum": COUNTED, **extra}
-
-
-def _positive(meaning: str, **extra: Any) -> dict[str, Any]:
-    return {"description": meaning, "type": "number", "exclusiveMinimum": 0, **extra}
-
-
-def _flag(meaning: str, **extra: Any) -> dict[str, Any]:
-    return {"description": meaning, "type": "boolean", **extra}
-
-
-def _integers(meaning: str, **extra: Any) -> dict[str, Any]:
-    return {"description": meaning, "type": "array", "items": _integer("", 1), "minItems": 1, **extra}
-
-
-def _numbers(meaning: str, items: dict[str, Any], **extra: Any) -> dict[str, Any]:
-    return {"description": meaning, "type": "array", "items": items, "minItems": 1, "uniqueItems": True, **extra}
-
+from nmepkg.entries import SEED, Augmentation, Data, Entry, Method, Model
+from nmepkg.fragments import flag, integer, integers, positive
+from nmepkg.measurement_kinds import MEASUREMENTS as MEASUREMENTS
 
 _GROUP = {
-    "m": _integer(
+    "m": integer(
         "the perturbation or penalty is taken for each group of m examples of a batch, which m must divide; null: the "
         "whole batch",
         1,
@@ -42,13 +21,12 @@ _GROUP = {
         assumed=True,
     )
 }
-_PROBE = {"description": "entries of a probe", "enum": ["gaussian", "rademacher"]}
 _PROBES = {
-    "samples": _integer("random probes a step", 1, default=1),
+    "samples": integer("random probes a step", 1, default=1),
     "probe": {
         "description": "entries of a probe; or `basis`: every basis vector once, which is the trace itself, for MLPs of at "
         "most 20,000 parameters, with `samples: 1`. A step costs some 4 gradients a parameter then",
-        "enum": [*_PROBE["enum"], "basis"],
+        "enum": ["gaussian", "rademacher", "basis"],
         "default": "gaussian",
     },
 }
@@ -67,7 +45,7 @@ METHODS: dict[str, Method] = {
                 "default": 0.01,
                 "assumed": True,
             },
-            "normalization": _flag(
+            "normalization": flag(
                 "whether scales of normalisation layers are measured so too, as in the authors' code",
                 default=False,
                 assumed=True,
@@ -92,7 +70,7 @@ METHODS: dict[str, Method] = {
     "psam_fd": Method(
         "nmepkg.methods.gradient_penalties:psam_fd",
         {
-            "step": _positive(
+            "step": positive(
                 "length of the finite difference along the normalised gradient, whatever ρ is",
                 default=1e-2,
                 assumed=True,
@@ -105,8 +83,8 @@ METHODS: dict[str, Method] = {
     "weight_noise": Method(
         "nmepkg.methods.noise:weight_noise",
         {
-            "antithetic": _flag("mean of the gradients at θ + σε and θ − σε", default=False, assumed=True),
-            "normalization": _flag(
+            "antithetic": flag("mean of the gradients at θ + σε and θ − σε", default=False, assumed=True),
+            "normalization": flag(
                 "whether scales and biases of normalisation layers (modules with `norm` in their name, in any case) "
                 "get noise too",
                 default=True,
@@ -150,13 +128,13 @@ METHODS: dict[str, Method] = {
     "gn_trace": Method(
         "nmepkg.methods.sampled_labels:gn_trace",
         {
-            "samples": _integer("draws of labels a step", 1, default=1),
-            "scale_by_batch": _flag(
+            "samples": integer("draws of labels a step", 1, default=1),
+            "scale_by_batch": flag(
                 "B·‖gradient‖², the unbiased estimate of tr G; false leaves B out and estimates tr(G)/B",
                 default=True,
                 assumed=True,
             ),
-            "straight_through": _flag("whether a gradient goes through the sampled labels", default=False),
+            "straight_through": flag("whether a gradient goes through the sampled labels", default=False),
             **_GROUP,
         },
         strength="sigma2",
@@ -192,16 +170,16 @@ ACTIVATIONS: dict[str, Entry] = {
     "tanh": Entry("nmepkg.activations:tanh"),
     "gelu": Entry("nmepkg.activations:gelu"),
     "gelu_tanh": Entry("nmepkg.activations:gelu_tanh"),
-    "beta_gelu": Entry("nmepkg.activations:beta_gelu", {"beta": _positive("sharpness: φ → ReLU as β → ∞")}),
+    "beta_gelu": Entry("nmepkg.activations:beta_gelu", {"beta": positive("sharpness: φ → ReLU as β → ∞")}),
 }
 
 # What an activation's `second_derivative` may be replaced by.
 SECOND_DERIVATIVES: dict[str, Entry] = {
     "zero": Entry("nmepkg.activations:zero"),
-    "gaussian": Entry("nmepkg.activations:gaussian", {"beta": _positive("sharpness, as in eq. 19", default=100.0)}),
+    "gaussian": Entry("nmepkg.activations:gaussian", {"beta": positive("sharpness, as in eq. 19", default=100.0)}),
     "gaussian_listing": Entry(
         "nmepkg.activations:gaussian_listing",
-        {"beta": _positive("sharpness, as in the appendix, which omits a ½", default=100.0)},
+        {"beta": positive("sharpness, as in the appendix, which omits a ½", default=100.0)},
     ),
 }
 
@@ -209,10 +187,10 @@ MODELS: dict[str, Model] = {
     "mlp": Model(
         "nmepkg.models.mlp:MLP",
         {
-            "width": _integer("features of each hidden layer", 1),
-            "depth": _integer("hidden layers", 0),
-            "batch_norm": _flag("whether BatchNorm comes before each activation", default=False),
-            "layer_norm": _flag(
+            "width": integer("features of each hidden layer", 1),
+            "depth": integer("hidden layers", 0),
+            "batch_norm": flag("whether BatchNorm comes before each activation", default=False),
+            "layer_norm": flag(
                 "whether LayerNorm comes there, of 2 features or more; not together with `batch_norm`", default=False
             ),
         },
@@ -221,9 +199,9 @@ MODELS: dict[str, Model] = {
     "resnet1d": Model(
         "nmepkg.models.resnet1d:ResNet1D",
         {
-            "width": _integer("channels of the first stage, doubled from stage to stage", 1),
-            "blocks": _integers("residual blocks of each stage"),
-            "kernel_size": _integer("positions that a convolution sees", 1, default=3),
+            "width": integer("channels of the first stage, doubled from stage to stage", 1),
+            "blocks": integers("residual blocks of each stage"),
+            "kernel_size": integer("positions that a convolution sees", 1, default=3),
         },
         batch_norm=True,
         halvings=lambda spec: len(spec["blocks"]) - 1,
@@ -232,7 +210,7 @@ MODELS: dict[str, Model] = {
     ),
     "wide_resnet": Model(
         "nmepkg.models.wide_resnet:WideResNet",
-        {"depth": _integer("layers, 6n + 4", 10), "width": _integer("k times the channels of a plain ResNet", 1)},
+        {"depth": integer("layers, 6n + 4", 10), "width": integer("k times the channels of a plain ResNet", 1)},
         batch_norm=True,
         halvings=lambda spec: 2,
         axes=3,
@@ -241,8 +219,8 @@ MODELS: dict[str, Model] = {
     "resnet": Model(
         "nmepkg.models.resnet:ResNet",
         {
-            "blocks": _integers("bottlenecks of each stage; the default is ResNet-50", default=[3, 4, 6, 3]),
-            "width": _integer("channels of the first convolution", 1, default=64),
+            "blocks": integers("bottlenecks of each stage; the default is ResNet-50", default=[3, 4, 6, 3]),
+            "width": integer("channels of the first convolution", 1, default=64),
         },
         batch_norm=True,
         halvings=lambda spec: 1 + len(spec["blocks"]),
@@ -252,11 +230,11 @@ MODELS: dict[str, Model] = {
     "vit": Model(
         "nmepkg.models.vit:ViT",
         {
-            "patch": _integer("side of a patch in pixels, or positions of a sequence; divides that", 1),
-            "depth": _integer("blocks", 1),
-            "width": _integer("features of a token", 1),
-            "heads": _integer("heads of attention", 1),
-            "mlp_ratio": _integer("hidden features of a block's MLP, in widths", 1, default=4),
+            "patch": integer("side of a patch in pixels, or positions of a sequence; divides that", 1),
+            "depth": integer("blocks", 1),
+            "width": integer("features of a token", 1),
+            "heads": integer("heads of attention", 1),
+            "mlp_ratio": integer("hidden features of a block's MLP, in widths", 1, default=4),
         },
         batch_norm=False,
         small={"depth": 1, "width": 16, "heads": 2},
@@ -264,8 +242,8 @@ MODELS: dict[str, Model] = {
     "cnn": Model(
         "nmepkg.models.cnn:CNN",
         {
-            "channels": _integers("channels of each convolution"),
-            "width": _integer("features of the dense layer", 1),
+            "channels": integers("channels of each convolution"),
+            "width": integer("features of the dense layer", 1),
         },
         batch_norm=False,
         axes=3,
@@ -284,14 +262,14 @@ DATASETS: dict[str, Data] = {
     "mnist1d": Data(
         "nmepkg.data.mnist1d:prepare",
         {
-            "seed": _integer("draws the set itself", **SEED, default=42),
-            "samples": _integer(
+            "seed": integer("draws the set itself", **SEED, default=42),
+            "samples": integer(
                 "sequences that its package makes: four fifths to train on, a fifth the test set",
                 10,
                 multipleOf=10,
                 default=5000,
             ),
-            "test": _integer(
+            "test": integer(
                 "sequences of the test set; those beyond the fifth are drawn from another seed, and the training set stays "
                 "what it is. null: the fifth",
                 1,
@@ -310,8 +288,8 @@ DATASETS: dict[str, Data] = {
     "imagenet2012": Data(
         "nmepkg.data.imagenet:prepare",
         {
-            "size": _integer("side of what a model sees, in pixels", 1, default=224),
-            "resize": _integer("shorter side of a test image before it is cropped", 1, default=256),
+            "size": integer("side of what a model sees, in pixels", 1, default=224),
+            "resize": integer("shorter side of a test image before it is cropped", 1, default=256),
         },
         (224, 224, 3),
         1000,
@@ -324,11 +302,11 @@ DATASETS: dict[str, Data] = {
     "generated": Data(
         "nmepkg.data.generated:prepare",
         {
-            "shape": {**_integers("height, width and channels of an image"), "minItems": 3, "maxItems": 3},
-            "classes": _integer("labels", 2, default=10),
-            "train": _integer("images to train on", 1),
-            "test": _integer("images of the test set", 1),
-            "seed": _integer("draws the set", **SEED, default=0),
+            "shape": {**integers("height, width and channels of an image"), "minItems": 3, "maxItems": 3},
+            "classes": integer("labels", 2, default=10),
+            "train": integer("images to train on", 1),
+            "test": integer("images of the test set", 1),
+            "seed": integer("draws the set", **SEED, default=0),
         },
         examples=lambda spec: (spec["train"], spec["test"]),
     ),
@@ -339,15 +317,15 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "pad_crop_flip": Augmentation(
         "nmepkg.data.augmentation:pad_crop_flip",
         {
-            "padding": _integer("pixels on each side, by reflection", 0, default=4),
-            "flip": _flag("whether half of the images are mirrored", default=True),
+            "padding": integer("pixels on each side, by reflection", 0, default=4),
+            "flip": flag("whether half of the images are mirrored", default=True),
         },
     ),
     "resized_crop_flip": Augmentation(
         "nmepkg.data.jpeg:resized_crop_flip",
         {
-            "smallest_area": _positive("share of the image that a crop has at least", maximum=1, default=0.08),
-            "largest_aspect": _positive("of a crop's longer side to its shorter", minimum=1, default=4 / 3),
+            "smallest_area": positive("share of the image that a crop has at least", maximum=1, default=0.08),
+            "largest_aspect": positive("of a crop's longer side to its shorter", minimum=1, default=4 / 3),
         },
         streamed=True,
     ),
@@ -367,108 +345,6 @@ LOSSES: dict[str, Entry] = {
         },
     ),
     "mse": Entry("nmepkg.losses:mse"),
-}
-
-_LEADING = {
-    "steps": _integer("of Lanczos, before a restart from the eigenvector that it has found", 1, default=20),
-    "tolerance": _positive(
-        "residual of the largest eigenvalue, in units of itself, at which no restart follows", maximum=0.1, default=1e-3
-    ),
-}
-
-MEASUREMENTS: dict[str, Measurement] = {
-    "traces": Measurement(
-        "nmepkg.measurement.traces:traces",
-        {
-            "samples": _integer("random probes", 2, default=100),
-            "probe": {**_PROBE, "default": "rademacher"},
-        },
-        ("tr_H", "tr_G", "tr_N"),
-    ),
-    "spectrum": Measurement(
-        "nmepkg.measurement.spectrum:spectrum",
-        {
-            "steps": _integer("of Lanczos", 1, default=64),
-            "samples": _integer("starting vectors", 1, default=4),
-            "top": _integer("eigenvalues that are listed at either end", 1, default=5),
-        },
-        tuple(f"{end}_eigenvalue_{part}" for part in "HGN" for end in ("largest", "smallest")),
-    ),
-    "alignment": Measurement(
-        "nmepkg.measurement.alignment:alignment",
-        {},
-        (
-            "gradient_norm",
-            *(f"{what}_{part}" for part in ("H", "G", "N", "N_activation", "N_rest") for what in ("norm", "cosine")),
-        ),
-    ),
-    "prediction": Measurement(
-        "nmepkg.measurement.prediction:prediction",
-        {"radii": _numbers("distances ρ along the gradient", _positive(""), default=[0.01, 0.03, 0.1])},
-        (
-            *(f"{what}_{part}" for part in "HG" for what in ("gap", "agreement", "ratio")),
-            "fraction_crossed",
-        ),
-    ),
-    "second_derivative": Measurement(
-        "nmepkg.measurement.second_derivative:second_derivative",
-        {
-            "threshold": _positive("|φ''| from which it counts", default=0.01, assumed=True),
-            "relative": _flag("whether the threshold is a share of the largest |φ''|", default=True),
-        },
-        ("fraction_above", "fraction_zero"),
-    ),
-    "nme_blocks": Measurement(
-        "nmepkg.measurement.nme_blocks:nme_blocks",
-        {
-            "max_parameters": _integer(
-                "of a model; one that has more is refused, as time grows with P²", 1, default=20_000
-            ),
-            "chunk": _integer("columns of N at a time", 1, default=64),
-        },
-        ("norm_N", "share_diagonal", "share_within_layers", "share_between_layers"),
-    ),
-    "sharpness": Measurement(
-        "nmepkg.measurement.sharpness:sharpness",
-        {
-            "radii": _numbers("ρ, how far parameters are moved", _positive(""), default=[0.05, 0.1, 0.2]),
-            "norm": {
-                "description": "of δ, or of δ/|θ|, which is ρ at most: Euclidean, or of the largest entry",
-                "enum": ["l2", "linf"],
-                "default": "l2",
-            },
-            "adaptive": _flag("whether each parameter moves in units of its own size, |θ|", default=False),
-            "steps": _integer("of projected gradient ascent", 1, default=20),
-            "samples": _integer("random δ of the average, each with −δ", 2, default=20),
-        },
-        ("worst_case", "average"),
-    ),
-    "edge_of_stability": Measurement(
-        "nmepkg.measurement.edge_of_stability:edge_of_stability",
-        _LEADING,
-        ("sharpness", "threshold", "ratio"),
-    ),
-    "loss_along": Measurement(
-        "nmepkg.measurement.loss_along:loss_along",
-        {
-            "radii": _numbers(
-                "ρ, how far along each unit vector; negative: against it",
-                {"type": "number"},
-                default=[-0.5, -0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.5],
-            ),
-            **_LEADING,
-        },
-        tuple(f"loss_along_{direction}" for direction in ("g", "H", "N", "top_H", "top_G")),
-    ),
-    "overlaps": Measurement(
-        "nmepkg.measurement.overlaps:overlaps",
-        {
-            "top": _integer("eigenvectors of the largest eigenvalues", 1, default=10),
-            "steps": _integer("of Lanczos", 1, default=64),
-        },
-        tuple(f"overlap_{vector}_{part}" for part in "HG" for vector in ("g", "H", "N")),
-    ),
-    "dead_units": Measurement("nmepkg.measurement.dead_units:dead_units", {}, ("fraction_dead", "fraction_flat")),
 }
 
 # Kinds of figure: code that draws one from what its runs, measurements or landscapes give.

@@ -22,7 +22,9 @@ from nmepkg.files import written_whole
 PACKAGE = Path(__file__).resolve().parents[1]
 
 # Names without numbers behind them: an entry of the registry counts where a run uses it, an error's text never does.
-EXCLUDED = frozenset({"registry", "entries", "errors", "files", "gpus", "records", "surroundings"})
+EXCLUDED = frozenset(
+    {"registry", "measurement_kinds", "fragments", "entries", "errors", "files", "gpus", "records", "surroundings"}
+)
 
 
 def fingerprint(modules: Iterable[str], package: Path = PACKAGE) -> str:

@@ -1,0 +1,112 @@
+"""What of a trained model a study may measure, a line each; a part of :mod:`nmepkg.registry`, which says more."""
+
+from __future__ import annotations
+
+from nmepkg.entries import Measurement
+from nmepkg.fragments import flag, integer, numbers, positive
+
+_LEADING = {
+    "steps": integer("of Lanczos, before a restart from the eigenvector that it has found", 1, default=20),
+    "tolerance": positive(
+        "residual of the largest eigenvalue, in units of itself, at which no restart follows", maximum=0.1, default=1e-3
+    ),
+}
+
+MEASUREMENTS: dict[str, Measurement] = {
+    "traces": Measurement(
+        "nmepkg.measurement.traces:traces",
+        {
+            "samples": integer("random probes", 2, default=100),
+            "probe": {
+                "description": "entries of a probe",
+                "enum": ["gaussian", "rademacher"],
+                "default": "rademacher",
+            },
+        },
+        ("tr_H", "tr_G", "tr_N"),
+    ),
+    "spectrum": Measurement(
+        "nmepkg.measurement.spectrum:spectrum",
+        {
+            "steps": integer("of Lanczos", 1, default=64),
+            "samples": integer("starting vectors", 1, default=4),
+            "top": integer("eigenvalues that are listed at either end", 1, default=5),
+        },
+        tuple(f"{end}_eigenvalue_{part}" for part in "HGN" for end in ("largest", "smallest")),
+    ),
+    "alignment": Measurement(
+        "nmepkg.measurement.alignment:alignment",
+        {},
+        (
+            "gradient_norm",
+            *(f"{what}_{part}" for part in ("H", "G", "N", "N_activation", "N_rest") for what in ("norm", "cosine")),
+        ),
+    ),
+    "prediction": Measurement(
+        "nmepkg.measurement.prediction:prediction",
+        {"radii": numbers("distances ρ along the gradient", positive(""), default=[0.01, 0.03, 0.1])},
+        (
+            *(f"{what}_{part}" for part in "HG" for what in ("gap", "agreement", "ratio")),
+            "fraction_crossed",
+        ),
+    ),
+    "second_derivative": Measurement(
+        "nmepkg.measurement.second_derivative:second_derivative",
+        {
+            "threshold": positive("|φ''| from which it counts", default=0.01, assumed=True),
+            "relative": flag("whether the threshold is a share of the largest |φ''|", default=True),
+        },
+        ("fraction_above", "fraction_zero"),
+    ),
+    "nme_blocks": Measurement(
+        "nmepkg.measurement.nme_blocks:nme_blocks",
+        {
+            "max_parameters": integer(
+                "of a model; one that has more is refused, as time grows with P²", 1, default=20_000
+            ),
+            "chunk": integer("columns of N at a time", 1, default=64),
+        },
+        ("norm_N", "share_diagonal", "share_within_layers", "share_between_layers"),
+    ),
+    "sharpness": Measurement(
+        "nmepkg.measurement.sharpness:sharpness",
+        {
+            "radii": numbers("ρ, how far parameters are moved", positive(""), default=[0.05, 0.1, 0.2]),
+            "norm": {
+                "description": "of δ, or of δ/|θ|, which is ρ at most: Euclidean, or of the largest entry",
+                "enum": ["l2", "linf"],
+                "default": "l2",
+            },
+            "adaptive": flag("whether each parameter moves in units of its own size, |θ|", default=False),
+            "steps": integer("of projected gradient ascent", 1, default=20),
+            "samples": integer("random δ of the average, each with −δ", 2, default=20),
+        },
+        ("worst_case", "average"),
+    ),
+    "edge_of_stability": Measurement(
+        "nmepkg.measurement.edge_of_stability:edge_of_stability",
+        _LEADING,
+        ("sharpness", "threshold", "ratio"),
+    ),
+    "loss_along": Measurement(
+        "nmepkg.measurement.loss_along:loss_along",
+        {
+            "radii": numbers(
+                "ρ, how far along each unit vector; negative: against it",
+                {"type": "number"},
+                default=[-0.5, -0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.5],
+            ),
+            **_LEADING,
+        },
+        tuple(f"loss_along_{direction}" for direction in ("g", "H", "N", "top_H", "top_G")),
+    ),
+    "overlaps": Measurement(
+        "nmepkg.measurement.overlaps:overlaps",
+        {
+            "top": integer("eigenvectors of the largest eigenvalues", 1, default=10),
+            "steps": integer("of Lanczos", 1, default=64),
+        },
+        tuple(f"overlap_{vector}_{part}" for part in "HG" for vector in ("g", "H", "N")),
+    ),
+    "dead_units": Measurement("nmepkg.measurement.dead_units:dead_units", {}, ("fraction_dead", "fraction_flat")),
+}
