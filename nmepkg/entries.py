@@ -54,6 +54,7 @@ class Method(Entry):
         that derivative changes nothing, and runs that differ only in it are one run.
       loss: the only loss that it is right for, or None where any will do.
       per_example: whether it takes gradients of single examples, which do not exist where BatchNorm mixes a batch.
+      pair: whether it takes the model twice, as it is and with φ'' := 0.
       cost, cost_per_sample: of a step, in gradients of SGD, by XLA's count of FLOPs (``benchmarks/step_cost.py``).
     """
 
@@ -61,6 +62,7 @@ class Method(Entry):
     second_order: bool = False
     loss: str | None = None
     per_example: bool = False
+    pair: bool = False
     cost: float = 1.0
     cost_per_sample: float = 0.0
 

@@ -23,7 +23,7 @@ MEASUREMENTS: dict[str, Measurement] = {
                 "default": "rademacher",
             },
         },
-        ("tr_H", "tr_G", "tr_N"),
+        ("tr_H", "tr_G", "tr_N", "tr_H_variance", "tr_G_variance", "tr_N_variance"),
     ),
     "spectrum": Measurement(
         "nmepkg.measurement.spectrum:spectrum",

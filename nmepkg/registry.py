@@ -67,6 +67,14 @@ METHODS: dict[str, Method] = {
     ),
     "psam_gn": Method("nmepkg.methods.gradient_penalties:psam_gn", _GROUP, strength="rho", cost=2.3),
     "psam_nme": Method("nmepkg.methods.gradient_penalties:psam_nme", _GROUP, strength="rho", second_order=True, cost=3),
+    "psam_activation_nme": Method(
+        "nmepkg.methods.gradient_penalties:psam_activation_nme",
+        _GROUP,
+        strength="rho",
+        second_order=True,
+        cost=4.6,
+        pair=True,
+    ),
     "psam_fd": Method(
         "nmepkg.methods.gradient_penalties:psam_fd",
         {

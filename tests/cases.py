@@ -16,8 +16,11 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from nmepkg import activations, losses
+from nmepkg import activations, losses, registry
 from tests.interpreter import interpreted
+
+# Those that take a model as it is; of one that takes it twice, tests/methods/test_activation_nme.py is.
+METHODS = {name: entry for name, entry in registry.METHODS.items() if not entry.pair}
 
 INPUTS, HIDDEN, CLASSES, BATCH = 3, 4, 3, 6
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nmepkg.registry import METHODS
 from tests import cases
+from tests.cases import METHODS
 from tests.interpreter import interpreted
 from tests.methods.test_methods import step
 

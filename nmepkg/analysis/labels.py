@@ -27,6 +27,7 @@ METHOD_NAMES = {
     "gradient_penalty": "Gradient penalty",
     "psam_gn": "PSAM, G only",
     "psam_nme": "PSAM, N only",
+    "psam_activation_nme": "PSAM, part of N through φ″ only",
     "psam_fd": "PSAM, finite difference",
     "weight_noise": "Weight noise",
     "hessian_trace": "Penalty on tr H",

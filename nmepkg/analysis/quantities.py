@@ -22,6 +22,10 @@ _MATRICES = {"H": "the Hessian", "G": "the GN term", "N": "the NME"}
 _QUANTITIES = {
     **{f"tr_{part}": (f"Trace of {name}, tr {part}", f"tr {part}") for part, name in _MATRICES.items()},
     **{
+        f"tr_{part}_variance": (f"Variance of an estimate of tr {part} from one probe", f"tr {part}")
+        for part in _MATRICES
+    },
+    **{
         f"{end}_eigenvalue_{part}": (f"{end.capitalize()} eigenvalue of {name}", f"{end} of {part}")
         for part, name in _MATRICES.items()
         for end in ("largest", "smallest")
@@ -141,7 +145,12 @@ def _bounds(name: str) -> tuple[float, float]:
         return 0.0, 1.0
     if name.startswith(("cosine_", "agreement_")):
         return -1.0, 1.0
-    nonnegative = name in ("worst_case", "threshold") or name.startswith(("gap_", "ratio_")) or name.endswith("_loss")
+    nonnegative = (
+        name.endswith("_variance")
+        or name in ("worst_case", "threshold")
+        or name.startswith(("gap_", "ratio_"))
+        or name.endswith("_loss")
+    )
     if nonnegative or "norm" in name.split("_"):
         return 0.0, math.inf
     return -math.inf, math.inf

@@ -5,6 +5,7 @@ from .base import Update as Update
 from .gradient_descent import sgd as sgd
 from .gradient_penalties import gradient_penalty as gradient_penalty
 from .gradient_penalties import psam as psam
+from .gradient_penalties import psam_activation_nme as psam_activation_nme
 from .gradient_penalties import psam_fd as psam_fd
 from .gradient_penalties import psam_gn as psam_gn
 from .gradient_penalties import psam_nme as psam_nme

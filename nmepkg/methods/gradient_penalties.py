@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 
 from nmepkg import curvature
 from nmepkg.curvature.types import Key, LogitsFn, LossFn, Params
-from nmepkg.curvature.vectors import normalize
+from nmepkg.curvature.vectors import dot, normalize
 from nmepkg.methods.base import (
     ApplyFn,
     Batch,
@@ -151,6 +151,41 @@ def psam_nme(*, m: int | None = None, execution: Execution = HERE) -> Method:
       3.0
     """
     return gradient_penalty(p=1.0, product=curvature.nmevp, m=m, execution=execution)
+
+
+def psam_activation_nme(*, m: int | None = None, execution: Execution = HERE) -> Method:
+    """PSAM with the part of the NME alone that comes through φ'': direction = g + ρ N_φ ĝ.
+
+    N_φ is what ``φ'' := 0`` takes from N, the activation part of :func:`nmepkg.curvature.split_nmevp`; the rest alone is
+    :func:`psam_nme` of a model with φ'' := 0.
+
+    Args:
+      m, execution: as of :func:`gradient_penalty`.
+
+    Returns:
+      A method whose model gives two logits: (z, z₀), where z₀ is z with φ'' := 0, and whose loss is of such pairs and of z
+      alone. As z and z₀ are the same function to first order, N_φ v is the second derivative of ⟨∇_z L, z − z₀⟩ along v.
+
+    Example:
+      >>> import jax, jax.numpy as jnp
+      >>> from nmepkg import losses, methods
+      >>> flat = lambda theta: jax.lax.stop_gradient(theta) * (2 * theta - jax.lax.stop_gradient(theta))  # θ², with φ'' = 0
+      >>> model = lambda theta, x: ((theta**2 * x, flat(theta) * x), None)  # with this batch, L = ½θ⁴
+      >>> loss = lambda logits, labels: losses.mse(logits[0], labels)
+      >>> batch = jnp.ones((1, 1)), jnp.zeros((1, 1))
+      >>> update = methods.psam_activation_nme()(model, loss, jnp.ones(()), batch, jax.random.key(0), 0.5)
+      >>> round(float(update.direction), 3)  # 2θ³ + 2ρ θ², as N = 2θ² and all of it comes from φ''
+      3.0
+    """
+    return gradient_penalty(p=1.0, product=_activation_nmevp, m=m, execution=execution)
+
+
+def _activation_nmevp(logits_fn: LogitsFn, loss_fn: LossFn, params: Params, v: Params) -> Params:
+    """N_φ v of logits (z, z₀)."""
+    residual, _ = jax.grad(loss_fn)(logits_fn(params))
+    return curvature.nmevp(
+        lambda p: jax.tree.map(jnp.subtract, *logits_fn(p)), lambda difference: dot(residual, difference), params, v
+    )
 
 
 def psam_fd(*, step: float, m: int | None = None, execution: Execution = HERE) -> Method:

@@ -7,7 +7,7 @@ Everything here is pure. What a recipe fixes is constant (model, method, shapes)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from nmepkg.data.store import Scaling
 from nmepkg.methods.base import ApplyFn, Method, Update
 from nmepkg.methods.parts import Execution, examples, mean_in_turn, mean_of_parts, split
 from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS
-from nmepkg.specs import Recipe
+from nmepkg.specs import Choice, Recipe
 from nmepkg.training import build
 from nmepkg.training.decay import in_loss, penalty
 from nmepkg.training.devices import ONE, Layout
@@ -74,6 +74,7 @@ class Program:
 
     Attributes:
       model: hyper-parameters -> Flax module, with the activation's β among them.
+      ablated_model: the same with φ'' := 0, for a method that takes both; None for others.
       loss, evaluation_loss: (logits, labels) -> scalar.
       method: gives a direction.
       decay_in_loss: which parameters decay as a part of the loss that the method sees; None: none.
@@ -88,6 +89,7 @@ class Program:
     """
 
     model: Callable[[Hyperparameters], Any]
+    ablated_model: Callable[[Hyperparameters], Any] | None
     loss: build.Loss
     evaluation_loss: build.Loss
     method: Method
@@ -167,18 +169,25 @@ class Program:
         key = jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step)
         return self.augment(data[0], places, key), data[1][places]
 
+    def _loss(self, logits: Any, labels: Array) -> Array:
+        """The loss as the method sees it, of both logits where there are two."""
+        return self.loss(logits if self.ablated_model is None else logits[0], labels)
+
     def _update(self, state: State, hyper: Hyperparameters, batch: Data, key: Array) -> Update:
         """The method's step on a batch, or the mean of its steps on parts of it."""
 
         def apply(params: Any, inputs: Array) -> tuple[Array, Any]:
             variables = {"params": params, "batch_stats": state.batch_stats}
             logits, updates = self.model(hyper).apply(variables, inputs, train=True, mutable=["batch_stats"])
+            if self.ablated_model is not None:
+                ablated, _ = self.ablated_model(hyper).apply(variables, inputs, train=True, mutable=["batch_stats"])
+                logits = (logits, ablated)
             return logits, updates.get("batch_stats", {})
 
         def update(part: tuple[Data, Array]) -> Update:
             (inputs, labels), key = part
             batch = self._scaled(inputs), labels
-            model, loss, which = in_groups(apply, self.batch_norm_group), self.loss, self.decay_in_loss
+            model, loss, which = in_groups(apply, self.batch_norm_group), self._loss, self.decay_in_loss
             if which is None:
                 return self.method(model, loss, state.params, batch, key, hyper.strength)
             found = self.method(
@@ -208,8 +217,11 @@ def make_program(
     training, optimizer = recipe.training, recipe.optimizer
     make_model = build.model(recipe, classes, training.precision)
     augmentation = AUGMENTATIONS[recipe.augmentation.name]
+    ablated = replace(recipe.activation, second_derivative=Choice("zero"))
+    pair = METHODS[recipe.method.name].pair
     return Program(
         model=lambda hyper: make_model(activation=build.activation(recipe.activation, hyper.beta)),
+        ablated_model=(lambda hyper: make_model(activation=build.activation(ablated, hyper.beta))) if pair else None,
         loss=build.loss(recipe),
         evaluation_loss=build.evaluation_loss(recipe),
         method=_method(recipe, layout),

@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from nmepkg import curvature
-from nmepkg.registry import METHODS
 from tests import cases
+from tests.cases import METHODS
 from tests.interpreter import interpreted
 
 pytestmark = pytest.mark.usefixtures("strict_promotion", "x64")

@@ -10,7 +10,7 @@ import pytest
 from nmepkg.losses import cross_entropy
 from nmepkg.methods import psam_fd, sam
 from nmepkg.methods.parts import examples, mean_in_turn
-from nmepkg.registry import METHODS
+from tests.cases import METHODS
 from tests.interpreter import interpreted
 
 pytestmark = pytest.mark.usefixtures("strict_promotion")

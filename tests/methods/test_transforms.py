@@ -12,9 +12,8 @@ import pytest
 from nmepkg.curvature import probes, vectors
 from nmepkg.methods.base import add_scaled
 from nmepkg.methods.parts import Execution
-from nmepkg.registry import METHODS
 from tests import cases
-from tests.cases import assert_close, random_like
+from tests.cases import METHODS, assert_close, random_like
 from tests.interpreter import interpreted
 
 pytestmark = pytest.mark.usefixtures("x64")

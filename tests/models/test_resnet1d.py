@@ -13,9 +13,10 @@ import pytest
 
 from nmepkg.losses import cross_entropy
 from nmepkg.models.resnet1d import ResNet1D
-from nmepkg.registry import ACTIVATIONS, METHODS
+from nmepkg.registry import ACTIVATIONS
 from nmepkg.specs import Activation
 from nmepkg.training import build
+from tests.cases import METHODS
 from tests.interpreter import interpreted
 
 

@@ -17,7 +17,7 @@ from nmepkg.losses import cross_entropy
 from nmepkg.models.resnet import ResNet
 from nmepkg.models.vit import ViT
 from nmepkg.models.wide_resnet import WideResNet
-from nmepkg.registry import METHODS
+from tests.cases import METHODS
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
