@@ -54,10 +54,19 @@ SECOND_DERIVATIVE_NAMES = {
     "gaussian_listing": "synthetic φ″ as listed",
 }
 
-SYMBOLS = {"rho": "ρ", "radius": "ρ", "sigma2": "σ²", "beta": "β", "negative_slope": "slope", "learning_rate": "η"}
+SYMBOLS = {
+    "rho": "ρ",
+    "radius": "ρ",
+    "sigma2": "σ²",
+    "beta": "β",
+    "negative_slope": "slope",
+    "learning_rate": "η",
+    "second_derivative.beta": "β",
+}
 
 AXIS_NAMES = {
     "beta": "Sharpness β of β-GELU",
+    "second_derivative.beta": "Sharpness β of the synthetic φ″",
     "step": "Training step",
     "radius": "Distance ρ along the gradient",
 }
@@ -114,11 +123,10 @@ def second_derivative_label(second: Mapping[str, Any] | str | None) -> str:
     if second is None:
         return "φ″"
     if isinstance(second, str):
-        second = {"name": second}
+        second = {**_defaults(SECOND_DERIVATIVES.get(second)), "name": second}
     name = second["name"]
-    entry = SECOND_DERIVATIVES.get(name)
-    # All of its options: none goes without saying, as it is what the figure is about.
-    options = _shown_options({**_defaults(entry), **second}, None, ())
+    # All of its options, but one with an axis of its own: none goes without saying, as it is what the figure is about.
+    options = _shown_options(second, None, ())
     return _with_options(SECOND_DERIVATIVE_NAMES.get(name, name), options)
 
 

@@ -22,7 +22,7 @@ _MATRICES = {"H": "the Hessian", "G": "the GN term", "N": "the NME"}
 _QUANTITIES = {
     **{f"tr_{part}": (f"Trace of {name}, tr {part}", f"tr {part}") for part, name in _MATRICES.items()},
     **{
-        f"tr_{part}_variance": (f"Variance of an estimate of tr {part} from one probe", f"tr {part}")
+        f"tr_{part}_variance": (f"Variance of an estimate of tr {part} from one probe", f"variance of tr {part}")
         for part in _MATRICES
     },
     **{
@@ -73,6 +73,7 @@ _FROBENIUS = ("Frobenius norm of the NME", "Frobenius norm of N")
 
 # What several quantities of one kind are, by a word of their names.
 _FAMILIES = {
+    "variance": "Variance",
     "accuracy": "Accuracy",
     "along": "Change of the loss",
     "loss": "Loss",
@@ -145,13 +146,9 @@ def _bounds(name: str) -> tuple[float, float]:
         return 0.0, 1.0
     if name.startswith(("cosine_", "agreement_")):
         return -1.0, 1.0
-    nonnegative = (
-        name.endswith("_variance")
-        or name in ("worst_case", "threshold")
-        or name.startswith(("gap_", "ratio_"))
-        or name.endswith("_loss")
-    )
-    if nonnegative or "norm" in name.split("_"):
+    if name.endswith(("_loss", "_variance")) or name.startswith(("gap_", "ratio_")):
+        return 0.0, math.inf
+    if name in ("worst_case", "threshold") or "norm" in name.split("_"):
         return 0.0, math.inf
     return -math.inf, math.inf
 

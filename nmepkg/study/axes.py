@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from nmepkg.errors import UserError
 from nmepkg.registry import ACTIVATIONS, METHODS
 from nmepkg.study.spec import Cell, Figure
 
+REPLACED = "second_derivative."  # and an option of what replaces φ''
 STRENGTHS = frozenset(method.strength for method in METHODS.values() if method.strength is not None)
 
 
@@ -65,6 +66,24 @@ def options(kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     return defaults | {key: value for key, value in entry.items() if key not in ("name", "label")}
 
 
+def axes_of(kind: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """:func:`options`, by which figures tell entries apart, and those of what replaces φ'', as ``second_derivative.beta``."""
+    found = options(kind, entry)
+    replacement = found.get("second_derivative")
+    if not isinstance(replacement, Mapping):
+        return found
+    return found | {f"{REPLACED}{key}": value for key, value in replacement.items() if key != "name"}
+
+
+def without(entry: Mapping[str, Any], own: Collection[str]) -> dict[str, Any]:
+    """An entry without the options that have an axis of their own."""
+    kept = {key: value for key, value in entry.items() if key not in own}
+    replacement = kept.get("second_derivative")
+    if isinstance(replacement, Mapping):
+        kept["second_derivative"] = {k: v for k, v in replacement.items() if f"{REPLACED}{k}" not in own}
+    return kept
+
+
 def axis_value(figure: Figure, cell: Cell, seen: Observation, axis: str | None) -> Any:
     """Where one number of a cell lies on an axis of the figure: the name of its setup, a method, a quantity, a step.
 
@@ -86,7 +105,7 @@ def axis_value(figure: Figure, cell: Cell, seen: Observation, axis: str | None) 
     if axis in ("method", "activation"):
         entry, own = getattr(cell, axis), set(roles(figure)) - set(reserved(figure))
         default = options(axis, {"name": entry["name"]})
-        value = {k: v for k, v in entry.items() if k not in own and not (k in default and default[k] == v)}
+        value = {k: v for k, v in without(entry, own).items() if not (k in default and default[k] == v)}
         if axis == "method" and METHODS[entry["name"]].strength is not None and STRENGTHS.isdisjoint(roles(figure)):
             value["strength"] = cell.strength
         return value
@@ -94,7 +113,7 @@ def axis_value(figure: Figure, cell: Cell, seen: Observation, axis: str | None) 
         return getattr(cell, axis)
     if axis in reserved(figure):
         return getattr(seen, axis)
-    return (options("method", cell.method) | options("activation", cell.activation) | cell.axes)[axis]
+    return (axes_of("method", cell.method) | axes_of("activation", cell.activation) | cell.axes)[axis]
 
 
 def x_value(figure: Figure, cell: Cell, seen: Observation) -> float:

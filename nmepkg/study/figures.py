@@ -7,7 +7,7 @@ from typing import Any
 
 from nmepkg.registry import MEASUREMENTS
 from nmepkg.study import schema
-from nmepkg.study.axes import options, reserved
+from nmepkg.study.axes import axes_of, options, reserved, without
 from nmepkg.study.checks import StudyError, check, join, shown, suggestion
 from nmepkg.study.mathtext import refuse_unset
 from nmepkg.study.placement import MOST_LANDSCAPES, refuse_misplaced, refuse_narrow
@@ -102,7 +102,7 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
         distinct = values.get(axis, [])
         if axis in ("method", "activation"):
             complete = [{"name": e["name"], "label": e.get("label"), **options(axis, e)} for e in distinct]
-            distinct = _distinct([{k: v for k, v in entry.items() if k not in own} for entry in complete])
+            distinct = _distinct([without(entry, own) for entry in complete])
         if len(distinct) > 1 and axis not in roles.values():
             what = "it has" if axis in ("quantity", "at", "radius") else "its experiments have"
             raise StudyError(where, f"{what} {len(distinct)} values of {axis!r}; give it to rows, columns or lines")
@@ -155,7 +155,7 @@ def _axes(experiments: list[Experiment]) -> dict[str, list[Any]]:
         for strength, numbers in e.strengths.items():
             values[strength] = _distinct([*values.get(strength, []), *numbers])
     for kind in ("method", "activation"):
-        entries = [options(kind, entry) for entry in values[kind]]
+        entries = [axes_of(kind, entry) for entry in values[kind]]
         for option in entries[0]:
             if all(option in entry for entry in entries):
                 values[option] = _distinct([entry[option] for entry in entries])
