@@ -14,7 +14,9 @@ from nmepkg import curvature
 from nmepkg.curvature import matrices, probes
 from nmepkg.curvature.krylov import lanczos, ritz
 from nmepkg.measurement.alignment import alignment
+from nmepkg.measurement.edge_of_stability import edge_of_stability
 from nmepkg.measurement.nme_blocks import nme_blocks
+from nmepkg.measurement.overlaps import overlaps
 from nmepkg.measurement.second_derivative import _GRID, second_derivative
 from nmepkg.measurement.spectrum import spectrum
 from nmepkg.measurement.traces import traces
@@ -232,6 +234,25 @@ def test_second_derivative(name: Any, relative: bool) -> None:
     assert result["fraction_zero"] == np.concatenate([x.ravel() == 0 for x in seen]).mean()
     for found, x in zip(result["layers"], seen, strict=True):
         assert found == {"fraction_above": (x > bound).mean(), "fraction_zero": (x == 0).mean(), "count": x.size}
+
+
+@each_case
+def test_overlaps_and_the_edge(name: Any) -> None:
+    """Eigenvectors of LAPACK, of the dense matrices, and the gradient that PyTorch's backward pass gives."""
+    pair, truth = peer.make(name), peer.matrices(name)
+    result = overlaps(pair.problem, top=3, steps=len(pair.order))(pair.params, pair.context, KEY)
+    g = pair.gradient()
+    vectors = {"g": g, "H": truth["H"] @ g, "N": truth["N"] @ g}
+    for part in "HG":
+        values, basis = np.linalg.eigh(truth[part])
+        assert_close(result[f"eigenvalues_{part}"], values[:-4:-1])
+        for vector, x in vectors.items():
+            length = np.linalg.norm(x)
+            expected = np.sum((basis[:, -3:].T @ x) ** 2) / length**2 if length > 1e-12 else 0.0
+            assert result[f"overlap_{vector}_{part}"] == pytest.approx(expected, abs=1e-8)
+    context = {**pair.context, "step": 0, "memory": {}}
+    found = edge_of_stability(pair.problem, steps=20, tolerance=1e-6)(pair.params, context, KEY)
+    assert found["sharpness"] == pytest.approx(np.linalg.eigvalsh(truth["H"])[-1], rel=1e-9)
 
 
 def test_batches_of_a_mean() -> None:
