@@ -37,6 +37,11 @@ BAD: dict[str, tuple[Any, ...]] = {
         ("x: rho, ", "measurement: ahead, y: gap_H, x: rho, "),
         "figures.curve: it has 2 values of 'radius'; give it to rows, columns or lines",
     ),
+    "an option of what replaces no φ''": (
+        ("[gelu, relu]", "[relu, {name: relu, second_derivative: {name: gaussian, beta: 10}}]"),
+        ("x: rho, columns: activation", "x: second_derivative.beta, columns: rho"),
+        "figures.curve.x: no axis 'second_derivative.beta' in its experiments; ",
+    ),
     "radii of evaluations": (
         ("x: rho, columns: activation", "x: radius, columns: activation"),
         "figures.curve.x: no axis 'radius' in its experiments; ",
@@ -97,6 +102,10 @@ GOOD: dict[str, tuple[tuple[str, str], ...]] = {
     "zero alone on a linear axis": (("rho: [0, 0.1]", "rho: [0]"), ("x: rho,", "x: rho, x_scale: linear,")),
     "training on a linear axis": (*MEASURED[:3], (MEASURED[3][0], f"x_scale: linear, {MEASURED[3][1]}")),
     "training from a step on": (*MEASURED[:2], (MEASURED[2][0], MEASURED[2][1].replace("initial, ", "")), MEASURED[3]),
+    "the options of what replaces φ''": (
+        ("[gelu, relu]", "[{name: relu, second_derivative: {name: [gaussian, gaussian_listing], beta: [1, 10]}}]"),
+        ("x: rho, columns: activation", "x: second_derivative.beta, columns: rho, rows: activation"),
+    ),
     "one radius on no axis": (
         AHEAD[0],
         (AHEAD[1][0], AHEAD[1][1].replace("[0.1, 1]", "[0.1]")),
