@@ -116,6 +116,11 @@ def test_every_choice_is_part_of_a_run(path: tuple[Any, ...], value: Any) -> Non
     assert identity(replaced(path, value)) != identity(SPEC)
 
 
+def test_where_no_label_is_wrong_their_seed_does_not_matter() -> None:
+    none, other = (replaced(("label_noise",), {"fraction": 0.0, "seed": seed}) for seed in (0, 1))
+    assert identity(none) == identity(other) != identity(SPEC)
+
+
 def test_the_code_is_part_of_a_run_and_the_data_too() -> None:
     spec, data = canonical(SPEC), data_id(SPEC["data"])
     code = code_hash(run_targets(spec))

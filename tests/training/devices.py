@@ -43,7 +43,7 @@ def images() -> Dataset:
 
 
 def cases() -> dict[str, dict[str, Any]]:
-    """Name -> spec: every method, methods in groups, groups of BatchNorm, and accumulation."""
+    """Name -> spec: every method, methods in groups, groups of BatchNorm, decay in the loss, the basis, and accumulation."""
     training = {"batch_size": 16, "epochs": 2}
     found = {
         name: make_spec(**AUGMENTED, method=method(name, 0.1), training=training)
@@ -61,6 +61,12 @@ def cases() -> dict[str, dict[str, Any]]:
     cnn = {"model": {"name": "cnn", "channels": [4], "width": 4}}
     for m in (2, 8, 4):
         found[f"cnn m={m}"] = {**make_spec(**AUGMENTED, method=psam | {"m": m}, training=training), **cnn}
+    inside = {"optimizer": {"weight_decay": 0.01, "decay_in_loss": True}}
+    found["decay in the loss"] = make_spec(
+        **AUGMENTED, **inside, method=method("sam", 0.1) | {"m": 2}, training=training
+    )
+    basis = method("hessian_trace", 0.003) | {"probe": "basis"}
+    found["basis"] = make_spec(**AUGMENTED, method=basis, training=training)
     found["accumulate"] = make_spec(**AUGMENTED, method=psam, training=training | {"accumulate": 2})
     return found
 
