@@ -14,7 +14,7 @@ SNAKEMAKE ?= 9.16.0
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture findings lint format benchmark lock clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture findings controls lint format benchmark lock clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures $(if $(CONFIG),--config $(CONFIG))
@@ -100,10 +100,15 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/snakemake -n --lint
 
-# The tables of docs/findings.md, from the default study: its results are copied into docs/findings/.
+# The tables and pictures of docs/findings.md, from the default study: its results are copied into docs/findings/.
 findings: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) report
 	$(BIN)/python -m nmepkg.analysis.findings results mnist1d docs/findings.md
+
+# The same of docs/controls.md, from the controls: more than an hour.
+controls: $(VENV)/figures.stamp
+	$(BIN)/snakemake --profile profiles/local --cores $(CORES) report --config study=config/controls.yaml
+	$(BIN)/python -m nmepkg.analysis.findings results controls docs/controls.md
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

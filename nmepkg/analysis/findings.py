@@ -4,6 +4,7 @@
 
 copies verdicts, means and versions of the study ``mnist1d``, in the store ``results``, into ``docs/findings/``, and writes anew
 each table of ``docs/findings.md``: between ``<!-- verdicts -->``, ``<!-- figure_1 -->`` or another name, and ``<!-- end -->``.
+Of each figure that it shows from that folder, ``![…](findings/figure_11.png)``, it makes a small picture there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
+from PIL import Image
 
 from nmepkg.analysis.labels import SYMBOLS
 from nmepkg.analysis.quantities import is_accuracy
@@ -28,6 +30,7 @@ CLAIMS += ["p_holm", "n_seeds", "n_diverged_a", "n_diverged_b", "look", "verdict
 CLAIMS += ["needed_at_effect", "needed_at_smallest"]
 LINE = ["setup", "method_label", "activation_label", "at", "radius", "y_name"]
 POINTS = ["figure", *LINE, "x_name", "x", "n_seeds", "n_diverged", "y_mean", "y_ci_low", "y_ci_high"]
+PIXELS, COLOURS = 1000, 64  # of a picture in the docs
 HEADS = {"method_label": "method", "activation_label": "activation", "radius": "ρ", "y_name": "quantity"}
 
 
@@ -43,12 +46,11 @@ def collect(store: Path, study: str, folder: Path) -> None:
       UserError: a table is missing.
     """
     figures = store / "figures" / study
-    paths = sorted(figures.glob("figure_*.csv"), key=lambda path: int(re.sub(r"\D", "", path.stem)))
-    drawn = [_read(path) for path in paths if not path.stem.endswith(".runs")]
+    written = yaml.safe_load(_text(figures / "study.yaml"))
+    drawn = [_read(figures / f"{name}.csv") for name in written["figures"]]
     points = pd.concat([table for table in drawn if "y_mean" in table]).reindex(columns=POINTS)
     claims = _read(store / "claims" / f"{study}.csv")[CLAIMS]
-    setups = yaml.safe_load(_text(figures / "study.yaml"))["setups"]
-    titles = {name: setup.get("title") or name for name, setup in setups.items()}
+    titles = {name: setup.get("title") or name for name, setup in written["setups"].items()}
     claims, points = (table.assign(setup=table["setup"].replace(titles)) for table in (claims, points))
     for name, table in {
         "claims": claims,
@@ -57,6 +59,25 @@ def collect(store: Path, study: str, folder: Path) -> None:
     }.items():
         with written_whole(folder / f"{name}.csv") as file:
             file.write(table.to_csv(index=False, lineterminator="\n", float_format="%.6g").encode())
+
+
+def copy_pictures(text: str, drawn: Path, folder: Path) -> None:
+    """Small copies, in ``folder``, of the figures that a text shows from there.
+
+    Args:
+      drawn: the folder of the study's figures.
+
+    Raises:
+      UserError: one is not drawn.
+    """
+    for name in re.findall(rf"\]\({folder.name}/(\w+)\.png\)", text):
+        source = drawn / f"{name}.png"
+        if not source.is_file():
+            raise UserError(f"{source}: no such figure; `snakemake report` draws it")
+        picture = Image.open(source)
+        picture.thumbnail((PIXELS, PIXELS))
+        with written_whole(folder / f"{name}.png") as file:
+            picture.convert("RGB").quantize(COLOURS).save(file, "png", optimize=True)
 
 
 def renewed(text: str, folder: Path) -> str:
@@ -162,6 +183,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     collect(arguments.store, arguments.study, folder)
     text = renewed(arguments.text.read_text("utf-8"), folder)
+    copy_pictures(text, arguments.store / "figures" / arguments.study, folder)
     with written_whole(arguments.text) as file:
         file.write(text.encode())
 

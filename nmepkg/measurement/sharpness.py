@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 from nmepkg.curvature import probes
 from nmepkg.curvature.vectors import normalize
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
+from nmepkg.measurement.steps import mean_over_steps, means
 
 
 class _Climb(NamedTuple):
@@ -129,13 +130,12 @@ def sharpness(
 
     def measure(params: Params, context: Context, key: Array) -> dict[str, Any]:
         climbing, drawing = jax.random.split(key)
-        batches, together = problem.batches, problem.together
-        worst = []
-        for start in range(0, len(batches), together):
-            part = batches[start : start + together]
+        batches = problem.batches
+
+        def worst(part: Sequence[Batch]) -> dict[str, np.ndarray]:
             rises = [ascent(params, context, part, radius, climbing) for radius in radii]
             before, after = np.asarray(jax.device_get(rises), np.float64).T
-            worst.append(after - before)
+            return {"worst_case": after - before}
 
         def losses(u: Params, radius: float) -> list[Array]:
             return [loss_at(params, context, batch, u, radius) for batch in batches]
@@ -146,15 +146,7 @@ def sharpness(
             u = draw(params, drawing, sample)
             found = [[losses(u, radius), losses(u, -radius)] for radius in radii]
             risen = np.asarray(jax.device_get(found), np.float64) - here
-            average.append(risen.mean(axis=(1, 2)))
-        return {**_means("worst_case", worst), **_means("average", average)}
+            average.append({"average": risen.mean(axis=(1, 2))})
+        return {**mean_over_steps(problem, worst), **means(average)}
 
     return measure
-
-
-def _means(name: str, rows: Sequence[np.ndarray]) -> dict[str, list[float]]:
-    """The mean of rows, and its standard error where there are two or more."""
-    result = {name: np.mean(rows, axis=0).tolist()}
-    if len(rows) > 1:
-        result[f"{name}_se"] = (np.std(rows, axis=0, ddof=1) / np.sqrt(len(rows))).tolist()
-    return result

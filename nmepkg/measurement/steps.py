@@ -30,7 +30,11 @@ def mean_over_steps(problem: Problem, row: Callable[[Sequence[Batch]], Mapping[s
     """
     batches, together = problem.batches, problem.together
     taken = [batches[start : start + together] for start in range(0, len(batches), together)]
-    rows = [jax.device_get(row(each)) for each in taken]
+    return means([jax.device_get(row(each)) for each in taken])
+
+
+def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean over rows of each of their numbers or arrays; of two rows or more its standard error too, ``…_se``."""
     result = {}
     for name in rows[0]:
         values = np.asarray([row[name] for row in rows], np.float64)

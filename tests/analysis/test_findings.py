@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 
-from nmepkg.analysis.findings import CLAIMS, POINTS, collect, renewed
+from nmepkg.analysis.findings import CLAIMS, POINTS, collect, copy_pictures, renewed
 from nmepkg.errors import UserError
 from nmepkg.study.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = ROOT / "docs" / "findings.md"
-STUDY = "setups:\n  mlp: {title: MLP}\n  bare: {}\n"
+TEXTS = {"config.yaml": ROOT / "docs" / "findings.md", "controls.yaml": ROOT / "docs" / "controls.md"}
+STUDY = "setups:\n  mlp: {title: MLP}\n  bare: {}\nfigures: {figure_2: {}, figure_7: {}, figure_10: {}}\n"
 CLAIM = dict.fromkeys(CLAIMS, "") | {
     "claim": "one",
     "setup": "mlp",
@@ -91,6 +92,18 @@ def test_a_figure_has_a_row_a_line_and_a_column_an_x(store: Path) -> None:
     assert "| what | jax |" in found
 
 
+def test_pictures_that_a_text_shows_are_copied_small(store: Path) -> None:
+    figures, folder = store / "figures" / "mine", store / "text"
+    folder.mkdir()
+    for name in ("figure_2", "figure_7"):
+        Image.new("RGB", (3000, 1500), "white").save(figures / f"{name}.png")
+    copy_pictures("![A figure](text/figure_2.png) ![Another's](other/figure_7.png)", figures, folder)
+    assert [path.name for path in folder.iterdir()] == ["figure_2.png"]
+    assert Image.open(folder / "figure_2.png").size == (1000, 500)
+    with pytest.raises(UserError, match=r"figure_10\.png: no such figure; .snakemake report. draws it"):
+        copy_pictures("![A figure](text/figure_10.png)", figures, folder)
+
+
 def test_a_table_that_is_not_there_is_refused(store: Path) -> None:
     with pytest.raises(UserError, match=r"figure_9: no such table; there are .*figure_2, figure_10"):
         tables(store, "figure_9")
@@ -99,19 +112,29 @@ def test_a_table_that_is_not_there_is_refused(store: Path) -> None:
         collect(store, "mine", store / "text")
 
 
-def test_the_tables_of_the_page_are_those_of_the_results_beside_it() -> None:
-    text = TEXT.read_text("utf-8")
-    assert renewed(text, TEXT.with_suffix("")) == text
+@pytest.mark.parametrize("page", TEXTS.values(), ids=TEXTS)
+def test_the_tables_of_a_page_are_those_of_the_results_beside_it(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert renewed(text, page.with_suffix("")) == text
 
 
-def test_the_results_are_of_todays_claims() -> None:
-    claims = pd.read_csv(TEXT.with_suffix("") / "claims.csv").drop_duplicates("claim")
-    study = load(ROOT / "config" / "config.yaml")
+@pytest.mark.parametrize("file", TEXTS)
+def test_the_results_are_of_todays_claims(file: str) -> None:
+    claims = pd.read_csv(TEXTS[file].with_suffix("") / "claims.csv").drop_duplicates("claim")
+    study = load(ROOT / "config" / file)
     assert dict(zip(claims["claim"], claims["says"], strict=True)) == {n: c.says for n, c in study.claims.items()}
 
 
-def test_no_number_of_the_page_was_typed() -> None:
+@pytest.mark.parametrize("page", TEXTS.values(), ids=TEXTS)
+def test_every_picture_of_a_page_is_there_and_no_other(page: Path) -> None:
+    folder = page.with_suffix("")
+    shown = re.findall(rf"\]\(({folder.name}/\w+\.png)\)", page.read_text("utf-8"))
+    assert sorted(shown) == sorted(f"{folder.name}/{path.name}" for path in folder.glob("*.png"))
+
+
+@pytest.mark.parametrize("page", TEXTS.values(), ids=TEXTS)
+def test_no_number_of_a_page_was_typed(page: Path) -> None:
     """Results are in tables; prose has names that hold digits, and what the study's own settings are."""
-    text = re.sub(r"<!-- (\w+) -->\n.*?<!-- end -->", "", TEXT.read_text("utf-8"), flags=re.DOTALL)
+    text = re.sub(r"<!-- (\w+) -->\n.*?<!-- end -->", "", page.read_text("utf-8"), flags=re.DOTALL)
     text = re.sub(r"MNIST-1D|CIFAR-10|1-D|[Ff]igures? \d+( and \d+)?|`[^`]*`|φ'' :?= 0|at 95 %", "", text)
     assert re.findall(r"[^\n]*\d[^\n]*", text) == []
