@@ -217,6 +217,26 @@ def test_a_number_that_is_measured(traced: Any) -> None:
     assert (row["b"], row["unit"], row["verdict"]) == ("0", "tr_H", "supported")
 
 
+def test_a_number_of_a_radius(tmp_path: Path) -> None:
+    claim = (
+        "figure: ahead, says: x, both: {method: psam, activation: gelu, rho: 0.1}, a: {radius: 1}, b: {radius: 0.1}, "
+        "expect: greater, smallest: 1"
+    )
+    path = tmp_path / "study.yaml"
+    path.write_text(f"{STUDY}claims:\n  one: {{{claim}}}\n", encoding="utf-8")
+    study = replace(load(path), store=str(tmp_path / "results"))
+    expansion, sample = expand(study), Sample(tmp_path / "results")
+    for run in expansion.runs.values():
+        sample.write(run.id, result(run.id, run.spec, 0.5))
+    for job in expansion.measurements.values():
+        spec = expansion.runs[str(job.run)].spec
+        values = {"gap_H": [0.5, 3.0 + 0.01 * spec["seed"]]}
+        sample.write_measurement(job, measurement_content(job, spec, dict.fromkeys(job.spec["at"], values)))
+    row = judged(study, expansion)
+    assert row["effect"] == pytest.approx(2.505)
+    assert (row["a"], row["unit"], row["verdict"]) == ("PSAM, GELU, ρ = 0.1, radius 1, final", "gap_H", "supported")
+
+
 def test_a_ratio(traced: Any) -> None:
     row = traced("a: {at: 18}, b: {at: initial}, expect: greater, smallest: 2, scale: log", MEASURED)
     assert (row["effect"], row["ci_low"], row["ci_high"]) == pytest.approx((4, 4, 4))

@@ -248,7 +248,7 @@ def _text(one: Judged, arm: Arm | float, side: Side | None) -> str:
         strengths = ", ".join(f"{number(s)}{n}" for s, n in several.items())
         text += f", {SYMBOLS[kind]} = {strengths}{', best by validation' if isinstance(arm.strength, Line) else ''}"
     if arm.radius is not None:
-        text += f", {SYMBOLS['radius']} = {number(arm.radius)}"
+        text += f", radius {number(arm.radius)}"
     if arm.at is not None:
         text += f", {arm.at}" + (f" minus {arm.minus.at}" if arm.minus else "") + (", a step" if arm.per_step else "")
     return text
