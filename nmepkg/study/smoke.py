@@ -7,7 +7,7 @@ models are the smallest of their kind, a training is one epoch of a few steps. I
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nmepkg.registry import DATASETS, MEASUREMENTS, MODELS
@@ -155,7 +155,11 @@ def _thinned(entry: Any) -> Any:
     """An entry whose lists of options are at most two values long; which it may name, stays."""
     if isinstance(entry, str):
         return entry
-    return {key: _ends(value) if isinstance(value, list) and key != "name" else value for key, value in entry.items()}
+    return {key: _thinned_option(value) if key != "name" else value for key, value in entry.items()}
+
+
+def _thinned_option(value: Any) -> Any:
+    return _ends(value) if isinstance(value, list) else _thinned(value) if isinstance(value, Mapping) else value
 
 
 def _ends(values: Iterable[Any]) -> list[Any]:

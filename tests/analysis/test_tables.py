@@ -66,6 +66,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[pd.DataF
             sample.add(0.5, activation=ABLATED, options={"m": 8}, axes={"m": 8}, seed=seed)
         for section, table in zip(("Points", "Runs"), tables(sample.collect(figure(**axes))), strict=True):
             found[section].append(table)
+    ahead = {"kind": "prediction", "at": ["final"], "radii": [0.1, 1.0]}
+    sample = Sample(folder / "radii")
+    sample.add(0.5, measured={"final": {"gap_H": [0.1, 0.2]}}, measurement=ahead)
+    drawn = figure(measurement="prediction", x="radius", y=("gap_H",), lines="method")
+    for section, table in zip(("Points", "Runs"), tables(sample.collect(drawn)), strict=True):
+        found[section].append(table)
     return found
 
 

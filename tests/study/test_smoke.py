@@ -67,7 +67,7 @@ def test_the_studies_keep_their_shape(name: str) -> None:
     for experiment, before in zip(little.experiments.values(), whole.experiments.values(), strict=True):
         assert (experiment.setups, experiment.measurements) == (before.setups, before.measurements)
         assert experiment.seeds == before.seeds[:1]
-        assert [m["name"] for m in experiment.methods] == [m["name"] for m in before.methods]
+        assert dict.fromkeys(m["name"] for m in experiment.methods) == dict.fromkeys(m["name"] for m in before.methods)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -79,7 +79,7 @@ def test_every_training_is_a_few_steps_of_a_small_model(name: str) -> None:
         assert spec["training"]["epochs"] == 1
         assert 6 <= counts(spec).steps <= 15
         assert {**spec["model"], **MODELS[spec["model"]["name"]].small} == spec["model"]
-    assert len(expansion.runs) <= 130
+    assert len(expansion.runs) <= 200
     for panels in expansion.landscapes.values():
         assert all(spec["points"] == 11 for spec, _ in ((job.spec, job) for _, job in panels))
 
