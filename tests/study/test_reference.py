@@ -13,6 +13,7 @@ import pytest
 
 from nmepkg.entries import Entry
 from nmepkg.study import reference, schema
+from nmepkg.study.load import load
 from nmepkg.study.strict_yaml import read
 from tests.study.samples import edited
 
@@ -24,7 +25,7 @@ OPTIONS = [
     for name in entries
     for option in entries[name].options
 ]
-STUDIES = [*sorted((ROOT / "config").glob("*.yaml")), ROOT / "tests" / "study" / "complete.yaml"]
+STUDIES = [*sorted((ROOT / "config").rglob("*.yaml")), ROOT / "tests" / "study" / "complete.yaml"]
 
 
 def entry(kind: str, name: str) -> Entry:
@@ -80,8 +81,10 @@ def test_studies_are_what_the_schema_says(path: Path) -> None:
 
 
 def test_the_studies_name_it() -> None:
-    for path in (ROOT / "config").glob("*.yaml"):
-        assert path.read_text("utf-8").startswith(f"# yaml-language-server: $schema={reference.SCHEMA.name}\n"), path
+    for path in (ROOT / "config").rglob("*.yaml"):
+        schema = "../" * (path.parent.name == "search") + reference.SCHEMA.name
+        assert path.read_text("utf-8").startswith(f"# yaml-language-server: $schema={schema}\n"), path
+        assert load(path).claims or path.stem == "known_number"
 
 
 @pytest.mark.parametrize(
