@@ -30,7 +30,7 @@ CLAIMS += ["p_holm", "n_seeds", "n_diverged_a", "n_diverged_b", "look", "verdict
 CLAIMS += ["needed_at_effect", "needed_at_smallest"]
 LINE = ["setup", "method_label", "activation_label", "at", "radius", "y_name"]
 POINTS = ["figure", *LINE, "x_name", "x", "n_seeds", "n_diverged", "y_mean", "y_ci_low", "y_ci_high"]
-PIXELS, COLOURS = 1000, 64  # of a picture in the docs
+PIXELS, COLOURS = 1000, 64  # across, of a picture in the docs
 HEADS = {"method_label": "method", "activation_label": "activation", "radius": "ρ", "y_name": "quantity"}
 
 
@@ -75,7 +75,7 @@ def copy_pictures(text: str, drawn: Path, folder: Path) -> None:
         if not source.is_file():
             raise UserError(f"{source}: no such figure; `snakemake report` draws it")
         picture = Image.open(source)
-        picture.thumbnail((PIXELS, PIXELS))
+        picture.thumbnail((PIXELS, 5 * PIXELS))
         with written_whole(folder / f"{name}.png") as file:
             picture.convert("RGB").quantize(COLOURS).save(file, "png", optimize=True)
 
