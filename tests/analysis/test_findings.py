@@ -12,7 +12,11 @@ from nmepkg.errors import UserError
 from nmepkg.study.load import load
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXTS = {"config.yaml": ROOT / "docs" / "findings.md", "controls.yaml": ROOT / "docs" / "controls.md"}
+TEXTS = {
+    "config.yaml": ROOT / "docs" / "findings.md",
+    "controls.yaml": ROOT / "docs" / "controls.md",
+    "search/judged.yaml": ROOT / "docs" / "search.md",
+}
 STUDY = "setups:\n  mlp: {title: MLP}\n  bare: {}\nfigures: {figure_2: {}, figure_7: {}, figure_10: {}}\n"
 CLAIM = dict.fromkeys(CLAIMS, "") | {
     "claim": "one",
