@@ -11,11 +11,10 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from nmepkg.curvature import probes
-from nmepkg.curvature.vectors import dot, normalize
+from nmepkg.curvature.vectors import dot
 from nmepkg.measurement.leading import leading
 from nmepkg.measurement.problem import Batch, Context, Measure, Params, Problem
-from nmepkg.measurement.whole import gradient, products
+from nmepkg.measurement.whole import products, start, terms, unit
 
 
 def loss_along(problem: Problem, *, radii: Sequence[float], steps: int, tolerance: float) -> Measure:
@@ -49,18 +48,15 @@ def loss_along(problem: Problem, *, radii: Sequence[float], steps: int, toleranc
         tree = unravel(vector.astype(flat.dtype))
         return jax.tree.map(lambda x: jnp.where(dot(tree, g) < 0, -x, x), tree)
 
-    unit = jax.jit(lambda tree: normalize(tree)[0])
-    add = jax.jit(lambda x, y: jax.tree.map(jnp.add, x, y))
-    draw = jax.jit(lambda params, key: probes.draw(key, params, "gaussian"))
-    slope, product = gradient(problem), products(problem)
+    along_gradient, product = terms(problem), products(problem)
 
     def measure(params: Params, context: Context, key: Array) -> dict[str, Any]:
-        g = unit(slope(params, context))
-        along = {part: product(part, params, context)(g) for part in ("G", "N")}
-        directions = {"g": g, "H": unit(add(along["G"], along["N"])), "N": unit(along["N"])}
+        along = along_gradient(params, context)
+        g = along["g"]
+        directions = {"g": g, "H": unit(along["H"]), "N": unit(along["N"])}
         result: dict[str, Any] = {}
         for part in ("H", "G"):
-            found = leading(product(part, params, context), draw(params, key), steps, tolerance)
+            found = leading(product(part, params, context), start(params, key), steps, tolerance)
             directions[f"top_{part}"] = oriented(params, found.vector, g)
             result |= {f"eigenvalue_{part}": found.value, f"bound_{part}": found.bound}
 

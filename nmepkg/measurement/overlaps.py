@@ -10,11 +10,10 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from nmepkg.curvature import probes
 from nmepkg.curvature.krylov import lanczos, ritz, ritz_vectors
 from nmepkg.curvature.vectors import normalize, single
 from nmepkg.measurement.problem import Context, Measure, Params, Problem
-from nmepkg.measurement.whole import gradient, products
+from nmepkg.measurement.whole import products, start, terms
 
 
 def overlaps(problem: Problem, *, top: int, steps: int) -> Measure:
@@ -43,19 +42,14 @@ def overlaps(problem: Problem, *, top: int, steps: int) -> Measure:
 
         return {name: share(x) for name, x in along.items()}
 
-    unit = jax.jit(lambda tree: normalize(tree)[0])
-    add = jax.jit(lambda x, y: jax.tree.map(jnp.add, x, y))
-    draw = jax.jit(lambda params, key: probes.draw(key, params, "gaussian"))
-    slope, product = gradient(problem), products(problem)
+    along_gradient, product = terms(problem), products(problem)
 
     def measure(params: Params, context: Context, key: Array) -> dict[str, Any]:
-        g = unit(slope(params, context))
-        n = product("N", params, context)(g)
-        along = {"g": g, "H": add(product("G", params, context)(g), n), "N": n}
+        along = along_gradient(params, context)
         size = sum(leaf.size for leaf in jax.tree.leaves(params))
         result: dict[str, Any] = {}
         for part in ("H", "G"):
-            run = lanczos(product(part, params, context), draw(params, key), min(steps, size))
+            run = lanczos(product(part, params, context), start(params, key), min(steps, size))
             found = ritz(run)
             largest = range(len(found.values))[::-1][:top]
             vectors = ritz_vectors(run, found, np.array(largest))

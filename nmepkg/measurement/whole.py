@@ -12,9 +12,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from nmepkg import curvature
+from nmepkg.curvature import probes
 from nmepkg.curvature.types import LinearMap
+from nmepkg.curvature.vectors import normalize
 from nmepkg.measurement.problem import Batch, Context, Params, Problem
 
 PRODUCTS = {"H": curvature.hvp, "G": curvature.gnvp, "N": curvature.nmevp}
@@ -58,6 +61,35 @@ def products(problem: Problem) -> Callable[[str, Params, Context], LinearMap]:
         return matvec
 
     return whole
+
+
+def terms(problem: Problem) -> Callable[[Params, Context], dict[str, Params]]:
+    """(params, context) -> ĝ = g/‖g‖, g = ∇L, as ``g``, and H ĝ, N ĝ as ``H`` and ``N``; H ĝ is G ĝ + N ĝ."""
+    slope, product = gradient(problem), products(problem)
+
+    def found(params: Params, context: Context) -> dict[str, Params]:
+        g = unit(slope(params, context))
+        along_g, along_n = (product(part, params, context)(g) for part in ("G", "N"))
+        return {"g": g, "H": _add(along_g, along_n), "N": along_n}
+
+    return found
+
+
+@jax.jit
+def unit(tree: Params) -> Params:
+    """t/‖t‖, or 0."""
+    return normalize(tree)[0]
+
+
+@jax.jit
+def start(params: Params, key: Array) -> Params:
+    """A random vector for Lanczos' method to start from."""
+    return probes.draw(key, params, "gaussian")
+
+
+@jax.jit
+def _add(x: Params, y: Params) -> Params:
+    return jax.tree.map(jnp.add, x, y)
 
 
 def _adding(problem: Problem, of_batch: Callable[..., Params]) -> Callable[..., Params]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -41,7 +42,7 @@ def sam(*, m: int | None = None, execution: Execution = HERE) -> Method:
       >>> round(float(update.direction), 3)  # 2 (θ + ρ)³, as ĝ = 1
       6.75
     """
-    return in_groups(_ascent(normalized=True), m, execution)
+    return in_groups(_ascent(lambda params, gradient: normalize(gradient)[0]), m, execution)
 
 
 def usam(*, m: int | None = None, execution: Execution = HERE) -> Method:
@@ -59,7 +60,7 @@ def usam(*, m: int | None = None, execution: Execution = HERE) -> Method:
       >>> round(float(update.direction), 3)  # 2 (θ + ρ g)³, with g = 2θ³ = 2
       16.0
     """
-    return in_groups(_ascent(normalized=False), m, execution)
+    return in_groups(_ascent(lambda params, gradient: gradient), m, execution)
 
 
 def asam(
@@ -103,17 +104,13 @@ def asam(
         size = jnp.abs(single(leaf))
         return size + eta if scale or parameters.is_kernel(path, leaf) else jnp.ones_like(size)
 
-    def method(
-        apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
-    ) -> Update:
-        loss, state, gradient = loss_and_gradient(apply_fn, loss_fn, params, batch)
+    def along(params: Params, gradient: Params) -> Params:
+        """T²g/‖T g‖."""
         units = jax.tree_util.tree_map_with_path(unit, params)
         steepest, _ = normalize(jax.tree.map(lambda t, g: t * single(g), units, gradient))
-        along = jax.tree.map(jnp.multiply, units, steepest)
-        _, _, direction = loss_and_gradient(shifted(apply_fn, strength, along), loss_fn, params, batch)
-        return Update(direction, state, loss)
+        return jax.tree.map(jnp.multiply, units, steepest)
 
-    return in_groups(method, m, execution)
+    return in_groups(_ascent(along), m, execution)
 
 
 def functional_sam(*, m: int | None = None, execution: Execution = HERE) -> Method:
@@ -149,13 +146,15 @@ def functional_sam(*, m: int | None = None, execution: Execution = HERE) -> Meth
     return in_groups(method, m, execution)
 
 
-def _ascent(normalized: bool) -> Method:
+def _ascent(along: Callable[[Params, Params], Params]) -> Method:
+    """The method whose direction is ∇L(θ + ρ d), d = ``along(θ, ∇L(θ))``."""
+
     def method(
         apply_fn: ApplyFn, loss_fn: LabelledLossFn, params: Params, batch: Batch, key: Key, strength: ArrayLike, /
     ) -> Update:
         loss, state, gradient = loss_and_gradient(apply_fn, loss_fn, params, batch)
-        along = normalize(gradient)[0] if normalized else gradient
-        _, _, direction = loss_and_gradient(shifted(apply_fn, strength, along), loss_fn, params, batch)
+        ahead = shifted(apply_fn, strength, along(params, gradient))
+        _, _, direction = loss_and_gradient(ahead, loss_fn, params, batch)
         return Update(direction, state, loss)
 
     return method

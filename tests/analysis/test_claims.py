@@ -184,26 +184,34 @@ def test_best_is_by_validation_and_never_by_test(tmp_path: Path) -> None:
     assert judged(study, expansion)["effect"] == pytest.approx(40)  # at 0.1 now
 
 
+def judged_of_measured(folder: Path, claim: str, measured: Callable[[Spec, Spec], Mapping[Any, Any]]) -> pd.Series:
+    """The one claim judged by what is measured, of the specs of measurement and run: place -> values there."""
+    path = folder / "study.yaml"
+    path.write_text(f"{STUDY}claims:\n  one: {{{claim}}}\n", encoding="utf-8")
+    study = replace(load(path), store=str(folder / "results"))
+    expansion, sample = expand(study), Sample(folder / "results")
+    for run in expansion.runs.values():
+        sample.write(run.id, result(run.id, run.spec, 0.5))
+    for job in expansion.measurements.values():
+        spec = expansion.runs[str(job.run)].spec
+        sample.write_measurement(job, measurement_content(job, spec, measured(job.spec, spec)))
+    return judged(study, expansion)
+
+
 @pytest.fixture
 def traced(tmp_path: Path) -> Callable[[str, Mapping[Any, Any]], pd.Series]:
     """A claim about tr H of the measurement, which has these values at each point and grows with the seed."""
 
     def found(claim: str, measured: Mapping[Any, Any]) -> pd.Series:
         text = f"figure: trace, says: x, both: {{method: psam, activation: gelu, rho: 0.1, y: tr_H}}, {claim}"
-        path = tmp_path / "study.yaml"
-        path.write_text(f"{STUDY}claims:\n  one: {{{text}}}\n", encoding="utf-8")
-        study = replace(load(path), store=str(tmp_path / "results"))
-        expansion, sample = expand(study), Sample(tmp_path / "results")
-        for run in expansion.runs.values():
-            sample.write(run.id, result(run.id, run.spec, 0.5))
-        for job in expansion.measurements.values():
-            spec = expansion.runs[str(job.run)].spec
-            values = {
-                at: values if isinstance(values, str) else {"tr_H": values * (1 + 0.001 * spec["seed"])}
+
+        def values_of(measurement: Spec, run: Spec) -> Mapping[Any, Any]:
+            return {
+                at: values if isinstance(values, str) else {"tr_H": values * (1 + 0.001 * run["seed"])}
                 for at, values in measured.items()
             }
-            sample.write_measurement(job, measurement_content(job, spec, values))
-        return judged(study, expansion)
+
+        return judged_of_measured(tmp_path, text, values_of)
 
     return found
 
@@ -222,17 +230,11 @@ def test_a_number_of_a_radius(tmp_path: Path) -> None:
         "figure: ahead, says: x, both: {method: psam, activation: gelu, rho: 0.1}, a: {radius: 1}, b: {radius: 0.1}, "
         "expect: greater, smallest: 1"
     )
-    path = tmp_path / "study.yaml"
-    path.write_text(f"{STUDY}claims:\n  one: {{{claim}}}\n", encoding="utf-8")
-    study = replace(load(path), store=str(tmp_path / "results"))
-    expansion, sample = expand(study), Sample(tmp_path / "results")
-    for run in expansion.runs.values():
-        sample.write(run.id, result(run.id, run.spec, 0.5))
-    for job in expansion.measurements.values():
-        spec = expansion.runs[str(job.run)].spec
-        values = {"gap_H": [0.5, 3.0 + 0.01 * spec["seed"]]}
-        sample.write_measurement(job, measurement_content(job, spec, dict.fromkeys(job.spec["at"], values)))
-    row = judged(study, expansion)
+
+    def values_of(measurement: Spec, run: Spec) -> Mapping[Any, Any]:
+        return {at: {"gap_H": [0.5, 3.0 + 0.01 * run["seed"]]} for at in measurement["at"]}
+
+    row = judged_of_measured(tmp_path, claim, values_of)
     assert row["effect"] == pytest.approx(2.505)
     assert (row["a"], row["unit"], row["verdict"]) == ("PSAM, GELU, ρ = 0.1, radius 1, final", "gap_H", "supported")
 
