@@ -105,8 +105,9 @@ MEASUREMENTS: dict[str, Measurement] = {
         {
             "top": integer("eigenvectors of the largest eigenvalues", 1, default=10),
             "steps": integer("of Lanczos", 1, default=64),
+            "rho": positive("ρ of the steps of SAM and PSAM", default=0.1),
         },
-        tuple(f"overlap_{vector}_{part}" for part in "HG" for vector in ("g", "H", "N")),
+        tuple(f"overlap_{vector}_{part}" for part in "HG" for vector in ("g", "H", "N", "sam", "psam")),
     ),
     "dead_units": Measurement("nmepkg.measurement.dead_units:dead_units", {}, ("fraction_dead", "fraction_flat")),
 }

@@ -60,7 +60,13 @@ _QUANTITIES = {
     **{
         f"overlap_{vector}_{part}": (f"Share of {name} in the top eigenspace of {part}", f"{name} in the top of {part}")
         for part in "HG"
-        for vector, name in (("g", "g"), ("H", "H ĝ"), ("N", "N ĝ"))
+        for vector, name in (
+            ("g", "g"),
+            ("H", "H ĝ"),
+            ("N", "N ĝ"),
+            ("sam", "SAM's step"),
+            ("psam", "PSAM's step"),
+        )
     },
     "fraction_dead": ("Fraction of units with φ′ zero on every example", "dead"),
     "fraction_flat": ("Fraction of activations with φ′ zero", "φ′ zero"),

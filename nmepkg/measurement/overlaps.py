@@ -1,4 +1,4 @@
-"""Measures how much of the gradient, and of what curvature makes of it, lies in the span of the top eigenvectors."""
+"""Measures how much of the gradient, of what curvature makes of it, and of steps lies in the span of the top eigenvectors."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from jax.flatten_util import ravel_pytree
 from nmepkg.curvature.krylov import lanczos, ritz, ritz_vectors
 from nmepkg.curvature.vectors import normalize, single
 from nmepkg.measurement.problem import Context, Measure, Params, Problem
-from nmepkg.measurement.whole import products, start, terms
+from nmepkg.measurement.whole import gradient, products, start, terms
 
 
-def overlaps(problem: Problem, *, top: int, steps: int) -> Measure:
-    """‖V x‖²/‖x‖² for x = g, H ĝ, N ĝ, and V the eigenvectors of the largest eigenvalues of H, or of G (Gur-Ari et al. 2018).
+def overlaps(problem: Problem, *, top: int, steps: int, rho: float) -> Measure:
+    """‖V x‖²/‖x‖² for V the eigenvectors of the largest eigenvalues of H, or of G (Gur-Ari et al. 2018), and vectors x.
 
-    g is the gradient of the mean loss over ``problem.batches``, ĝ = g/‖g‖, and H ĝ = G ĝ + N ĝ. The eigenvectors are the
-    Ritz vectors of one run of Lanczos' method. It sees one vector of each eigenspace, and an eigenvalue whose bound is not
-    small has not converged: then its vector is a mixture. Where x is 0, its share is 0.
+    Those are g = ∇L(θ), the step of SGD, L the mean loss over ``problem.batches``; H ĝ = G ĝ + N ĝ and N ĝ, with ĝ = g/‖g‖;
+    and what SAM and PSAM step along at θ, ∇L(θ + ρ ĝ) and g + ρ H ĝ, without momentum, decay or clipping. The eigenvectors
+    are the Ritz vectors of one run of Lanczos' method. It sees one vector of each eigenspace, and an eigenvalue whose bound
+    is not small has not converged: then its vector is a mixture. Where x is 0, its share is 0.
 
     Args:
       problem: what is measured.
       top: how many eigenvectors, the largest eigenvalues on the real line first; as many as there are Ritz values at most.
       steps: of Lanczos' method, P at most; memory is steps · P numbers.
+      rho: ρ of the steps of SAM and PSAM.
 
     Returns:
-      measure(params, context, key) -> ``overlap_X_A`` in [0, 1] for X = g, H, N and A = H, G; ``eigenvalues_A`` and their
-      residual ``bounds_A``, lists from the largest. ``key`` draws the vector that Lanczos' method starts from.
+      measure(params, context, key) -> ``overlap_X_A`` in [0, 1] for X = ``g``, ``H``, ``N``, ``sam``, ``psam`` and A = H, G;
+      ``eigenvalues_A`` and their residual ``bounds_A``, lists from the largest. ``key`` draws the vector that Lanczos'
+      method starts from.
     """
 
     @jax.jit
@@ -42,10 +45,16 @@ def overlaps(problem: Problem, *, top: int, steps: int) -> Measure:
 
         return {name: share(x) for name, x in along.items()}
 
-    along_gradient, product = terms(problem), products(problem)
+    @jax.jit
+    def beyond(x: Params, along: Params) -> Params:
+        return jax.tree.map(lambda x, d: x + rho * d, x, along)
+
+    slope, along_gradient, product = gradient(problem), terms(problem), products(problem)
 
     def measure(params: Params, context: Context, key: Array) -> dict[str, Any]:
         along = along_gradient(params, context)
+        along["sam"] = slope(beyond(params, along["g"]), context)
+        along["psam"] = beyond(slope(params, context), along["H"])
         size = sum(leaf.size for leaf in jax.tree.leaves(params))
         result: dict[str, Any] = {}
         for part in ("H", "G"):

@@ -240,7 +240,7 @@ def test_second_derivative(name: Any, relative: bool) -> None:
 def test_overlaps_and_the_edge(name: Any) -> None:
     """Eigenvectors of LAPACK, of the dense matrices, and the gradient that PyTorch's backward pass gives."""
     pair, truth = peer.make(name), peer.matrices(name)
-    result = overlaps(pair.problem, top=3, steps=len(pair.order))(pair.params, pair.context, KEY)
+    result = overlaps(pair.problem, top=3, steps=len(pair.order), rho=0.1)(pair.params, pair.context, KEY)
     g = pair.gradient()
     vectors = {"g": g, "H": truth["H"] @ g, "N": truth["N"] @ g}
     for part in "HG":
