@@ -3,7 +3,8 @@
     python -m nmepkg.analysis.findings results mnist1d docs/findings.md
 
 copies verdicts, means and versions of the study ``mnist1d``, in the store ``results``, into ``docs/findings/``, and writes anew
-each table of ``docs/findings.md``: between ``<!-- verdicts -->``, ``<!-- figure_1 -->`` or another name, and ``<!-- end -->``.
+each table of ``docs/findings.md``: between ``<!-- figure_1 -->``, the means of that figure, ``<!-- verdicts_figure_1 -->``, of
+the claims about it, or another name, and ``<!-- end -->``.
 Of each figure that it shows from that folder, ``![…](findings/figure_11.png)``, it makes a small picture there.
 """
 
@@ -102,7 +103,8 @@ def _tables(folder: Path) -> dict[str, str]:
     counted = claims["verdict"].value_counts()
     return {
         "counts": ", ".join(f"{counted.get(verdict, 0)} {verdict}" for verdict in counted.index.sort_values()) + "\n",
-        "verdicts": _table(["claim", "setup", "effect", "n", "verdict"], map(_claim, claims.to_dict("records"))),
+        "verdicts": _verdicts(claims),
+        **{f"verdicts_{name}": _verdicts(of) for name, of in claims.groupby("figure", sort=False)},
         "undecided": _table(
             ["claim", "setup", "could show", "seeds needed at the effect seen", "at the smallest of interest"],
             map(_lacking, claims[claims["verdict"] == "undecided"].to_dict("records")),
@@ -110,6 +112,10 @@ def _tables(folder: Path) -> dict[str, str]:
         "versions": _table([str(name) for name in versions], versions.to_numpy().tolist()),
         **{str(name): _figure(figure) for name, figure in points.groupby("figure", sort=False)},
     }
+
+
+def _verdicts(claims: pd.DataFrame) -> str:
+    return _table(["claim", "setup", "effect", "n", "verdict"], map(_claim, claims.to_dict("records")))
 
 
 def _claim(row: Mapping[Any, Any]) -> list[str]:

@@ -79,7 +79,8 @@ def tables(store: Path, names: str) -> str:
 
 
 def test_verdicts(store: Path) -> None:
-    found = tables(store, "verdicts counts undecided")
+    found = tables(store, "verdicts counts verdicts_figure_2 undecided")
+    assert re.search("<!-- verdicts -->(.*?)<!--", found, re.DOTALL)[1] in found.split("<!-- verdicts_figure_2 -->")[1]
     assert found.startswith("before\n<!-- verdicts -->\n| claim | setup |")
     assert "| A \\| B differ. | MLP | −1.23 [−2.5, +0.031] points | 5 | undecided |" in found
     assert "| A \\| B differ. | bare | −1.23 points | – | supported |" in found
