@@ -7,7 +7,7 @@ hash of a run (only the entries that a run uses go in), so that adding a line in
 
 from __future__ import annotations
 
-from nmepkg.entries import SEED, Augmentation, Data, Entry, Method, Model
+from nmepkg.entries import SEED, Augmentation, Data, Entry, Method, Model, Strength
 from nmepkg.fragments import flag, integer, integers, positive
 from nmepkg.measurement_kinds import MEASUREMENTS as MEASUREMENTS
 
@@ -29,6 +29,19 @@ _PROBES = {
         "enum": ["gaussian", "rademacher", "basis"],
         "default": "gaussian",
     },
+}
+
+STRENGTHS: dict[str, Strength] = {
+    "rho": Strength(
+        "ρ",
+        "strengths ρ of SAM and gradient penalties",
+        (0, 0.03, 0.1),
+        {"best_of": {"method": "sam"}},
+        "penalty strength",
+    ),
+    "sigma2": Strength(
+        "σ²", "strengths σ² of weight noise and trace penalties", (0, 1e-4, 1e-3), 1e-3, "penalty strength"
+    ),
 }
 
 METHODS: dict[str, Method] = {
@@ -310,7 +323,7 @@ DATASETS: dict[str, Data] = {
     "generated": Data(
         "nmepkg.data.generated:prepare",
         {
-            "shape": {**integers("height, width and channels of an image"), "minItems": 3, "maxItems": 3},
+            "shape": {**integers("of an example; height, width and channels of an image"), "maxItems": 3},
             "classes": integer("labels", 2, default=10),
             "train": integer("images to train on", 1),
             "test": integer("images of the test set", 1),
