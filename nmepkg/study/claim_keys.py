@@ -93,8 +93,8 @@ def claim() -> dict[str, Any]:
                 "what a should be against b; `equal`: within `smallest` of it", {"enum": list(EXPECTED)}, example="less"
             ),
             "smallest": key(
-                "the smallest effect of interest: an effect that is surely smaller contradicts the claim. In points of accuracy; "
-                "a factor above 1 on the scale `log`; else in units of `y`",
+                "the smallest effect of interest: an effect that is surely smaller contradicts the claim. In points of "
+                "accuracy; a factor above 1 on the scale `log`; else in units of `y`",
                 {"type": "number", "exclusiveMinimum": 0},
                 example=1,
             ),

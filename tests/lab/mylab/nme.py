@@ -34,4 +34,6 @@ DATASETS = {
 }
 LOSSES = {"brier": Entry("mylab.losses:brier")}
 MEASUREMENTS = {"weights": Measurement("mylab.measurements:weights", {}, {"norm_of_weights": "Norm of the weights"})}
-FIGURES = {"stairs": Entry("mylab.figures:draw", {"fill": {"description": "below", "type": "boolean", "default": True}})}
+FIGURES = {
+    "stairs": Entry("mylab.figures:draw", {"fill": {"description": "below", "type": "boolean", "default": True}})
+}
