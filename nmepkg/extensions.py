@@ -105,7 +105,9 @@ def _find(name: str, top: str, folder: Path) -> None:
 
 
 def _register(module: str, defined: Mapping[str, Any]) -> None:
-    unknown = [name for name in defined if name.isupper() and isinstance(defined[name], dict) and name not in SECTIONS]
+    kinds = tuple(SECTIONS.values())
+    tables = {name: value for name, value in defined.items() if isinstance(value, dict) and name not in SECTIONS}
+    unknown = [name for name, table in tables.items() if any(isinstance(entry, kinds) for entry in table.values())]
     if unknown:
         raise UserError(f"{module}.{unknown[0]}: unknown kind; choose from {', '.join(SECTIONS)}")
     found = {section: defined[section] for section in SECTIONS if section in defined}
