@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,17 +12,28 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from tests.workflow.project import ROOT, Project
 
-LAB = ROOT / "tests" / "lab"
-STUDY = (LAB / "study.yaml").read_text(encoding="utf-8")
+LAB, TEMPLATE = ROOT / "tests" / "lab", ROOT / "nmepkg" / "template"
+
+
+def lay_out(project: Project) -> None:
+    """The files of the lab, whose method is that of the template."""
+    for folder in (TEMPLATE / "mylab", LAB / "mylab"):
+        shutil.copytree(
+            folder, project.folder / "mylab", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for name in ("study.yaml", "table.csv"):
+        shutil.copy(LAB / name, project.folder)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("lab"))
-    shutil.copytree(LAB, project.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    lay_out(project)
     done = project.snakemake("all")
     assert done.returncode == 0, done.stdout
     return project
@@ -30,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def lab(finished: Project) -> Iterator[Project]:
     """The finished study, whose files are as they were after the test."""
     yield finished
-    shutil.copytree(LAB, finished.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    lay_out(finished)
 
 
 def changes(project: Project) -> set[str]:
@@ -76,7 +89,7 @@ def test_everything_of_a_lab_is_trained_measured_judged_and_drawn(finished: Proj
         ),
         ("measurements", "square", "abs", {"mylab.measurements: measurement"}),
         ("figures", "0.2", "0.3", {"mylab.figures: figure"}),
-        ("methods", "def tilted():", "def tilted():  # as Li et al.", set()),
+        ("methods", "return method", "return method  # of Li et al.", set()),
         ("nme", "features of both", "all features of both", set()),
     ],
 )
@@ -130,3 +143,29 @@ def test_in_small(lab: Project) -> None:
     assert (lab.folder / "results" / "figures" / "lab-smoke" / "weights.csv").exists()
     (data,) = (lab.folder / "results" / "data").glob("generated-*.json")
     assert '"train_x": [' in data.read_text(encoding="utf-8")
+
+
+def test_a_new_folder_runs_at_once(tmp_path: Path) -> None:
+    """By the workflow as a module, with a profile that Snakemake takes unasked, and with a schema of its own keys."""
+    folder = tmp_path / "mine"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def call(*words: str, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
+        )
+
+    done = call("nmepkg", "new", "mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "next: cd mine && snakemake" in done.stdout
+    assert call("nmepkg", "schema", "--study", "study.yaml").stdout == (folder / "study.schema.json").read_text()
+    schema = json.loads((folder / "study.schema.json").read_text(encoding="utf-8"))
+    assert list(Draft202012Validator(schema).iter_errors(yaml.safe_load((folder / "study.yaml").read_text()))) == []
+    assert "tau" in schema["properties"]["experiments"]["additionalProperties"]["properties"]
+    done = call("snakemake", "--config", "smoke=true")
+    assert done.returncode == 0, done.stdout + done.stderr
+    points = pd.read_csv(folder / "results" / "figures" / "mine-smoke" / "tilted.csv")
+    assert {"ReLU", "Mish", "Mish (sharpness = 4)"} == set(points["activation_label"])
+    done = call("nmepkg", "new", "mine", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "mine: is there, and not empty; name another folder" in done.stderr
