@@ -173,9 +173,9 @@ METHODS: dict[str, Method] = {
 }
 
 ACTIVATIONS: dict[str, Entry] = {
-    "relu": Entry("nmepkg.activations:relu"),
+    "relu": Entry("nmepkg.activations.rectified:relu"),
     "leaky_relu": Entry(
-        "nmepkg.activations:leaky_relu",
+        "nmepkg.activations.rectified:leaky_relu",
         {
             "negative_slope": {
                 "description": "slope below 0",
@@ -186,20 +186,24 @@ ACTIVATIONS: dict[str, Entry] = {
             }
         },
     ),
-    "silu": Entry("nmepkg.activations:silu"),
-    "softplus": Entry("nmepkg.activations:softplus"),
-    "tanh": Entry("nmepkg.activations:tanh"),
-    "gelu": Entry("nmepkg.activations:gelu"),
-    "gelu_tanh": Entry("nmepkg.activations:gelu_tanh"),
-    "beta_gelu": Entry("nmepkg.activations:beta_gelu", {"beta": positive("sharpness: φ → ReLU as β → ∞")}),
+    "silu": Entry("nmepkg.activations.logistic:silu"),
+    "softplus": Entry("nmepkg.activations.logistic:softplus"),
+    "tanh": Entry("nmepkg.activations.logistic:tanh"),
+    "gelu": Entry("nmepkg.activations.gaussian_error:gelu"),
+    "gelu_tanh": Entry("nmepkg.activations.gaussian_error:gelu_tanh"),
+    "beta_gelu": Entry(
+        "nmepkg.activations.gaussian_error:beta_gelu", {"beta": positive("sharpness: φ → ReLU as β → ∞")}
+    ),
 }
 
 # What an activation's `second_derivative` may be replaced by.
 SECOND_DERIVATIVES: dict[str, Entry] = {
-    "zero": Entry("nmepkg.activations:zero"),
-    "gaussian": Entry("nmepkg.activations:gaussian", {"beta": positive("sharpness, as in eq. 19", default=100.0)}),
+    "zero": Entry("nmepkg.activations.substitutes:zero"),
+    "gaussian": Entry(
+        "nmepkg.activations.substitutes:gaussian", {"beta": positive("sharpness, as in eq. 19", default=100.0)}
+    ),
     "gaussian_listing": Entry(
-        "nmepkg.activations:gaussian_listing",
+        "nmepkg.activations.substitutes:gaussian_listing",
         {"beta": positive("sharpness, as in the appendix, which omits a ½", default=100.0)},
     ),
 }
