@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from nmepkg.study.load import load
 from nmepkg.study.reference import json_schema
 from tests.study.samples import STUDY, edited
 
+ROOT = Path(__file__).resolve().parents[2]
 HEAD = "from nmepkg.entries import *\nfrom nmepkg.fragments import positive\n"
 BENT = 'ACTIVATIONS = {"bent": Entry("theirs.code:bent", {"slope": positive("of it", default=1.0)}, label="Bent")}\n'
 
@@ -157,3 +159,11 @@ def test_it_is_read_once(tmp_path: Path) -> None:
     load(path)
     load(path)
     assert extensions.registering == {"theirs", "theirs.nme"}
+
+
+def test_the_page_about_it_shows_the_template_and_names_every_kind() -> None:
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"<!-- mylab/nme.py -->\n```python\n(.*?)```", text, flags=re.DOTALL)
+    assert shown == (ROOT / "nmepkg" / "template" / "mylab" / "nme.py").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `(\w+)` \|", text, flags=re.MULTILINE))
+    assert rows == {section: kind.__name__ for section, kind in extensions.SECTIONS.items()}

@@ -155,7 +155,11 @@ MATRIX: list[tuple[str, Callable[[Project], None], set[str]]] = [
     ("the data", code("nmepkg/data/mnist1d.py"), {"data", *RUNS, "2 measurements", "first", "second", "step"}),
     ("an activation", code("nmepkg/activations/rectified.py"), {SGD, SAM, "2 measurements", "landscapes", *FIGURES}),
     ("an unused activation", code("nmepkg/activations/logistic.py"), set()),
-    ("what replaces φ''", code("nmepkg/activations/replacement.py"), {*RUNS, "2 measurements", "first", "second", "step"}),
+    (
+        "what replaces φ''",
+        code("nmepkg/activations/replacement.py"),
+        {*RUNS, "2 measurements", "first", "second", "step"},
+    ),
     ("the loop", code("nmepkg/training/loop.py"), {*RUNS, "2 measurements", "first", "second", "step"}),
     ("checkpoints and reports", code("nmepkg/training/checkpoint.py"), set()),
     ("a measurement", code("nmepkg/measurement/alignment.py"), {"2 measurements", "step"}),
