@@ -85,6 +85,7 @@ package: $(VENV)/dev.stamp
 	$(VENV)-package/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock dist/*.whl
 	cd $(VENV)-package && bin/python -c "import importlib, pkgutil, nmepkg; \
 		[importlib.import_module(module.name) for module in pkgutil.walk_packages(nmepkg.__path__, 'nmepkg.')]"
+	cd $(VENV)-package && rm -rf mine && bin/python -m nmepkg new mine && cd mine && ../bin/snakemake --config smoke=true
 	@ls -l dist
 
 # The picture of README.md, from the default study's figures, small.

@@ -24,7 +24,7 @@ from nmepkg.storage import Store
 from nmepkg.study import overrides
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study
-from nmepkg.upkeep import adopt, explain, gc, registration, status, terminal
+from nmepkg.upkeep import adopt, explain, gc, new, registration, status, terminal
 
 _DEFAULT = Path("config/config.yaml")
 
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # In a file or a pipe nothing is broken into lines, whatever reads it.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 10_000)
     try:
-        if options.command is _doctor:
-            return _doctor(options)
+        if options.command in (_doctor, _new, _schema):
+            return int(options.command(options))
         if options.study == _DEFAULT and not present(_DEFAULT):
             raise UserError(f"{_DEFAULT}: not here; call this in the project's folder, or name a study by --study FILE")
         study = load(options.study, overrides.chosen(options))
@@ -95,8 +95,24 @@ def _parser() -> argparse.ArgumentParser:
     judging = add("claims", _claims, "The study's claims with their verdicts, from the runs that are finished.")
     judging.add_argument("--next", action="store_true", help="how many more seeds, of which runs, would decide each")
     judging.add_argument("--budget", metavar="TIME", help="with --next: no more device time than this, as 30min or 2h")
+    making = commands.add_parser("new", help="A folder with a study and code of your own, which runs at once.")
+    making.add_argument("folder", type=Path)
+    making.set_defaults(command=_new, json=False)
+    add("schema", _schema, "The study's JSON Schema, its extensions' keys included, by which editors complete it.")
     add("doctor", _doctor, "Versions, devices, settings and folders that jobs here would have, and what is unusual.")
     return parser
+
+
+def _new(options: argparse.Namespace) -> int:
+    new.new(options.folder)
+    print(f"{options.folder} has a study, code of yours and a README.md; next: cd {options.folder} && snakemake")
+    return 0
+
+
+def _schema(options: argparse.Namespace) -> int:
+    load(options.study, overrides.chosen(options))
+    print(new.schema(), end="")
+    return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:

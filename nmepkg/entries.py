@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -24,10 +24,14 @@ class Entry:
     Attributes:
       target: ``module:attribute`` of the code.
       options: option name -> JSON Schema fragment; a fragment without ``default`` is a required option.
+      label: its name in figures; "": that of the registry.
+      check: raises :class:`ValueError`, whose text says what would do, for options that do not go together; None: all do.
     """
 
     target: str
     options: Mapping[str, Schema] = field(default_factory=dict)
+    label: str = field(default="", kw_only=True)
+    check: Callable[[Mapping[str, Any]], None] | None = field(default=None, kw_only=True)
 
     @property
     def module(self) -> str:
@@ -45,11 +49,30 @@ def load_target(target: str) -> Callable[..., Any]:
 
 
 @dataclass(frozen=True)
+class Strength:
+    """How strongly a method acts: a key of experiments and claims, and an axis of figures.
+
+    Attributes:
+      symbol: of figures, ``ρ``.
+      meaning: of the key in a study, ``strengths ρ of SAM and gradient penalties``.
+      example: values of the key.
+      compared: what a claim may write in its place.
+      title: of an axis, where the methods that are drawn have none of their own.
+    """
+
+    symbol: str
+    meaning: str
+    example: tuple[float, ...] = (0, 0.1)
+    compared: Any = 0.1
+    title: str = "strength"
+
+
+@dataclass(frozen=True)
 class Method(Entry):
     """A training method.
 
     Attributes:
-      strength: the study's key for its strength (``rho``, ``sigma2``), or None for a method without one.
+      strength: the study's key for its strength (``rho``, ``sigma2``, or an extension's), or None for a method without one.
       second_order: whether an update depends on the activation's second derivative. Where it does not, replacing
         that derivative changes nothing, and runs that differ only in it are one run.
       loss: the only loss that it is right for, or None where any will do.
@@ -113,8 +136,9 @@ class Data(Entry):
       shape: of one example.
       classes: number of labels.
       examples: (training, test) examples of a canonical spec of it.
-      source: what the study's ``sources`` may give a folder of: ``archives``, the original downloads, or ``prepared``, what
-        tensorflow-datasets made of them; None: it is made from nothing.
+      source: what the study's ``sources`` may give a folder of: ``archives``, the original downloads; ``prepared``, what
+        tensorflow-datasets made of them; or ``files``, a file or folder of the user's, whose content is part of what the
+        data set is. None: it is made from nothing.
       streamed: whether it is read from its source all along a training, and not kept on the device.
       reader: code that opens what was prepared: (path, spec of a run, folder of the source or None) -> data set.
       feed: code that gives a training its examples: (data set, spec of a run, layout of devices) -> feed.
@@ -145,7 +169,7 @@ class Measurement(Entry):
     """What can be measured of a trained model. Besides its own options it has those of every measurement, schema.MEASUREMENT.
 
     Attributes:
-      quantities: the numbers that a figure may draw.
+      quantities: the numbers that a figure may draw; a mapping has their titles with it.
     """
 
-    quantities: tuple[str, ...] = ()
+    quantities: Collection[str] = ()

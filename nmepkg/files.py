@@ -101,6 +101,20 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def content_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, or of the names and bytes of all files of a folder, wherever that is.
+
+    Raises:
+      OSError: it is not there, or not readable.
+    """
+    if not path.is_dir():
+        return file_sha256(path)
+    hashed = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        hashed.update(f"{file.relative_to(path).as_posix()} {file_sha256(file)}\n".encode())
+    return hashed.hexdigest()
+
+
 def arrays_sha256(arrays: Mapping[str, Any]) -> str:
     """SHA-256 over names, types, shapes and values of NumPy arrays."""
     hashed = hashlib.sha256()

@@ -7,7 +7,7 @@ hash of a run (only the entries that a run uses go in), so that adding a line in
 
 from __future__ import annotations
 
-from nmepkg.entries import SEED, Augmentation, Data, Entry, Method, Model
+from nmepkg.entries import SEED, Augmentation, Data, Entry, Method, Model, Strength
 from nmepkg.fragments import flag, integer, integers, positive
 from nmepkg.measurement_kinds import MEASUREMENTS as MEASUREMENTS
 
@@ -29,6 +29,19 @@ _PROBES = {
         "enum": ["gaussian", "rademacher", "basis"],
         "default": "gaussian",
     },
+}
+
+STRENGTHS: dict[str, Strength] = {
+    "rho": Strength(
+        "ρ",
+        "strengths ρ of SAM and gradient penalties",
+        (0, 0.03, 0.1),
+        {"best_of": {"method": "sam"}},
+        "penalty strength",
+    ),
+    "sigma2": Strength(
+        "σ²", "strengths σ² of weight noise and trace penalties", (0, 1e-4, 1e-3), 1e-3, "penalty strength"
+    ),
 }
 
 METHODS: dict[str, Method] = {
@@ -160,9 +173,9 @@ METHODS: dict[str, Method] = {
 }
 
 ACTIVATIONS: dict[str, Entry] = {
-    "relu": Entry("nmepkg.activations:relu"),
+    "relu": Entry("nmepkg.activations.rectified:relu"),
     "leaky_relu": Entry(
-        "nmepkg.activations:leaky_relu",
+        "nmepkg.activations.rectified:leaky_relu",
         {
             "negative_slope": {
                 "description": "slope below 0",
@@ -173,20 +186,24 @@ ACTIVATIONS: dict[str, Entry] = {
             }
         },
     ),
-    "silu": Entry("nmepkg.activations:silu"),
-    "softplus": Entry("nmepkg.activations:softplus"),
-    "tanh": Entry("nmepkg.activations:tanh"),
-    "gelu": Entry("nmepkg.activations:gelu"),
-    "gelu_tanh": Entry("nmepkg.activations:gelu_tanh"),
-    "beta_gelu": Entry("nmepkg.activations:beta_gelu", {"beta": positive("sharpness: φ → ReLU as β → ∞")}),
+    "silu": Entry("nmepkg.activations.logistic:silu"),
+    "softplus": Entry("nmepkg.activations.logistic:softplus"),
+    "tanh": Entry("nmepkg.activations.logistic:tanh"),
+    "gelu": Entry("nmepkg.activations.gaussian_error:gelu"),
+    "gelu_tanh": Entry("nmepkg.activations.gaussian_error:gelu_tanh"),
+    "beta_gelu": Entry(
+        "nmepkg.activations.gaussian_error:beta_gelu", {"beta": positive("sharpness: φ → ReLU as β → ∞")}
+    ),
 }
 
 # What an activation's `second_derivative` may be replaced by.
 SECOND_DERIVATIVES: dict[str, Entry] = {
-    "zero": Entry("nmepkg.activations:zero"),
-    "gaussian": Entry("nmepkg.activations:gaussian", {"beta": positive("sharpness, as in eq. 19", default=100.0)}),
+    "zero": Entry("nmepkg.activations.substitutes:zero"),
+    "gaussian": Entry(
+        "nmepkg.activations.substitutes:gaussian", {"beta": positive("sharpness, as in eq. 19", default=100.0)}
+    ),
     "gaussian_listing": Entry(
-        "nmepkg.activations:gaussian_listing",
+        "nmepkg.activations.substitutes:gaussian_listing",
         {"beta": positive("sharpness, as in the appendix, which omits a ½", default=100.0)},
     ),
 }
@@ -310,7 +327,7 @@ DATASETS: dict[str, Data] = {
     "generated": Data(
         "nmepkg.data.generated:prepare",
         {
-            "shape": {**integers("height, width and channels of an image"), "minItems": 3, "maxItems": 3},
+            "shape": {**integers("of an example; height, width and channels of an image"), "maxItems": 3},
             "classes": integer("labels", 2, default=10),
             "train": integer("images to train on", 1),
             "test": integer("images of the test set", 1),

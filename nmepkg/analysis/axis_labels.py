@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nmepkg.analysis.labels import SYMBOLS, activation_label, method_label, number, place_label, second_derivative_label
+from nmepkg.analysis.labels import activation_label, method_label, number, place_label, second_derivative_label, symbol
 from nmepkg.analysis.quantities import quantity_label
 
 
@@ -32,7 +32,7 @@ def axis_label(
         return place_label(value)
     if axis == "second_derivative":
         return second_derivative_label(value)
-    name = SYMBOLS.get(axis, axis.replace("_", " "))
+    name = symbol(axis)
     if isinstance(value, bool):
         return name if value else f"no {name}"
     if isinstance(value, int | float):

@@ -13,7 +13,8 @@ from nmepkg.analysis.observations import Source
 from nmepkg.analysis.statistics import Estimate, mean_interval, paired_difference, spread
 from nmepkg.errors import UserError
 from nmepkg.records import to_json
-from nmepkg.study.axes import STRENGTHS, Observation, axis_value, clash, follows_training, x_value
+from nmepkg.registry import STRENGTHS
+from nmepkg.study.axes import Observation, axis_value, clash, follows_training, x_value
 from nmepkg.study.spec import Cell, Figure
 
 PLACE = ["row", "column", "line"]  # internal columns: where a run is drawn

@@ -21,7 +21,7 @@ import pandas as pd
 import yaml
 from PIL import Image
 
-from nmepkg.analysis.labels import SYMBOLS
+from nmepkg.analysis.labels import symbol
 from nmepkg.analysis.quantities import is_accuracy
 from nmepkg.errors import UserError
 from nmepkg.files import written_whole
@@ -145,7 +145,7 @@ def _figure(points: pd.DataFrame) -> str:
         rows.append([*map(str, of), *(cells.get(x, "") for x in xs)])
     heads = [HEADS.get(key, key) for key in keys]
     name = str(points["x_name"].iloc[0])
-    return _table([*heads, *(f"{SYMBOLS.get(name, name)} = {x:g}" for x in xs)], rows)
+    return _table([*heads, *(f"{symbol(name)} = {x:g}" for x in xs)], rows)
 
 
 def _point(row: Mapping[Any, Any]) -> str:

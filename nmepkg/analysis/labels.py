@@ -13,8 +13,7 @@ from typing import Any
 from matplotlib.cbook import is_math_text
 
 from nmepkg.entries import Entry
-from nmepkg.registry import ACTIVATIONS, METHODS, SECOND_DERIVATIVES
-from nmepkg.study.axes import STRENGTHS
+from nmepkg.registry import ACTIVATIONS, METHODS, SECOND_DERIVATIVES, STRENGTHS
 
 METHOD_NAMES = {
     "sgd": "SGD",
@@ -54,10 +53,8 @@ SECOND_DERIVATIVE_NAMES = {
     "gaussian_listing": "synthetic φ″ as listed",
 }
 
-SYMBOLS = {
-    "rho": "ρ",
+_SYMBOLS = {
     "radius": "ρ",
-    "sigma2": "σ²",
     "beta": "β",
     "negative_slope": "slope",
     "learning_rate": "η",
@@ -76,7 +73,6 @@ _STRENGTHS = {
     **dict.fromkeys(("sam", "usam", "asam", "functional_sam"), "perturbation radius"),
     "weight_noise": "noise variance",
 }
-_PENALTY = "penalty strength"
 
 _MATHS = {
     "ρ": r"\rho",
@@ -105,8 +101,8 @@ def method_label(method: Mapping[str, Any]) -> str:
     entry = METHODS.get(name)
     options = [*_shown_options(method, entry, {*STRENGTHS, "strength"})]
     if "strength" in method and entry is not None and entry.strength is not None:
-        options.append(f"{SYMBOLS[entry.strength]} = {number(method['strength'])}")
-    return _with_options(METHOD_NAMES.get(name, name), options)
+        options.append(f"{symbol(entry.strength)} = {number(method['strength'])}")
+    return _with_options(_name(METHOD_NAMES, name, entry), options)
 
 
 def activation_label(activation: Mapping[str, Any]) -> str:
@@ -127,14 +123,27 @@ def second_derivative_label(second: Mapping[str, Any] | str | None) -> str:
     name = second["name"]
     # All of its options, but one with an axis of its own: none goes without saying, as it is what the figure is about.
     options = _shown_options(second, None, ())
-    return _with_options(SECOND_DERIVATIVE_NAMES.get(name, name), options)
+    return _with_options(_name(SECOND_DERIVATIVE_NAMES, name, SECOND_DERIVATIVES.get(name)), options)
 
 
 def base_activation_label(activation: Mapping[str, Any]) -> str:
     """The activation's name whatever replaces its second derivative."""
     name = activation["name"]
-    options = _shown_options(activation, ACTIVATIONS.get(name), {"second_derivative"})
-    return _with_options(ACTIVATION_NAMES.get(name, name), options)
+    entry = ACTIVATIONS.get(name)
+    options = _shown_options(activation, entry, {"second_derivative"})
+    return _with_options(_name(ACTIVATION_NAMES, name, entry), options)
+
+
+def symbol(axis: str) -> str:
+    """``ρ``, ``β``; of what has no symbol its name, as a text."""
+    if axis in STRENGTHS:
+        return STRENGTHS[axis].symbol
+    return _SYMBOLS.get(axis, axis.replace("_", " "))
+
+
+def _name(names: Mapping[str, str], name: str, entry: Entry | None) -> str:
+    """What figures call an entry: an extension says it itself."""
+    return names.get(name) or (entry.label if entry else "") or name
 
 
 def _shown_options(entry: Mapping[str, Any], registered: Entry | None, hidden: Collection[str]) -> list[str]:
@@ -144,7 +153,7 @@ def _shown_options(entry: Mapping[str, Any], registered: Entry | None, hidden: C
     for key, value in entry.items():
         if key in {"name", "label"} or key in hidden or value is None or (key in defaults and defaults[key] == value):
             continue
-        name = SYMBOLS.get(key, key.replace("_", " "))
+        name = symbol(key)
         if isinstance(value, bool):
             shown.append(name if value else f"no {name}")
         else:
@@ -178,11 +187,11 @@ def axis_title(name: str, measured: bool = False, methods: Collection[str] = ())
     """
     if name in STRENGTHS:
         known = [method for method in methods if method in METHODS and METHODS[method].strength == name]
-        meanings = dict.fromkeys(_STRENGTHS.get(method, _PENALTY) for method in known) or ("strength",)
-        return f"{' or '.join(meanings).capitalize()} {SYMBOLS[name]}"
+        meanings = dict.fromkeys(_STRENGTHS.get(method, STRENGTHS[name].title) for method in known) or ("strength",)
+        return f"{' or '.join(meanings).capitalize()} {symbol(name)}"
     if name == "step" and not measured:
         return "Step of the finite difference"
-    return AXIS_NAMES.get(name, SYMBOLS.get(name, name.replace("_", " ").capitalize()))
+    return AXIS_NAMES.get(name) or _SYMBOLS.get(name, symbol(name).capitalize())
 
 
 def number(value: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nmepkg.analysis.labels import number
+from nmepkg.registry import MEASUREMENTS
 
 METRIC_NAMES = {
     "train_loss": "Training loss",
@@ -172,7 +173,9 @@ def _family(name: str) -> str:
 def _names(name: str, measured: Mapping[str, Any]) -> tuple[str, str]:
     if name == "norm_N" and measured["kind"] == "nme_blocks":
         return _FROBENIUS
-    return _QUANTITIES.get(name, (_plain(name), _plain(name)))
+    known = MEASUREMENTS[measured["kind"]].quantities if measured["kind"] in MEASUREMENTS else ()
+    title = known[name] if isinstance(known, Mapping) and name in known else _plain(name)
+    return _QUANTITIES.get(name, (title, title))
 
 
 def _plain(name: str) -> str:

@@ -54,7 +54,7 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
             curves = _curves(study, expansion, figure)
             titles = {key: setup.title for key, setup in study.setups.items()}
             chance = {key: 1 / classes(setup.spec["data"]) for key, setup in study.setups.items()}
-            canvas = draw(curves, titles, chance)
+            canvas = draw(curves, titles, chance, **figure.options)
             points, runs = tables(curves)
         note = "; ".join(filter(None, (mixed_origins(runs), adopted_runs(runs))))
         origin = {

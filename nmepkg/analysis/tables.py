@@ -14,12 +14,11 @@ from nmepkg.analysis.figures.differences import find_differences
 from nmepkg.analysis.landscapes import MAPS
 from nmepkg.analysis.quantities import bounds
 from nmepkg.files import written_whole
-from nmepkg.study.axes import STRENGTHS
+from nmepkg.registry import STRENGTHS
 
 # Drawing has mean, min and max, tables y_mean …: `points.mean` is a method of pandas, and the study's keys are x and y.
 _POINTS = {name: f"y_{name}" for name in ("mean", "ci_low", "ci_high", "sd", "min", "max")}
 _RUNS = {"_quantity": "y_name", "_y": "y", "se": "y_se"}
-_TWICE = ["quantity", *sorted(STRENGTHS)]  # axes that every table has under a name of its own: y_name and strength
 _COUNTS = ("diverged_step", "final_epoch", "best_validation_epoch", "median_last_evaluations")
 
 
@@ -87,4 +86,7 @@ def _repeated(table: pd.DataFrame, *identity: str) -> pd.Series:
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     internal = [name for name in table if str(name).startswith("_")]
-    return table.drop(columns=[*PLACE, *internal, *(name for name in _TWICE if name in table)])
+    twice = {"quantity", *STRENGTHS} & set(
+        table
+    )  # axes that every table has under names of its own, y_name and strength
+    return table.drop(columns=[*PLACE, *internal, *sorted(twice)])

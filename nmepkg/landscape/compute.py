@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from nmepkg import activations, numerics
+from nmepkg import numerics
+from nmepkg.activations.types import Activation
 from nmepkg.curvature.matrices import frobenius_norm
 from nmepkg.curvature.products import linearize
 from nmepkg.curvature.types import LogitsFn, LossFn, Params
@@ -87,7 +88,7 @@ def make_problem(spec: Landscape) -> Problem:
     x = jax.random.normal(keys[1], (1, spec.inputs), jnp.float64)
     target = jax.random.normal(keys[2], (1, spec.outputs), jnp.float64)
 
-    def model(activation: activations.Activation) -> Any:
+    def model(activation: Activation) -> Any:
         return MODELS[spec.model.name].load()(classes=spec.outputs, activation=activation, **spec.model.options)
 
     def preactivations_fn(params: Params) -> Array:

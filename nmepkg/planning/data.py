@@ -41,7 +41,7 @@ def missing(study: Study, expansion: Expansion, store: Store, ids: Iterable[str]
 
 def _problem(study: Study, name: str) -> str | None:
     kind, folder = DATASETS[name].source, source_of(study, name)
-    if kind is None:
+    if kind is None or kind == "files":  # whose content was read with the study
         return None
     if folder is not None and not folder.is_dir():
         return f"sources.{name}: {folder} is no folder; name that of the data set's {_HOLDS[kind]}"

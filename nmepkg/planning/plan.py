@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -234,13 +235,17 @@ class Plan:
         return f"{_OWN}/jobs/{self.study.name}/{rule}/{job}.json"
 
     def assignment(self, rule: str, name: str, asked: Iterable[str] = ()) -> Assignment:
-        """What a job is to do.
+        """What a job is to do, with the study's extensions.
 
         Args:
           rule: ``data``, ``train``, ``train_together``, ``measure``, ``measure_together`` or ``landscape``.
           name: id of what it makes, or of a pack.
           asked: ids of runs, or measurements. Of a pack, those of them are made; where there are none, all.
         """
+        study = self.study
+        return replace(self._work(rule, name, asked), extensions=study.extensions, beside=study.path.parent.absolute())
+
+    def _work(self, rule: str, name: str, asked: Iterable[str]) -> Assignment:
         expansion, setups = self.expansion, self.study.setups
         if rule == "data":
             data = expansion.datasets[name]

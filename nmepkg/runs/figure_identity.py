@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from nmepkg.entries import Entry, Method
 from nmepkg.files import file_sha256
 from nmepkg.records import digest
+from nmepkg.registry import ACTIVATIONS, METHODS, STRENGTHS
 from nmepkg.runs.compared import compared_measurements, compared_runs, study_comparisons
 from nmepkg.runs.expansion import Expansion
 from nmepkg.runs.fingerprint import module_hashes
 from nmepkg.runs.identity import code_hash, figure_targets, modules
-from nmepkg.study.spec import Figure, Study
+from nmepkg.study.spec import Cell, Figure, Study
+
+_NAMED: dict[str, Mapping[str, Entry]] = {"method": METHODS, "activation": ACTIVATIONS}
 
 
 def figure_digest(study: Study, expansion: Expansion, figure: Figure) -> str:
@@ -33,12 +38,22 @@ def figure_parts(study: Study, expansion: Expansion, figure: Figure) -> dict[str
         "code": code_hash(figure_targets(figure.kind)),
         "figure": {**vars(figure), "experiments": list(figure.experiments), "y": list(figure.y)},
         "titles": {cell.setup: study.setups[cell.setup].title for cell in cells},
+        "names": _names(cells),
         # Of what is measured of a run, only what this figure shows.
         "cells": digest(
             [{**vars(cell), "measurements": cell.measurements.get(figure.measurement or "")} for cell in cells]
         ),
         "landscapes": [[entry, job.id] for entry, job in expansion.landscapes.get(figure.landscape or "", ())],
     }
+
+
+def _names(cells: Iterable[Cell]) -> dict[str, str]:
+    """What extensions call what is drawn: their text is in no module that draws."""
+    entries = {(kind, getattr(cell, kind)["name"]) for cell in cells for kind in _NAMED}
+    named = {name: _NAMED[kind][name] for kind, name in entries}
+    strengths = {entry.strength for entry in named.values() if isinstance(entry, Method) and entry.strength}
+    symbols = {name: STRENGTHS[name].symbol for name in strengths}
+    return {name: entry.label for name, entry in named.items() if entry.label} | symbols
 
 
 def claims_identity(study: Study, expansion: Expansion) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The hash of the code that a run stands for: exact about what changes a result, blind to what does not.
 
-It covers the static import closure of some modules inside the package, each as its syntax tree without comments,
-docstrings and positions. So an edit of a comment, a reformatted line or a fresh checkout changes nothing, and an edit of one
-model's module changes the runs of that model alone.
+It covers the static import closure of some modules inside the package and those of extensions, each as its syntax tree
+without comments, docstrings and positions. So an edit of a comment, a reformatted line or a fresh checkout changes nothing, and
+an edit of one model's module changes the runs of that model alone.
 """
 
 from __future__ import annotations
@@ -17,84 +17,102 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from nmepkg import extensions
+from nmepkg.errors import UserError
 from nmepkg.files import written_whole
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
 # Names without numbers behind them: an entry of the registry counts where a run uses it, an error's text never does.
 EXCLUDED = frozenset(
-    {"registry", "measurement_kinds", "fragments", "entries", "errors", "files", "gpus", "records", "surroundings"}
+    {
+        *("registry", "measurement_kinds", "extensions", "fragments", "entries"),
+        *("errors", "files", "gpus", "records", "surroundings"),
+    }
 )
 
+# Packages, name and place each: a folder, or the file of a module that is in none.
+Packages = tuple[tuple[str, Path], ...]
 
-def fingerprint(modules: Iterable[str], package: Path = PACKAGE) -> str:
-    """Sixteen hex digits over the import closure of ``modules`` (dotted names) inside ``package`` (its folder).
+
+def packages() -> Packages:
+    """This one, and those of the extensions that a study has named."""
+    return ((PACKAGE.name, PACKAGE), *extensions.packages.items())
+
+
+def fingerprint(modules: Iterable[str], among: Packages | None = None) -> str:
+    """Sixteen hex digits over the import closure of ``modules`` (dotted names) inside packages.
 
     Raises:
-      ModuleNotFoundError: a module is not part of the package.
+      ModuleNotFoundError: a module is not part of one.
     """
-    return _fingerprint(tuple(sorted(set(modules))), package)
+    return _fingerprint(tuple(sorted(set(modules))), among or packages())
 
 
 @cache
-def _fingerprint(modules: tuple[str, ...], package: Path) -> str:
+def _fingerprint(modules: tuple[str, ...], among: Packages) -> str:
     hashed = hashlib.sha256()
-    for module in sorted(closure(modules, package)):
-        hashed.update(f"{module} {_module(module, package)[0]}\n".encode())
-    _remember(package)
+    for module in sorted(closure(modules, among)):
+        hashed.update(f"{module} {_module(module, among)[0]}\n".encode())
+    for _, package in among:
+        _remember(package)
     return hashed.hexdigest()[:16]
 
 
-def module_hashes(modules: Iterable[str], package: Path = PACKAGE) -> dict[str, str]:
+def module_hashes(modules: Iterable[str]) -> dict[str, str]:
     """Module -> sixteen hex digits of its code, for all of the import closure."""
-    return {module: _module(module, package)[0][:16] for module in sorted(closure(modules, package))}
+    return {module: _module(module, packages())[0][:16] for module in sorted(closure(modules))}
 
 
-def closure(modules: Iterable[str], package: Path = PACKAGE) -> set[str]:
-    """The modules of ``package`` that importing ``modules`` imports, by their import statements, parents included."""
+def closure(modules: Iterable[str], among: Packages | None = None) -> set[str]:
+    """The modules of packages that importing ``modules`` imports, by their import statements, parents included."""
+    among = among or packages()
+    excluded = {f"{name}.{module}" for name, _ in among[:1] for module in EXCLUDED}
     found: set[str] = set()
     waiting = list(modules)
     for module in waiting:
-        if _path(module, package) is None:
-            raise ModuleNotFoundError(f"{module} is no module of {package}")
+        if _path(module, among) is None:
+            raise ModuleNotFoundError(f"{module} is no module of {', '.join(str(path) for _, path in among)}")
     while waiting:
         module = waiting.pop()
         parts = module.split(".")
         for ancestor in (".".join(parts[: i + 1]) for i in range(len(parts))):
-            if ancestor not in found and ancestor not in {f"{package.name}.{name}" for name in EXCLUDED}:
+            if ancestor not in found and ancestor not in excluded:
                 found.add(ancestor)
-                waiting.extend(_module(ancestor, package)[1])
+                waiting.extend(name for name in _module(ancestor, among)[1] if _path(name, among) is not None)
     return found
 
 
-def is_as_hashed(module: str, source: bytes, package: Path = PACKAGE) -> bool:
+def is_as_hashed(module: str, source: bytes) -> bool:
     """Whether a module's source is, to the byte, the one that its hash was taken of."""
-    return _module(module, package)[2] == hashlib.sha256(source).hexdigest()
+    return _module(module, packages())[2] == hashlib.sha256(source).hexdigest()
 
 
-def source_path(module: str, package: Path = PACKAGE) -> Path:
-    """The file of a module of the package."""
-    path = _path(module, package)
+def source_path(module: str, among: Packages | None = None) -> Path:
+    """The file of a module of a package."""
+    path = _path(module, among or packages())
     assert path is not None, module
     return path
 
 
 @cache
-def _module(module: str, package: Path) -> tuple[str, frozenset[str], str]:
-    """(hash, imported modules of the package, hash of the source) of one module."""
-    path = source_path(module, package)
+def _module(module: str, among: Packages) -> tuple[str, list[str], str]:
+    """(hash, what its import statements may import, hash of the source) of one module."""
+    path, package = source_path(module, among), dict(among)[module.partition(".")[0]]
     source = path.read_bytes()
     known, key = _remembered(package), hashlib.sha256(f"{module} {path.name}\n".encode() + source).hexdigest()
     if key not in known:
-        tree = ast.parse(source, str(path))
+        try:
+            tree = ast.parse(source, str(path))
+        except SyntaxError as error:
+            raise UserError(f"{path}: line {error.lineno}: {error.msg}; mend it") from None
         parts: list[str] = []
         _write_canonical(tree, parts.append)
         digest = hashlib.sha256("".join(parts).encode()).hexdigest()
         known[key] = (digest, sorted(set(_imports(tree, module, path))))
         _unsaved.add(package)
     digest, imports = known[key]
-    found = frozenset(name for name in imports if _path(name, package) is not None)
-    return digest, found, hashlib.sha256(source).hexdigest()
+    return digest, imports, hashlib.sha256(source).hexdigest()
 
 
 # Parsing takes longer than all the rest. So what was found for a source is kept beside its bytecode, as that is, under a hash
@@ -120,7 +138,8 @@ def _remember(package: Path) -> None:
 @cache
 def _memory(package: Path) -> Path:
     method = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    return package / "__pycache__" / f"fingerprints-{method}.json"
+    folder, name = (package, "") if package.suffix != ".py" else (package.parent, f"{package.stem}-")
+    return folder / "__pycache__" / f"{name}fingerprints-{method}.json"
 
 
 def _imports(tree: ast.AST, module: str, path: Path) -> Iterator[str]:
@@ -138,10 +157,11 @@ def _imports(tree: ast.AST, module: str, path: Path) -> Iterator[str]:
 
 
 @cache
-def _path(module: str, package: Path) -> Path | None:
+def _path(module: str, among: Packages) -> Path | None:
     head, *rest = module.split(".")
-    if head != package.name:
-        return None
+    package = dict(among).get(head)
+    if package is None or package.suffix == ".py":
+        return package if not rest else None
     path = package.joinpath(*rest)
     candidates = (path / "__init__.py", path.with_suffix(".py")) if rest else (path / "__init__.py",)
     return next((candidate for candidate in candidates if candidate.is_file()), None)

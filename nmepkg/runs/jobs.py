@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nmepkg import records
+from nmepkg import extensions, records
 from nmepkg.records import Kind
 from nmepkg.runs.expansion import Job
 from nmepkg.storage import Store
 
-KIND = Kind("file of a job", 1, "run snakemake again, which writes it")
+KIND = Kind("file of a job", 2, "run snakemake again, which writes it")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,8 @@ class Assignment:
       source: folder of data that are streamed, or that a data set is made from.
       checkpoints: ``seconds`` and ``epochs`` between two of them, or None.
       logs: folder of the logs of several, one each.
+      extensions: modules whose entries the job may name.
+      beside: folder in which these are looked for, that of the study.
     """
 
     jobs: tuple[Job, ...]
@@ -34,6 +36,8 @@ class Assignment:
     source: Path | None = None
     checkpoints: Mapping[str, Any] = field(default_factory=dict)
     logs: Path | None = None
+    extensions: tuple[str, ...] = ()
+    beside: Path = Path()
 
     @property
     def job(self) -> Job:
@@ -51,17 +55,22 @@ def write(path: Path, assignment: Assignment) -> None:
         "source": assignment.source and str(assignment.source),
         "checkpoints": dict(assignment.checkpoints),
         "logs": assignment.logs and str(assignment.logs),
+        "extensions": list(assignment.extensions),
+        "beside": str(assignment.beside),
     }
     records.write(path, KIND, content)
 
 
 def read(path: Path) -> Assignment:
-    """What :func:`write` wrote.
+    """What :func:`write` wrote. The registry has the entries of its extensions from then on.
 
     Raises:
       DamagedError: the file is not there, or is not what was written.
+      UserError: an extension cannot be imported any more.
     """
     content = records.read(path, KIND, {})
+    beside = Path(content["beside"])
+    extensions.load(content["extensions"], beside)
     return Assignment(
         jobs=tuple(Job(**job) for job in content["jobs"]),
         store=Store(Path(content["store"])),
@@ -69,4 +78,6 @@ def read(path: Path) -> Assignment:
         source=Path(content["source"]) if content["source"] else None,
         checkpoints=content["checkpoints"],
         logs=Path(content["logs"]) if content["logs"] else None,
+        extensions=tuple(content["extensions"]),
+        beside=beside,
     )

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
-from nmepkg import records
+from nmepkg import extensions, records
 from nmepkg.errors import UserError
 from nmepkg.runs import identity
-from nmepkg.runs.fingerprint import EXCLUDED, PACKAGE, closure, is_as_hashed, module_hashes, source_path
+from nmepkg.runs.fingerprint import EXCLUDED, closure, is_as_hashed, module_hashes, packages, source_path
 from nmepkg.storage import CODE, Store
 from nmepkg.study.spec import Spec
 
@@ -96,7 +96,7 @@ class Planned:
                 raise UserError(f"{name}: loaded from bytecode that is not that of its source; delete {folder}")
 
     def check_imports(self) -> None:
-        """Refuses modules of the package that are loaded but not hashed.
+        """Refuses modules of the package, and of extensions, that are loaded but not hashed.
 
         Raises:
           UserError: names the module.
@@ -104,8 +104,9 @@ class Planned:
         if len(sys.modules) == self._loaded:
             return
         self._loaded = len(sys.modules)
+        ours, outside = dict(packages()), _OUTSIDE | extensions.registering
         for name in sorted(sys.modules):
-            if name.partition(".")[0] == PACKAGE.name and name not in self._hashed and name not in _OUTSIDE:
+            if name.partition(".")[0] in ours and name not in self._hashed and name not in outside:
                 raise UserError(
                     f"{name}: imported, but no part of this job's code hash; import it by a statement of a module that is"
                 )

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nmepkg.errors import UserError
-from nmepkg.registry import ACTIVATIONS, METHODS
+from nmepkg.registry import ACTIVATIONS, METHODS, STRENGTHS
 from nmepkg.study.spec import Cell, Figure
 
 REPLACED = "second_derivative."  # and an option of what replaces φ''
-STRENGTHS = frozenset(method.strength for method in METHODS.values() if method.strength is not None)
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,11 @@ def axis_value(figure: Figure, cell: Cell, seen: Observation, axis: str | None) 
         entry, own = getattr(cell, axis), set(roles(figure)) - set(reserved(figure))
         default = options(axis, {"name": entry["name"]})
         value = {k: v for k, v in without(entry, own).items() if not (k in default and default[k] == v)}
-        if axis == "method" and METHODS[entry["name"]].strength is not None and STRENGTHS.isdisjoint(roles(figure)):
+        if (
+            axis == "method"
+            and METHODS[entry["name"]].strength is not None
+            and STRENGTHS.keys().isdisjoint(roles(figure))
+        ):
             value["strength"] = cell.strength
         return value
     if axis in ("experiment", "setup"):

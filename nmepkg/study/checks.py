@@ -14,7 +14,8 @@ from jsonschema.validators import extend
 
 from nmepkg.entries import Schema
 from nmepkg.errors import UserError
-from nmepkg.study.schema import ENTRIES, STRENGTHS, entry_schema
+from nmepkg.registry import STRENGTHS
+from nmepkg.study.schema import ENTRIES, entry_schema
 from nmepkg.study.strict_yaml import shortened
 
 
@@ -90,6 +91,11 @@ def check_entry(kind: str, value: Any, where: str, key: str = "name") -> dict[st
         here = f"{option}: [{shown(entry[option])}]"
         raise StudyError(join(where, option), f"is a key of the experiment, of all its methods; write {here} there")
     complete = check(dict(entry), entry_schema(kind, name, key), where)
+    if (refuse := known[name].check) is not None:
+        try:
+            refuse(complete)
+        except ValueError as problem:
+            raise StudyError(where, f"{name!r}: {problem}") from None
     if complete.get("second_derivative") is not None:
         complete["second_derivative"] = check_entry(
             "second_derivative", complete["second_derivative"], join(where, "second_derivative")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nmepkg.study.keys import COUNT, ENTRY, STRENGTHS, TITLE, key, listed, mapping
+from nmepkg.registry import STRENGTHS
+from nmepkg.study.keys import COUNT, ENTRY, TITLE, key, listed, mapping
 
 EXPECTED = ("less", "greater", "equal", "different")
 SCALES = ("linear", "log")
@@ -12,93 +13,105 @@ DIVERGED = ("chance", "left_out")
 BEST = "best"
 
 _STRENGTH = {"type": ["number", "string", "object"], "minimum": 0}
-_ARM: dict[str, Any] = {
-    "method": key("one of the study's, with its options", ENTRY, example="psam"),
-    "activation": key("the same", ENTRY, example={"name": "gelu", "second_derivative": "zero"}),
-    **{
-        strength: key(
-            "at which strength, one of the study's; `best`: that of the highest validation accuracy; "
-            "`{best_of: {method: sam}}`: that of another line, which has this one's activation where it names none. Each "
-            "seed's is chosen by the mean over the other seeds, and 0 is none of them",
-            _STRENGTH,
-            example=example,
-        )
-        for strength, example in zip(STRENGTHS, ({"best_of": {"method": "sam"}}, 1e-3), strict=True)
-    },
-    "y": key("which number; left out: that of the figure, where it has one", {"type": "string"}, example="tr_H"),
-    "at": key(
-        "where it was measured: `initial`, `final`, a step, or a share of training: the nearest point",
-        {**COUNT, "type": ["string", "integer"]},
-        example="40%",
-    ),
-    "radius": key(
-        "the one of the measurement's `radii`; left out: the only one",
-        {"type": "number"},
-        example=0.1,
-    ),
-    "within": key(
-        "of a landscape: how far from a boundary is near, in units of 1/β",
-        {"type": "number", "exclusiveMinimum": 0},
-        example=2,
-    ),
-}
-# A title is what tables call it, in place of its keys.
-ARM = {
-    **mapping(
-        {
-            **_ARM,
-            "minus": key(
-                "what is subtracted of it: the keys in which that differs",
-                {**mapping(_ARM), "title": "arm"},
-                example={"at": "20%"},
-            ),
-            "per_step": key(
-                "that difference is divided by the training steps between the two",
-                {"type": "boolean"},
-                example=True,
-            ),
-        }
-    ),
-    "title": "arm",
-}
-CLAIM = mapping(
-    {
-        "figure": key(
-            "the figure that shows it: its measurement, or its `report`, is what is compared",
-            {"type": "string"},
-            example="figure_1",
+
+
+def _arm() -> dict[str, Any]:
+    return {
+        "method": key("one of the study's, with its options", ENTRY, example="psam"),
+        "activation": key("the same", ENTRY, example={"name": "gelu", "second_derivative": "zero"}),
+        **{
+            strength: key(
+                "at which strength, one of the study's; `best`: that of the highest validation accuracy; "
+                "`{best_of: {method: sam}}`: that of another line, which has this one's activation where it names none. Each "
+                "seed's is chosen by the mean over the other seeds, and 0 is none of them",
+                _STRENGTH,
+                example=entry.compared,
+            )
+            for strength, entry in STRENGTHS.items()
+        },
+        "y": key("which number; left out: that of the figure, where it has one", {"type": "string"}, example="tr_H"),
+        "at": key(
+            "where it was measured: `initial`, `final`, a step, or a share of training: the nearest point",
+            {**COUNT, "type": ["string", "integer"]},
+            example="40%",
         ),
-        "says": key("the sentence that is judged", TITLE, example="With ReLU, PSAM falls below SAM."),
-        "both": key("what both arms have", ARM, default={}, example={"activation": "relu", "rho": 0.1}),
-        "a": key("the one arm", ARM, default={}, example={"method": "psam"}),
-        "b": key(
-            "the other, or a number that the first is compared with",
-            {**ARM, "type": ["object", "number"], "title": "arm, or a number"},
-            example={"method": "sam"},
+        "radius": key(
+            "the one of the measurement's `radii`; left out: the only one",
+            {"type": "number"},
+            example=0.1,
         ),
-        "expect": key(
-            "what a should be against b; `equal`: within `smallest` of it", {"enum": list(EXPECTED)}, example="less"
-        ),
-        "smallest": key(
-            "the smallest effect of interest: an effect that is surely smaller contradicts the claim. In points of accuracy; a "
-            "factor above 1 on the scale `log`; else in units of `y`",
+        "within": key(
+            "of a landscape: how far from a boundary is near, in units of 1/β",
             {"type": "number", "exclusiveMinimum": 0},
-            example=1,
+            example=2,
         ),
-        "scale": key(
-            "`log` compares ratios, of numbers above 0", {"enum": list(SCALES), "default": "linear"}, example="log"
+    }
+
+
+def arm() -> dict[str, Any]:
+    """The keys of an arm; a title is what tables call it, in place of its keys."""
+    keys = _arm()
+    return {
+        **mapping(
+            {
+                **keys,
+                "minus": key(
+                    "what is subtracted of it: the keys in which that differs",
+                    {**mapping(keys), "title": "arm"},
+                    example={"at": "20%"},
+                ),
+                "per_step": key(
+                    "that difference is divided by the training steps between the two",
+                    {"type": "boolean"},
+                    example=True,
+                ),
+            }
         ),
-        "diverged": key(
-            "what the accuracy of a run that diverged counts as: `chance`, 1 over the number of classes; or `left_out`, with "
-            "its seed. Of other numbers it is always left out",
-            {"enum": list(DIVERGED), "default": "chance"},
-            example="left_out",
-        ),
-        "setups": key(
-            "each has a verdict; null: those of the figure's experiments that have the runs of both arms, one at least",
-            {**listed({"type": "string"}), "type": ["array", "null"], "default": None},
-            example=["mlp"],
-        ),
-    },
-    ["figure", "says", "b", "expect", "smallest"],
-)
+        "title": "arm",
+    }
+
+
+def claim() -> dict[str, Any]:
+    """The keys of a claim."""
+    keys = arm()
+    return mapping(
+        {
+            "figure": key(
+                "the figure that shows it: its measurement, or its `report`, is what is compared",
+                {"type": "string"},
+                example="figure_1",
+            ),
+            "says": key("the sentence that is judged", TITLE, example="With ReLU, PSAM falls below SAM."),
+            "both": key("what both arms have", keys, default={}, example={"activation": "relu", "rho": 0.1}),
+            "a": key("the one arm", keys, default={}, example={"method": "psam"}),
+            "b": key(
+                "the other, or a number that the first is compared with",
+                {**keys, "type": ["object", "number"], "title": "arm, or a number"},
+                example={"method": "sam"},
+            ),
+            "expect": key(
+                "what a should be against b; `equal`: within `smallest` of it", {"enum": list(EXPECTED)}, example="less"
+            ),
+            "smallest": key(
+                "the smallest effect of interest: an effect that is surely smaller contradicts the claim. In points of "
+                "accuracy; a factor above 1 on the scale `log`; else in units of `y`",
+                {"type": "number", "exclusiveMinimum": 0},
+                example=1,
+            ),
+            "scale": key(
+                "`log` compares ratios, of numbers above 0", {"enum": list(SCALES), "default": "linear"}, example="log"
+            ),
+            "diverged": key(
+                "what the accuracy of a run that diverged counts as: `chance`, 1 over the number of classes; or `left_out`, "
+                "with its seed. Of other numbers it is always left out",
+                {"enum": list(DIVERGED), "default": "chance"},
+                example="left_out",
+            ),
+            "setups": key(
+                "each has a verdict; null: those of the figure's experiments that have the runs of both arms, one at least",
+                {**listed({"type": "string"}), "type": ["array", "null"], "default": None},
+                example=["mlp"],
+            ),
+        },
+        ["figure", "says", "b", "expect", "smallest"],
+    )

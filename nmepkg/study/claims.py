@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from nmepkg.registry import MEASUREMENTS, METHODS
+from nmepkg.registry import MEASUREMENTS, METHODS, STRENGTHS
 from nmepkg.study import arms, schema
 from nmepkg.study.checks import StudyError, check_entry, join, shown, suggestion
 from nmepkg.study.claim_keys import BEST
-from nmepkg.study.keys import STRENGTHS
 from nmepkg.study.setups import counts
 from nmepkg.study.spec import Arm, Cell, Claim, Comparison, Figure, Line, Spec, Study
 
@@ -105,7 +104,7 @@ def _radius(spec: Spec, figure: Figure, study: Study, where: str) -> float | Non
 
 def _y(spec: Spec, figure: Figure, study: Study, where: str) -> str:
     if figure.landscape is not None:
-        valid: tuple[str, ...] = LANDSCAPE_NUMBERS
+        valid: Collection[str] = LANDSCAPE_NUMBERS
         default = None
     else:
         kind = figure.measurement and study.measurements[figure.measurement]["kind"]

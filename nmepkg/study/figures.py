@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from nmepkg.registry import MEASUREMENTS
+from nmepkg.registry import FIGURES, MEASUREMENTS
 from nmepkg.study import schema
 from nmepkg.study.axes import axes_of, options, reserved, without
 from nmepkg.study.checks import StudyError, check, join, shown, suggestion
@@ -28,9 +28,9 @@ def load_figure(name: str, spec: Spec, study: Study, cells: Mapping[str, list[Ce
     if name.lower() in schema.TAKEN:
         raise StudyError(where, "is another target or file of the workflow; rename the figure")
     kind = spec.get("kind", "curve")
-    if not isinstance(kind, str) or kind not in schema.FIGURE:
-        raise StudyError(join(where, "kind"), f"unknown value {shown(kind)}; {suggestion(kind, schema.FIGURE)}")
-    complete = check(spec, schema.FIGURE[kind], where)
+    if not isinstance(kind, str) or kind not in FIGURES:
+        raise StudyError(join(where, "kind"), f"unknown value {shown(kind)}; {suggestion(kind, FIGURES)}")
+    complete = check(spec, schema.figure(kind), where)
     refuse_unset(complete["title"], join(where, "title"))
     if kind == "landscape":
         if complete["landscape"] not in study.landscapes:
@@ -45,7 +45,8 @@ def load_figure(name: str, spec: Spec, study: Study, cells: Mapping[str, list[Ce
             )
         refuse_narrow(figure, panels, where, margin=1.35)  # labels and colour bars
         return figure
-    figure = _curve(name, complete, study, where)
+    own = {option: complete.pop(option) for option in FIGURES[kind].options if option in complete}
+    figure = _curve(name, {**complete, "options": own}, study, where)
     refuse_misplaced(figure, study, cells)
     return figure
 
@@ -62,7 +63,7 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
     values = _axes(shown_experiments)  # of which those of a measurement take the place of an option called the same
     y = (spec["y"],) if isinstance(spec["y"], str) else tuple(spec["y"])
     if spec["measurement"] is None:
-        quantities: tuple[str, ...] = schema.METRICS
+        quantities: Collection[str] = schema.METRICS
     else:
         measured = _measured(spec["measurement"], shown_experiments, study, where)
         quantities = MEASUREMENTS[measured["kind"]].quantities

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nmepkg.entries import COUNTED, SEED, Schema
-from nmepkg.registry import METHODS
+from nmepkg.registry import STRENGTHS
 
-STRENGTHS = tuple(dict.fromkeys(method.strength for method in METHODS.values() if method.strength))
 REPORTS = ("final", "best_validation", "median_last")
 
 COUNT = {"type": "integer", "minimum": 1, "maximum": COUNTED}
@@ -46,33 +45,36 @@ def listed(items: Schema, **extra: Any) -> dict[str, Any]:
     return {"type": "array", "items": items, "minItems": 1, "uniqueItems": True, **extra}
 
 
-_STRENGTH = "required if a method takes it, else refused. The grid is assumed"
-EXPERIMENT = mapping(
-    {
-        "setups": key("from above", listed({"type": "string"}), example=["mlp", "resnet"]),
-        "methods": key("see [below](#methods-and-activations)", listed(ENTRY), example=["sam", "psam"]),
-        "activations": key("see [below](#methods-and-activations)", listed(ENTRY), example=["gelu", "relu"]),
-        "rho": key(
-            f"strengths ρ of SAM and gradient penalties; {_STRENGTH}", listed(NOT_NEGATIVE), example=[0, 0.03, 0.1]
-        ),
-        "sigma2": key(
-            f"strengths σ² of weight noise and trace penalties; {_STRENGTH}",
+def experiment() -> dict[str, Any]:
+    """The keys of an experiment, with the strengths that the registry has now: an extension may have brought some."""
+    strengths = {
+        name: key(
+            f"{strength.meaning}; required if a method takes it, else refused. The grid is assumed",
             listed(NOT_NEGATIVE),
-            example=[0, 1e-4, 1e-3],
-        ),
-        "seeds": key(
-            "of initialisation, order of batches and a method's noise; one run each",
-            listed(SEED_KEY),
-            example=[0, 1, 2],
-        ),
-        "measurements": key(
-            "what is measured of every run, from below",
-            {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "default": []},
-            example=["traces"],
-        ),
-    },
-    ["setups", "methods", "activations", "seeds"],
-)
+            example=list(strength.example),
+        )
+        for name, strength in STRENGTHS.items()
+    }
+    return mapping(
+        {
+            "setups": key("from above", listed({"type": "string"}), example=["mlp", "resnet"]),
+            "methods": key("see [below](#methods-and-activations)", listed(ENTRY), example=["sam", "psam"]),
+            "activations": key("see [below](#methods-and-activations)", listed(ENTRY), example=["gelu", "relu"]),
+            **strengths,
+            "seeds": key(
+                "of initialisation, order of batches and a method's noise; one run each",
+                listed(SEED_KEY),
+                example=[0, 1, 2],
+            ),
+            "measurements": key(
+                "what is measured of every run, from below",
+                {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "default": []},
+                example=["traces"],
+            ),
+        },
+        ["setups", "methods", "activations", "seeds"],
+    )
+
 
 # What every measurement has, besides the options of its kind.
 MEASUREMENT: dict[str, Schema] = {

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nmepkg import extensions
 from nmepkg.errors import UserError
 from nmepkg.landscape.check import check as check_landscape
 from nmepkg.registry import METHODS
@@ -68,6 +69,19 @@ def _expanded(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, **found}
 
 
+def _extend(path: Path, content: Mapping[str, Any]) -> None:
+    """Loads what a study names as its extensions, upon which its other keys may depend."""
+    names = content.get("extensions", [])
+    if not isinstance(names, list):
+        return  # the schema says what is wrong
+    for i, name in enumerate(names):
+        if isinstance(name, str):
+            try:
+                extensions.load([name], path.parent)
+            except UserError as problem:
+                raise StudyError(join("extensions", i), str(problem)) from None
+
+
 def _study(path: Path, content: Mapping[str, Any]) -> Study:
     _refuse_unusable(content, "")
     content = _expanded(content)
@@ -80,7 +94,8 @@ def _study(path: Path, content: Mapping[str, Any]) -> Study:
         raise StudyError(
             "version", f"unknown version {version}; this nmepkg understands {schema.VERSION}, so write that"
         )
-    complete = check(content, schema.STUDY)
+    _extend(path, content)
+    complete = check(content, schema.study())
     _refuse_alike(complete)
     _refuse_too_many(complete)
     study = _checked(path, complete)
@@ -100,13 +115,13 @@ def _checked(path: Path, complete: Spec, selected: bool = False, small: bool = F
       selected: whether it is what is left of a study that was checked, whose figures may have lost what they show.
       small: whether it is a study in small, which has one seed and so no claims, unless they need no runs.
     """
-    setups = {name: load_setup(name, spec) for name, spec in complete["setups"].items()}
+    check_sources(complete["sources"])
+    setups = {name: load_setup(name, spec, complete["sources"]) for name, spec in complete["setups"].items()}
     measurements = {name: _measurement(name, spec) for name, spec in complete["measurements"].items()}
     landscapes = {name: _landscape(name, spec) for name, spec in complete["landscapes"].items()}
     experiments = {
         name: _experiment(name, spec, setups, measurements) for name, spec in complete["experiments"].items()
     }
-    check_sources(complete["sources"])
     study = Study(
         path=path,
         setups=setups,
@@ -115,6 +130,7 @@ def _checked(path: Path, complete: Spec, selected: bool = False, small: bool = F
         experiments=experiments,
         figures={},
         select=complete["select"] and tuple(complete["select"]),
+        extensions=tuple(complete["extensions"]),
         **{key: complete[key] for key in ("name", "store", "output", "checkpoints", "sources", "smoke")},
     )
     cells = {name: planned(experiment, setups) for name, experiment in experiments.items()}

@@ -9,8 +9,9 @@ from typing import Any
 
 from nmepkg.errors import UserError
 from nmepkg.records import to_json
+from nmepkg.registry import STRENGTHS
 from nmepkg.study.arms import run_text
-from nmepkg.study.axes import STRENGTHS, Observation, axis_value, clash, options, x_value
+from nmepkg.study.axes import Observation, axis_value, clash, options, x_value
 from nmepkg.study.checks import StudyError, join
 from nmepkg.study.grid import grid
 from nmepkg.study.setups import counts

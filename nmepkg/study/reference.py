@@ -13,8 +13,9 @@ from typing import Any
 
 from nmepkg.entries import COUNTED, Schema
 from nmepkg.files import written_whole
-from nmepkg.study.claim_keys import ARM, CLAIM
-from nmepkg.study.schema import ENTRIES, FIGURE, LABEL, MEASUREMENT, STUDY, entry_schema
+from nmepkg.registry import FIGURES
+from nmepkg.study.claim_keys import arm, claim
+from nmepkg.study.schema import ENTRIES, FIGURE, LABEL, MEASUREMENT, entry_schema, figure, study
 
 README, SCHEMA = Path("config/README.md"), Path("config/study.schema.json")
 _HEAD = "| key | type | meaning | default | example |\n|---|---|---|---|---|\n"
@@ -32,8 +33,8 @@ def json_schema() -> dict[str, Any]:
     It is for editors: whoever writes a key is told what it means, and what there is to choose from. What the loader refuses
     beyond it, and in words of its own, is what a schema cannot say.
     """
-    study = json.loads(json.dumps(STUDY))
-    parts = study["properties"]
+    whole = json.loads(json.dumps(study()))
+    parts = whole["properties"]
     setup = parts["setups"]["additionalProperties"]["properties"]
     for kind in ("data", "augmentation", "model", "loss"):
         setup[kind] = _reference(kind, setup[kind])
@@ -44,10 +45,10 @@ def json_schema() -> dict[str, Any]:
     landscape["activations"]["items"] = _reference("activation")
     measurements = [entry_schema("measurement", name, "kind") for name in ENTRIES["measurement"]]
     parts["measurements"]["additionalProperties"] = {"anyOf": measurements}
-    parts["figures"]["additionalProperties"] = {"anyOf": list(FIGURE.values())}
+    parts["figures"]["additionalProperties"] = {"anyOf": [figure(kind) for kind in FIGURES]}
     definitions = {kind: _entry(kind) for kind in ENTRIES if kind != "measurement"}
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A study of nmepkg"}
-    return {**head, **study, "$defs": definitions}
+    return {**head, **whole, "$defs": definitions}
 
 
 def _reference(kind: str, besides: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -78,17 +79,18 @@ def _named(kind: str, name: str) -> dict[str, Any]:
 
 def tables() -> dict[str, str]:
     """The tables of config/README.md, by what they are of."""
-    parts = STUDY["properties"]
+    whole = study()
+    parts = whole["properties"]
     of = {
-        "top": STUDY,
+        "top": whole,
         **{name: parts[name]["additionalProperties"] for name in ("setups", "experiments", "landscapes")},
         "measurements": {"properties": MEASUREMENT, "required": []},
         "figures": {
             "properties": {**FIGURE["landscape"]["properties"], **FIGURE["curve"]["properties"]},
             "required": FIGURE["curve"]["required"],
         },
-        "claims": CLAIM,
-        "arms": ARM,
+        "claims": claim(),
+        "arms": arm(),
     }
     return {name: _HEAD + "".join(_rows(part)) for name, part in of.items()} | {
         f"options of {kind}": _OPTIONS + "".join(_option_rows(kind)) for kind in ENTRIES

@@ -17,24 +17,24 @@ from nmepkg.registry import (
     METHODS,
     MODELS,
     SECOND_DERIVATIVES,
+    STRENGTHS,
 )
-from nmepkg.study.claim_keys import CLAIM
+from nmepkg.study.claim_keys import claim
 from nmepkg.study.keys import (
     COUNT,
     ENTRY,
-    EXPERIMENT,
     MEASUREMENT,
     REPORTS,
     SEED_KEY,
-    STRENGTHS,
     TITLE,
+    experiment,
     key,
     listed,
     mapping,
 )
 from nmepkg.study.setup_keys import SETUP
 
-__all__ = ["CLAIM", "ENTRIES", "FIGURE", "MEASUREMENT", "METRICS", "STRENGTHS", "STUDY", "TAKEN", "entry_schema"]
+__all__ = ["ENTRIES", "FIGURE", "MEASUREMENT", "METRICS", "STRENGTHS", "TAKEN", "entry_schema", "figure", "study"]
 
 VERSION = 1
 # Rules of the workflow, and its files beside the figures; a figure's name is a target too, and its files'.
@@ -104,7 +104,7 @@ _ANY_FIGURE: dict[str, Schema] = {
         example=5.5,
     ),
 }
-FIGURE = {
+FIGURE: dict[str, dict[str, Any]] = {
     "curve": mapping(
         {
             **_ANY_FIGURE,
@@ -174,70 +174,98 @@ FIGURE = {
     ),
 }
 
-STUDY = mapping(
-    {
-        "version": key("of this format", {"type": "integer"}, example=VERSION),
-        "name": key("folder of the figures: `<output>/figures/<name>/`", _NAME, example="mnist1d"),
-        "store": key(
-            "folder of all results, relative to the working directory; `~` and `$VARIABLES` are expanded. Studies and "
-            "people may share one, and then share runs; where nothing is missing it may be read-only",
-            _PATH,
-            example="/scratch/group/nme",
-        ),
-        "output": key("folder of figures and logs, relative to the working directory", _PATH, example="/home/me/nme"),
-        "checkpoints": {
-            **mapping(
-                {
-                    "seconds": key(
-                        "seconds after which an unfinished training writes a checkpoint; null: not by time. Fewer are "
-                        "written where writing would take more than a hundredth of the time",
-                        {"type": ["number", "null"], "minimum": 0, "default": 60.0},
-                        example=600,
-                    ),
-                    "epochs": key(
-                        "the same by epochs", {**COUNT, "type": ["integer", "null"], "default": None}, example=10
-                    ),
-                }
+
+def figure(kind: str) -> dict[str, Any]:
+    """The keys of a figure of a kind; one of an extension's has those of a curve, and its own."""
+    if kind in FIGURE:
+        return FIGURE[kind]
+    curve, own = FIGURE["curve"], FIGURES[kind].options
+    properties = {**curve["properties"], "kind": {"const": kind}, **own}
+    return mapping(properties, [*curve["required"], *(option for option in own if "default" not in own[option])])
+
+
+def study() -> dict[str, Any]:
+    """The keys of a study."""
+    return mapping(
+        {
+            "version": key("of this format", {"type": "integer"}, example=VERSION),
+            "name": key("folder of the figures: `<output>/figures/<name>/`", _NAME, example="mnist1d"),
+            "store": key(
+                "folder of all results, relative to the working directory; `~` and `$VARIABLES` are expanded. Studies and "
+                "people may share one, and then share runs; where nothing is missing it may be read-only",
+                _PATH,
+                example="/scratch/group/nme",
             ),
-            "default": {},
+            "output": key(
+                "folder of figures and logs, relative to the working directory", _PATH, example="/home/me/nme"
+            ),
+            "checkpoints": {
+                **mapping(
+                    {
+                        "seconds": key(
+                            "seconds after which an unfinished training writes a checkpoint; null: not by time. Fewer are "
+                            "written where writing would take more than a hundredth of the time",
+                            {"type": ["number", "null"], "minimum": 0, "default": 60.0},
+                            example=600,
+                        ),
+                        "epochs": key(
+                            "the same by epochs", {**COUNT, "type": ["integer", "null"], "default": None}, example=10
+                        ),
+                    }
+                ),
+                "default": {},
+            },
+            "limit_runs": key(
+                "largest number of grid points, or of panels of landscapes, before the study is refused as a likely mistake",
+                COUNT,
+                maximum=1_000_000,
+                default=10000,
+                example=50000,
+            ),
+            "sources": key(
+                "data set → folder that it is made from ([below](#data-sets)), written as `store` is. No part "
+                "of what a run is",
+                {"type": "object", "additionalProperties": {"type": "string", "pattern": r"\S"}, "default": {}},
+                example={"fashion_mnist": "/usr/share/datasets/fashion-mnist"},
+            ),
+            "select": key(
+                "the setups that are left of the study, and with them what they are needed for. What is left without "
+                "setups goes, and so does a figure that no longer makes sense; null: all",
+                {**listed({"type": "string"}), "type": ["array", "null"], "default": None},
+                example=["cifar10", "fashion_mnist"],
+            ),
+            "extensions": key(
+                "modules of yours, beside the study or installed, that add to what it may name ([docs](../docs/extending.md))",
+                {
+                    **listed({"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z"}),
+                    "minItems": 0,
+                    "default": [],
+                },
+                example=["mylab.nme"],
+            ),
+            "smoke": key(
+                "the same study in small, under the name `<name>-smoke`, to try it out",
+                {"type": "boolean", "default": False},
+                example=True,
+            ),
+            "setups": _named("what is trained ([below](#setupsname))", SETUP, minProperties=1),
+            "experiments": _named("grids of runs ([below](#experimentsname))", experiment(), minProperties=1),
+            "measurements": _named(
+                "what experiments may measure of their runs ([below](#measurementsname))",
+                {"type": "object"},
+                default={},
+            ),
+            "landscapes": _named("losses over two weights ([below](#landscapesname))", LANDSCAPE, default={}),
+            "claims": _named("what figures should show, judged ([below](#claimsname))", claim(), default={}),
+            "figures": _named(
+                "what is drawn ([below](#figuresname)); each name is a target of Snakemake",
+                {"type": "object"},
+                default={},
+            ),
         },
-        "limit_runs": key(
-            "largest number of grid points, or of panels of landscapes, before the study is refused as a likely mistake",
-            COUNT,
-            maximum=1_000_000,
-            default=10000,
-            example=50000,
-        ),
-        "sources": key(
-            "data set → folder that it is made from ([below](#data-sets)), written as `store` is. No part "
-            "of what a run is",
-            {"type": "object", "additionalProperties": {"type": "string", "pattern": r"\S"}, "default": {}},
-            example={"fashion_mnist": "/usr/share/datasets/fashion-mnist"},
-        ),
-        "select": key(
-            "the setups that are left of the study, and with them what they are needed for. What is left without "
-            "setups goes, and so does a figure that no longer makes sense; null: all",
-            {**listed({"type": "string"}), "type": ["array", "null"], "default": None},
-            example=["cifar10", "fashion_mnist"],
-        ),
-        "smoke": key(
-            "the same study in small, under the name `<name>-smoke`, to try it out",
-            {"type": "boolean", "default": False},
-            example=True,
-        ),
-        "setups": _named("what is trained ([below](#setupsname))", SETUP, minProperties=1),
-        "experiments": _named("grids of runs ([below](#experimentsname))", EXPERIMENT, minProperties=1),
-        "measurements": _named(
-            "what experiments may measure of their runs ([below](#measurementsname))", {"type": "object"}, default={}
-        ),
-        "landscapes": _named("losses over two weights ([below](#landscapesname))", LANDSCAPE, default={}),
-        "claims": _named("what figures should show, judged ([below](#claimsname))", CLAIM, default={}),
-        "figures": _named(
-            "what is drawn ([below](#figuresname)); each name is a target of Snakemake", {"type": "object"}, default={}
-        ),
-    },
-    ["version", "name", "setups", "experiments"],
-)
+        ["version", "name", "setups", "experiments"],
+    )
+
 
 # Of an activation.
 SECOND_DERIVATIVE = {

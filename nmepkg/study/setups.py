@@ -11,6 +11,7 @@ from nmepkg.entries import COUNTED
 from nmepkg.registry import AUGMENTATIONS, DATASETS, MODELS
 from nmepkg.study.checks import StudyError, check_entry, join
 from nmepkg.study.mathtext import refuse_unset
+from nmepkg.study.sources import content_of
 from nmepkg.study.spec import Resources, Setup, Spec
 
 LARGEST_DATA = 10**10  # numbers of a data set
@@ -26,8 +27,11 @@ class Counts:
     steps: int
 
 
-def load_setup(name: str, spec: Spec) -> Setup:
+def load_setup(name: str, spec: Spec, sources: Mapping[str, str]) -> Setup:
     """Checks one setup of a study and completes it.
+
+    Args:
+      sources: of the study; of a data set that is read from files of the user's, their content becomes part of its spec.
 
     Raises:
       StudyError: an entry is wrong, or parts do not go together.
@@ -39,6 +43,7 @@ def load_setup(name: str, spec: Spec) -> Setup:
     resources, runs_per_job = Resources(**spec.pop("resources")), spec.pop("runs_per_job")
     for kind in ("data", "augmentation", "model", "loss"):
         spec[kind] = check_entry(kind, spec[kind], join(where, kind))
+    spec["data"] |= content_of(spec["data"]["name"], sources)
     training = spec["training"] = {**spec["training"], "snapshots": sorted(spec["training"]["snapshots"])}
     warmup, epochs = spec["optimizer"]["warmup_epochs"], training["epochs"]
     if warmup > epochs:

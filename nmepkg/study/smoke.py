@@ -10,8 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nmepkg.registry import DATASETS, MEASUREMENTS, MODELS
-from nmepkg.study.schema import STRENGTHS
+from nmepkg.registry import DATASETS, MEASUREMENTS, MODELS, STRENGTHS
 from nmepkg.study.setups import data_shape
 from nmepkg.study.spec import Spec
 
@@ -125,14 +124,14 @@ def _setup(setup: Spec, groups: _Groups, steps: _Steps) -> Spec:
 
 
 def _data(data: Spec, batch: int) -> Spec:
-    """Images become generated ones; what else there is has few samples."""
+    """What is drawn from a generator has few samples; all else becomes noise of the same shape."""
     shape = data_shape(data)
-    if len(shape) != 3:
+    if "samples" in DATASETS[data["name"]].options:
         test = data.get("test") and _SAMPLES * batch  # more than the fifth that there is anyway: these are drawn too
         return {**data, "samples": _SAMPLES * batch, "test": test}
     return {
         "name": "generated",
-        "shape": [*(min(size, _IMAGE) for size in shape[:2]), shape[2]],
+        "shape": [*(min(size, _IMAGE) for size in shape[:2]), *shape[2:]],
         "classes": min(data.get("classes", DATASETS[data["name"]].classes), _CLASSES),
         "train": _TRAIN * batch,
         "test": _TEST * batch,

@@ -78,6 +78,7 @@ class Figure:
       y: metrics of the run's evaluation, or quantities of the ``measurement``.
       report: which evaluation counts, ``final``, ``best_validation`` or ``median_last``.
       width: in inches; None: that of a column or of a page's text.
+      options: of a kind of an extension's, which has all that a curve has.
       differences: what the paired differences below each panel are to, ``first_line`` or ``strength_0``; None: there are none.
     """
 
@@ -98,6 +99,7 @@ class Figure:
     y_scale: str = "linear"
     report: str = "final"
     differences: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,6 +197,7 @@ class Study:
       landscapes: name -> its panels, one an activation: (activation as written, canonical spec).
       sources: name of a data set -> folder of its archives, or of what they were made into.
       select: the setups that are left of those in the file; None: all.
+      extensions: modules that add to what a study may name; of the study's folder, or installed.
       smoke: whether it is the small study made of the one in the file.
     """
 
@@ -210,6 +213,7 @@ class Study:
     figures: Mapping[str, Figure]
     sources: Mapping[str, str] = field(default_factory=dict)
     select: tuple[str, ...] | None = None
+    extensions: tuple[str, ...] = ()
     smoke: bool = False
     claims: Mapping[str, Claim] = field(default_factory=dict)
 

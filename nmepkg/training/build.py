@@ -10,14 +10,15 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from nmepkg import activations
+from nmepkg.activations.replacement import replace_second_derivative
+from nmepkg.activations.types import Activation as Phi
 from nmepkg.registry import ACTIVATIONS, LOSSES, MODELS, SECOND_DERIVATIVES
 from nmepkg.specs import Activation, Recipe
 
 Loss = Callable[[Array, Array], Array]
 
 
-def activation(chosen: Activation, beta: ArrayLike | None = None) -> activations.Activation:
+def activation(chosen: Activation, beta: ArrayLike | None = None) -> Phi:
     """φ, elementwise.
 
     Args:
@@ -30,7 +31,7 @@ def activation(chosen: Activation, beta: ArrayLike | None = None) -> activations
     phi = ACTIVATIONS[chosen.name].load()
     if (replacement := chosen.second_derivative) is not None:
         psi = partial(SECOND_DERIVATIVES[replacement.name].load(), **replacement.options)
-        phi = activations.replace_second_derivative(phi, psi)
+        phi = replace_second_derivative(phi, psi)
     arguments = tuple(options.values())  # positional, as custom_jvp wants traced arguments
     return lambda x: phi(x, *arguments)
 

@@ -41,7 +41,7 @@ def fresh(package: Path, *modules: str) -> str:
     """The fingerprint as a new process would compute it."""
     for cached in (module._fingerprint, module._module, module._path, module._remembered):
         cached.cache_clear()
-    return fingerprint(modules or ["package.deep.one"], package)
+    return fingerprint(modules or ["package.deep.one"], (("package", package),))
 
 
 def canonical(tree: ast.AST) -> str:
@@ -57,7 +57,7 @@ def replace(package: Path, name: str, old: str, new: str) -> None:
 
 
 def test_the_closure_follows_absolute_and_relative_imports_and_parents(package: Path) -> None:
-    assert closure(["package.deep.one"], package) == {
+    assert closure(["package.deep.one"], (("package", package),)) == {
         "package",
         "package.base",
         "package.deep",

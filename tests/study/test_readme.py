@@ -24,7 +24,7 @@ from nmepkg.registry import (
 )
 from nmepkg.runs.expand import expand
 from nmepkg.study import schema
-from nmepkg.study.claim_keys import ARM
+from nmepkg.study.claim_keys import arm
 from nmepkg.study.load import LARGEST, SMALLEST, load
 from nmepkg.study.placement import MOST, MOST_LANDSCAPES
 from nmepkg.study.strict_yaml import read
@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "config/README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
 REGISTRIES = (ACTIVATIONS, AUGMENTATIONS, DATASETS, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES)
-PARTS = (schema.STUDY, {"properties": schema.MEASUREMENT}, *schema.FIGURE.values(), ARM)
+PARTS = (schema.study(), {"properties": schema.MEASUREMENT}, *schema.FIGURE.values(), arm())
 
 
 def keys(part: Any, inside: str = "") -> Iterator[str]:

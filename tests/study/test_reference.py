@@ -42,7 +42,7 @@ def fragments(part: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, M
 
 
 FRAGMENTS = [
-    *fragments(schema.STUDY, "study"),
+    *fragments(schema.study(), "study"),
     *fragments({"properties": schema.MEASUREMENT}, "measurement"),
     *(pair for kind, figure in schema.FIGURE.items() for pair in fragments(figure, f"figure {kind}")),
     *((f"{kind} {name}.{option}", entry(kind, name).options[option]) for kind, name, option in OPTIONS),

@@ -7,7 +7,8 @@ import sys
 import job
 
 from nmepkg.data import store
-from nmepkg.files import arrays_sha256, present
+from nmepkg.errors import UserError
+from nmepkg.files import arrays_sha256, content_sha256, present
 from nmepkg.registry import DATASETS
 from nmepkg.runs import jobs
 from nmepkg.runs.verify import planned_data
@@ -23,8 +24,10 @@ def main() -> None:
             return print("prepared already: nothing to do", file=sys.stderr)
         planned = planned_data(data.id, data.spec, data.code)
         planned.load()
-        options = {key: value for key, value in data.spec.items() if key != "name"}
+        options = {key: value for key, value in data.spec.items() if key not in ("name", "content")}
         entry = DATASETS[data.spec["name"]]
+        if given.source and "content" in data.spec and content_sha256(given.source)[:16] != data.spec["content"]:
+            raise UserError(f"{given.source}: changed since this job was planned; run snakemake again")
         arrays = entry.load()(*([given.source] if entry.source else []), **options)
         planned.check_imports()
         planned.describe(given.store)

@@ -21,7 +21,7 @@ from pathlib import Path
 import job
 from train import STOPPED, stop_signals
 
-from nmepkg import gpus
+from nmepkg import extensions, gpus
 from nmepkg.runs import jobs
 from nmepkg.runs.expansion import Job
 from nmepkg.runs.jobs import Assignment
@@ -98,6 +98,7 @@ def _worker(work: Work, pieces: list[Job], given: Assignment, writer: Connection
     """In a process of its own: does the work in order and tells of each piece how it ended and after how many seconds."""
     assert given.logs
     received = stop_signals()
+    extensions.load(given.extensions, given.beside)
     from nmepkg.training import compilation
 
     with compilation.cache(given.store.compiled):

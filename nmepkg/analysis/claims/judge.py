@@ -24,7 +24,7 @@ from nmepkg.analysis.claims.comparisons import (
 )
 from nmepkg.analysis.claims.landscape_numbers import number as landscape_number
 from nmepkg.analysis.claims.numbers import Reader, Side
-from nmepkg.analysis.labels import SYMBOLS, activation_label, method_label, number
+from nmepkg.analysis.labels import activation_label, method_label, number, symbol
 from nmepkg.analysis.measurements import read_measurements
 from nmepkg.analysis.observations import Source
 from nmepkg.analysis.quantities import is_accuracy
@@ -246,7 +246,7 @@ def _text(one: Judged, arm: Arm | float, side: Side | None) -> str:
             s: f" ({n} of {len(side.strengths)})" if len(counted) > 1 else "" for s, n in sorted(counted.items())
         }
         strengths = ", ".join(f"{number(s)}{n}" for s, n in several.items())
-        text += f", {SYMBOLS[kind]} = {strengths}{', best by validation' if isinstance(arm.strength, Line) else ''}"
+        text += f", {symbol(kind)} = {strengths}{', best by validation' if isinstance(arm.strength, Line) else ''}"
     if arm.radius is not None:
         text += f", radius {number(arm.radius)}"
     if arm.at is not None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.curves import Curves
-from nmepkg.analysis.labels import SYMBOLS, base_activation_label
+from nmepkg.analysis.labels import base_activation_label, symbol
 from nmepkg.analysis.style import NEUTRAL, LineStyle
 
 Panel = tuple[int, int]
@@ -49,7 +49,7 @@ def find_baselines(curves: Curves, styles: list[LineStyle]) -> list[Baseline]:
                 break
         else:
             groups.append(([line], mine))
-    name = f"SGD ({SYMBOLS[curves.figure.x]} = 0)"
+    name = f"SGD ({symbol(curves.figure.x)} = 0)"
     if len(groups) == 1:
         return [Baseline(name, NEUTRAL, (0, (5, 2)), groups[0][1])]
     # Each one's dashes fall into the others' gaps: where baselines coincide, all are seen.

@@ -18,7 +18,7 @@ from nmepkg.analysis.figures.marks import Slot
 from nmepkg.analysis.figures.panels import DIFFERENCES, Panels, panel_width
 from nmepkg.analysis.figures.scales import ValueScale, difference_scale
 from nmepkg.analysis.figures.ticks import scale_remark, set_value_ticks
-from nmepkg.analysis.labels import SYMBOLS, drawn
+from nmepkg.analysis.labels import drawn, symbol
 from nmepkg.analysis.quantities import is_accuracy
 from nmepkg.analysis.style import NEUTRAL, SMALLEST, LineStyle
 
@@ -84,5 +84,5 @@ def _title(curves: Curves, ratios: bool, factor: float) -> str:
         if curves.line_axis == "at":
             other = f"that {other[:1].lower()}{other[1:]}"
     else:
-        other = f"SGD ({SYMBOLS[curves.figure.x]} = 0)"
+        other = f"SGD ({symbol(curves.figure.x)} = 0)"
     return drawn(f"{'Over' if ratios else 'Minus'} {other}{' (points)' if factor > 1 else ''}")

@@ -1,0 +1,14 @@
+from .gaussian_error import beta_gelu as beta_gelu
+from .gaussian_error import gelu as gelu
+from .gaussian_error import gelu_tanh as gelu_tanh
+from .logistic import silu as silu
+from .logistic import softplus as softplus
+from .logistic import tanh as tanh
+from .rectified import leaky_relu as leaky_relu
+from .rectified import relu as relu
+from .replacement import replace_second_derivative as replace_second_derivative
+from .substitutes import gaussian as gaussian
+from .substitutes import gaussian_listing as gaussian_listing
+from .substitutes import zero as zero
+from .types import Activation as Activation
+from .types import Values as Values
