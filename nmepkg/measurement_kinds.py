@@ -107,7 +107,7 @@ MEASUREMENTS: dict[str, Measurement] = {
             "steps": integer("of Lanczos", 1, default=64),
             "rho": positive("ρ of the steps of SAM and PSAM", default=0.1),
         },
-        tuple(f"overlap_{vector}_{part}" for part in "HG" for vector in ("g", "H", "N", "sam", "psam")),
+        tuple(f"overlap_{vector}_{part}" for part in "HG" for vector in ("g", "H", "N", "sam", "psam", "missed")),
     ),
     "dead_units": Measurement("nmepkg.measurement.dead_units:dead_units", {}, ("fraction_dead", "fraction_flat")),
 }

@@ -67,6 +67,7 @@ _QUANTITIES = {
             ("N", "N ĝ"),
             ("sam", "SAM's step"),
             ("psam", "PSAM's step"),
+            ("missed", "what PSAM misses of SAM's step"),
         )
     },
     "fraction_dead": ("Fraction of units with φ′ zero on every example", "dead"),

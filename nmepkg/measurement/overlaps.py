@@ -20,8 +20,8 @@ def overlaps(problem: Problem, *, top: int, steps: int, rho: float) -> Measure:
     """‖V x‖²/‖x‖² for V the eigenvectors of the largest eigenvalues of H, or of G (Gur-Ari et al. 2018), and vectors x.
 
     Those are g = ∇L(θ), the step of SGD, L the mean loss over ``problem.batches``; H ĝ = G ĝ + N ĝ and N ĝ, with ĝ = g/‖g‖;
-    and what SAM and PSAM step along at θ, ∇L(θ + ρ ĝ) and g + ρ H ĝ, without momentum, decay or clipping. The eigenvectors
-    are the Ritz vectors of one run of Lanczos' method. It sees one vector of each eigenspace, and an eigenvalue whose bound
+    what SAM and PSAM step along at θ, ∇L(θ + ρ ĝ) and g + ρ H ĝ, without momentum, decay or clipping; and what the second
+    misses of the first, their difference. The eigenvectors are the Ritz vectors of one run of Lanczos' method. It sees one vector of each eigenspace, and an eigenvalue whose bound
     is not small has not converged: then its vector is a mixture. Where x is 0, its share is 0.
 
     Args:
@@ -31,9 +31,9 @@ def overlaps(problem: Problem, *, top: int, steps: int, rho: float) -> Measure:
       rho: ρ of the steps of SAM and PSAM.
 
     Returns:
-      measure(params, context, key) -> ``overlap_X_A`` in [0, 1] for X = ``g``, ``H``, ``N``, ``sam``, ``psam`` and A = H, G;
-      ``eigenvalues_A`` and their residual ``bounds_A``, lists from the largest. ``key`` draws the vector that Lanczos'
-      method starts from.
+      measure(params, context, key) -> ``overlap_X_A`` in [0, 1] for X = ``g``, ``H``, ``N``, ``sam``, ``psam``, ``missed`` and
+      A = H, G; ``eigenvalues_A`` and their residual ``bounds_A``, lists from the largest. ``key`` draws the vector that
+      Lanczos' method starts from.
     """
 
     @jax.jit
@@ -46,8 +46,8 @@ def overlaps(problem: Problem, *, top: int, steps: int, rho: float) -> Measure:
         return {name: share(x) for name, x in along.items()}
 
     @jax.jit
-    def beyond(x: Params, along: Params) -> Params:
-        return jax.tree.map(lambda x, d: x + rho * d, x, along)
+    def beyond(x: Params, along: Params, length: float = rho) -> Params:
+        return jax.tree.map(lambda x, d: x + length * d, x, along)
 
     slope, along_gradient, product = gradient(problem), terms(problem), products(problem)
 
@@ -55,6 +55,7 @@ def overlaps(problem: Problem, *, top: int, steps: int, rho: float) -> Measure:
         along = along_gradient(params, context)
         along["sam"] = slope(beyond(params, along["g"]), context)
         along["psam"] = beyond(slope(params, context), along["H"])
+        along["missed"] = beyond(along["sam"], along["psam"], -1.0)
         size = sum(leaf.size for leaf in jax.tree.leaves(params))
         result: dict[str, Any] = {}
         for part in ("H", "G"):

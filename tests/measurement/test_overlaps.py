@@ -14,7 +14,7 @@ from tests.measurement import problems
 pytestmark = pytest.mark.usefixtures("x64")
 
 RHO = 0.3
-NAMES = [f"overlap_{vector}_{part}" for part in "HG" for vector in ("g", "H", "N", "sam", "psam")]
+NAMES = [f"overlap_{vector}_{part}" for part in "HG" for vector in ("g", "H", "N", "sam", "psam", "missed")]
 
 
 @pytest.mark.parametrize("top", [1, 4])
@@ -34,6 +34,7 @@ def test_shares_are_those_of_the_dense_eigenvectors(name, top):
         "sam": np.mean([cases.gradient(case._replace(params=ahead)) for case in batch_cases], axis=0),
         "psam": g + RHO * h @ unit,
     }
+    vectors["missed"] = vectors["sam"] - vectors["psam"]
     for part in "HG":
         values, basis = np.linalg.eigh(problems.dense(part, name, 2))
         np.testing.assert_allclose(result[f"eigenvalues_{part}"], values[::-1][:top], rtol=1e-9)
