@@ -21,8 +21,10 @@ def overlaps(problem: Problem, *, top: int, steps: int, rho: float) -> Measure:
 
     Those are g = ∇L(θ), the step of SGD, L the mean loss over ``problem.batches``; H ĝ = G ĝ + N ĝ and N ĝ, with ĝ = g/‖g‖;
     what SAM and PSAM step along at θ, ∇L(θ + ρ ĝ) and g + ρ H ĝ, without momentum, decay or clipping; and what the second
-    misses of the first, their difference. The eigenvectors are the Ritz vectors of one run of Lanczos' method. It sees one vector of each eigenspace, and an eigenvalue whose bound
-    is not small has not converged: then its vector is a mixture. Where x is 0, its share is 0.
+    misses of the first, their difference. Where x is 0, its share is 0.
+
+    The eigenvectors are the Ritz vectors of one run of Lanczos' method. It sees one vector of each eigenspace, and an
+    eigenvalue whose bound is not small has not converged: then its vector is a mixture.
 
     Args:
       problem: what is measured.
