@@ -1,3 +1,5 @@
+from .eigen import Eigenpairs as Eigenpairs
+from .eigen import eigenpairs as eigenpairs
 from .hutchinson import estimate as estimate
 from .hutchinson import quadratic_forms as quadratic_forms
 from .krylov import Lanczos as Lanczos
@@ -7,6 +9,8 @@ from .krylov import lanczos as lanczos
 from .krylov import ritz as ritz
 from .matrices import dense as dense
 from .matrices import frobenius_norm as frobenius_norm
+from .operators import Operator as Operator
+from .operators import operator as operator
 from .products import Products as Products
 from .products import gnvp as gnvp
 from .products import hvp as hvp
