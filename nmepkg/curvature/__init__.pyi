@@ -1,3 +1,7 @@
+from .densities import Density as Density
+from .densities import density as density
+from .diagonals import Diagonal as Diagonal
+from .diagonals import xdiag as xdiag
 from .eigen import Eigenpairs as Eigenpairs
 from .eigen import eigenpairs as eigenpairs
 from .hutchinson import estimate as estimate
@@ -18,3 +22,7 @@ from .products import linearize as linearize
 from .products import map_vectors as map_vectors
 from .products import nmevp as nmevp
 from .products import split_nmevp as split_nmevp
+from .traces import Trace as Trace
+from .traces import hutchpp as hutchpp
+from .traces import trace as trace
+from .traces import xtrace as xtrace

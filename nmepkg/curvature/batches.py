@@ -1,7 +1,7 @@
 """The data of an operator: one batch, a list of them, or a loader, with each batch's share of the whole.
 
-A loss that is a mean over examples is, over batches of n_b examples, Σ_b (n_b/n) L_b: a smaller last batch weighs less, and so
-do its products.
+A loss that is a mean over examples is, over batches of n_b examples, Σ_b (n_b/n) L_b: a smaller last batch weighs
+less, and so do its products.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def read(data: Any, weight: Weight | None = None) -> Data:
     """One batch, a list of batches, or a loader, as :class:`Data`.
 
     Args:
-      data: a list is a list of batches; what can be iterated and is no pytree is a loader; any other pytree is a batch. A loader
-        is read twice, to see that it gives the same again.
+      data: a list is a list of batches; what can be iterated and is no pytree is a loader; any other pytree is a
+        batch. A loader is read twice, to see that it gives the same again.
       weight: batch -> what it weighs; without it, the number of its examples, the length of its arrays' first axis.
 
     Raises:
       TypeError: the loader can be read only once.
-      ValueError: there is no batch, or its arrays are not of one length, a weight is negative or none is positive, or the loader
-        gives something else at its second pass.
+      ValueError: there is no batch, or its arrays are not of one length, a weight is negative or none is positive, or
+        the loader gives something else at its second pass.
     """
     weight = examples if weight is None else weight
     loader = not isinstance(data, list) and _is_loader(data)
@@ -85,15 +85,19 @@ def examples(batch: Batch) -> int:
     lengths = sorted({np.shape(leaf)[0] for leaf in jax.tree.leaves(batch) if np.ndim(leaf)})
     if len(lengths) != 1:
         found = f"lengths {lengths}" if lengths else "no axis"
-        raise ValueError(f"a batch's number of examples is the first axis of its arrays, which have {found}: give weight=")
-    return lengths[0]
+        raise ValueError(
+            f"a batch's number of examples is the first axis of its arrays, which have {found}: give weight="
+        )
+    return int(lengths[0])
 
 
 def _is_loader(data: Any) -> bool:
     if hasattr(data, "shape") or not jax.tree_util.all_leaves([data]) or not hasattr(data, "__iter__"):
         return False
     if iter(data) is data:
-        raise TypeError(f"a {type(data).__name__} can be read once only: give list(…) of it, or what can be iterated again")
+        raise TypeError(
+            f"a {type(data).__name__} can be read once only: give list(…) of it, or what can be iterated again"
+        )
     return True
 
 
@@ -104,8 +108,8 @@ def _same_twice(loader: Iterable[Batch], weight: Weight) -> list[float]:
     for batch in map(_arrays, loader):
         if count < len(first) and _digest(batch) != first[count][1]:
             raise ValueError(
-                f"batch {count} of the loader has other shapes or numbers at a second pass: switch off what shuffles or augments, "
-                "fix its seed for every pass, or give a list of batches"
+                f"batch {count} of the loader has other shapes or numbers at a second pass: switch off what "
+                "shuffles or augments, fix its seed for every pass, or give a list of batches"
             )
         count += 1
     if count != len(first):
@@ -114,7 +118,9 @@ def _same_twice(loader: Iterable[Batch], weight: Weight) -> list[float]:
 
 
 def _other_number(first: int, then: int) -> str:
-    return f"the loader gave {first} batches and at a later pass {then}: give one that gives the same each time, or a list"
+    return (
+        f"the loader gave {first} batches and at a later pass {then}: give one that gives the same each time, or a list"
+    )
 
 
 def _digest(batch: Batch) -> str:

@@ -1,9 +1,9 @@
 """Eigenvalues with eigenvectors of an operator, at both ends, by Lanczos' method with thick restarts.
 
-After m steps from a unit vector q, in the complement of what is kept, A [Y; V] = B [Y; V] + β q' e_m: of the kept Ritz vectors Y
-only the first Lanczos vector is coupled with, as all their residuals A y_i − θ_i y_i are multiples of the one q. So B is diag θ
-bordered by those multiples, beside the tridiagonal T of the run, and the best Ritz vectors of B are kept for the next. Source: Wu & Simon
-(2000), thick-restart Lanczos.
+After m steps from a unit vector q, in the complement of what is kept, A [Y; V] = B [Y; V] + β q' e_m: of the kept Ritz
+vectors Y only the first Lanczos vector is coupled with, as all their residuals A y_i − θ_i y_i are multiples of the
+one q. So B is diag θ bordered by those multiples, beside the tridiagonal T of the run, and the best Ritz vectors of B
+are kept for the next. Source: Wu & Simon (2000), thick-restart Lanczos.
 
 A Krylov space sees every eigenvalue once. So when all that is wanted has converged, a run from a new random vector, in the
 complement of it, looks for what was missed: copies of an eigenvalue, or one that the first vector had nothing of.
@@ -69,7 +69,8 @@ def eigenpairs(
 ) -> Eigenpairs:
     """The ``top`` largest and the ``bottom`` smallest eigenvalues of a symmetric operator, with eigenvectors.
 
-    Memory is some ``steps`` + 2 (``top`` + ``bottom``) vectors. Of an eigenvalue of several copies, so many are found as are wanted.
+    Memory is some ``steps`` + 2 (``top`` + ``bottom``) vectors. Of an eigenvalue of several copies, so many are found
+    as are wanted.
 
     Args:
       operator: of :func:`~nmepkg.curvature.operator`, say; of a layer by its ``only``.
@@ -122,7 +123,9 @@ def eigenpairs(
         done, found = run(start, kept, scale)
         products += len(done.diagonal)
         if not np.isfinite(found.values).all():
-            raise FloatingPointError("a product with the operator is not finite: its parameters or data are not, or overflow")
+            raise FloatingPointError(
+                "a product with the operator is not finite: its parameters or data are not, or overflow"
+            )
         if complete and not _belongs(found.values, kept.values, top, bottom, share * scale):
             break
         merged = _merged(kept, done, found, ends)

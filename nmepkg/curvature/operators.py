@@ -1,14 +1,14 @@
 """H, G or N of a loss over all of some data, as one symmetric operator on the parameters.
 
-The model is taken as ``logits_fn(params, batch)`` and the loss as ``loss_fn(logits, batch)``. With the batch filled in, each
-is what :func:`~nmepkg.curvature.linearize` takes, ``lambda params: logits_fn(params, batch)`` and
-``lambda logits: loss_fn(logits, batch)``, and nothing has to be said of which part of a batch is an input and which a target,
-a mask or a key.
+The model is taken as ``logits_fn(params, batch)`` and the loss as ``loss_fn(logits, batch)``. With the batch filled
+in, each is what :func:`~nmepkg.curvature.linearize` takes, ``lambda params: logits_fn(params, batch)`` and
+``lambda logits: loss_fn(logits, batch)``, and nothing has to be said of which part of a batch is an input and which a
+target, a mask or a key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from numbers import Real
@@ -41,19 +41,19 @@ def operator(
 ) -> Operator:
     """H, G or N of Σ_b (n_b/n) L_b, the mean loss over batches of n_b examples, n in all.
 
-    A product is compiled once for each shape of a batch, and for other parameters, with the same two functions, not again. One batch
-    is linearised once, and its intermediate values are held as long as the operator is. Several are linearised for each product anew,
-    one after another, so that memory is that of one of them.
+    A product is compiled once for each shape of a batch, and for other parameters, with the same two functions, not
+    again. One batch is linearised once, and its intermediate values are held as long as the operator is. Several are
+    linearised for each product anew, one after another, so that memory is that of one of them.
 
     Args:
       part: ``H``, ``G`` or ``N``.
       logits_fn: (params, batch) -> logits.
       loss_fn: (logits, batch) -> a scalar, the mean over the batch's examples.
       params: θ, a pytree.
-      data: a batch, which is a pytree of arrays; a list of batches; or a loader, which is anything else that can be iterated, and
-        gives the same batches each time. A loader is read twice here, to see that it does.
-      only: parts of θ by name, as ``["Dense_0", "Dense_1/kernel"]`` or a function of a name: the operator is then the diagonal
-        block of these, and its vectors have ``None`` in place of the others.
+      data: a batch, which is a pytree of arrays; a list of batches; or a loader, which is anything else that can be
+        iterated, and gives the same batches each time. A loader is read twice here, to see that it does.
+      only: parts of θ by name, as ``["Dense_0", "Dense_1/kernel"]`` or a function of a name: the operator is then the
+        diagonal block of these, and its vectors have ``None`` in place of the others.
       weight: batch -> n_b, where it is not the length of the first axis: the number of tokens that a mask leaves, say.
 
     Raises:
@@ -209,7 +209,9 @@ class Operator:
         """
         matrix = jnp.asarray(matrix)
         if matrix.ndim != 2 or matrix.shape[0] != self.size:
-            raise ValueError(f"a matrix of flat vectors of this operator has {self.size} rows, and is of {matrix.shape}")
+            raise ValueError(
+                f"a matrix of flat vectors of this operator has {self.size} rows, and is of {matrix.shape}"
+            )
         found = self.products([self.unravel(matrix[:, i]) for i in range(matrix.shape[1])])
         return jnp.stack([self.ravel(product) for product in found], axis=1) if found else matrix.astype(self.dtype)
 
@@ -217,16 +219,20 @@ class Operator:
         return self.matvec(v)
 
     def __matmul__(self, v: Any) -> Any:
+        """A v for a pytree or a flat vector, and A V for a matrix of flat vectors."""
         is_matrix = getattr(v, "ndim", 0) == 2 and not self._fits(v)
         return self.matmat(v) if is_matrix else self.matvec(v)
 
     def __add__(self, other: Operator) -> Operator:
+        """A + B; each passes over its own data."""
         return self._combined(other, jnp.add)
 
     def __sub__(self, other: Operator) -> Operator:
+        """A − B."""
         return self._combined(other, jnp.subtract)
 
     def __mul__(self, factor: Any) -> Operator:
+        """c A for a real number c."""
         if not isinstance(factor, Real) and not (isinstance(factor, np.ndarray | jax.Array) and factor.ndim == 0):
             return NotImplemented
 
@@ -239,6 +245,7 @@ class Operator:
     __rmul__ = __mul__
 
     def __neg__(self) -> Operator:
+        """−A."""
         return -1 * self
 
     def to_scipy(self) -> Any:
@@ -283,11 +290,14 @@ class Operator:
         return Operator(self.like, products, self.traceable and other.traceable)
 
     def _fits(self, v: Params) -> bool:
-        def shapes(tree: Params) -> Iterator[tuple[int, ...]]:
-            return (np.shape(leaf) for leaf in jax.tree.leaves(tree))
+        def shapes(tree: Params) -> Any:
+            leaves, structure = jax.tree.flatten(tree)
+            return structure, [np.shape(leaf) for leaf in leaves]
 
-        return jax.tree.structure(v) == jax.tree.structure(self.like) and list(shapes(v)) == list(shapes(self.like))
+        return bool(shapes(v) == shapes(self.like))
 
     def _check(self, v: Params) -> None:
         if not self._fits(v):
-            raise ValueError(f"a vector of this operator is flat, of {self.size} numbers, or like its parameters; this is neither")
+            raise ValueError(
+                f"a vector of this operator is flat, of {self.size} numbers, or like its parameters; this is neither"
+            )

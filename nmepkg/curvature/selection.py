@@ -45,7 +45,10 @@ def split(params: Params, only: Only) -> tuple[Params, Params]:
     """
     leaves, structure = jax.tree.flatten(params)
     mask = _mask(names(params), only)
-    halves = ([leaf if taken is wanted else None for leaf, taken in zip(leaves, mask, strict=True)] for wanted in (True, False))
+    halves = (
+        [leaf if taken is wanted else None for leaf, taken in zip(leaves, mask, strict=True)]
+        for wanted in (True, False)
+    )
     chosen, rest = (jax.tree.unflatten(structure, half) for half in halves)
     return chosen, rest
 
