@@ -66,8 +66,7 @@ def read(data: Any, weight: Weight | None = None) -> Data:
         weights = _same_twice(data, weight)
     else:
         data = [_on_device(batch) for batch in (data if isinstance(data, list) else [data])]
-        weights = [weight(batch) for batch in data]
-    weights = [float(number) for number in weights]
+        weights = [float(weight(batch)) for batch in data]
     total = math.fsum(weights)
     if not weights:
         raise ValueError(f"the {'loader' if loader else 'list'} has no batch")
@@ -94,7 +93,7 @@ def examples(batch: Batch) -> int:
 def _is_loader(data: Any) -> bool:
     if hasattr(data, "shape") or not jax.tree_util.all_leaves([data]) or not hasattr(data, "__iter__"):
         return False
-    if iter(data) is data:
+    if hasattr(data, "__next__"):
         raise TypeError(
             f"a {type(data).__name__} can be read once only: give list(…) of it, or what can be iterated again"
         )
@@ -103,7 +102,7 @@ def _is_loader(data: Any) -> bool:
 
 def _same_twice(loader: Iterable[Batch], weight: Weight) -> list[float]:
     """The weights of a loader's batches, if a second pass gives the same batches."""
-    first = [(weight(batch), _digest(batch)) for batch in map(_arrays, loader)]
+    first = [(float(weight(batch)), _digest(batch)) for batch in map(_arrays, loader)]
     count = 0
     for batch in map(_arrays, loader):
         if count < len(first) and _digest(batch) != first[count][1]:
