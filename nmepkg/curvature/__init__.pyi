@@ -14,7 +14,7 @@ from .krylov import ritz as ritz
 from .matrices import dense as dense
 from .matrices import frobenius_norm as frobenius_norm
 from .operators import Operator as Operator
-from .operators import operator as operator
+from .over_data import operator as operator
 from .products import Products as Products
 from .products import gnvp as gnvp
 from .products import hvp as hvp

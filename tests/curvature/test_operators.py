@@ -267,5 +267,5 @@ def test_what_makes_no_sense_is_refused():
 
 def test_lineax_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "lineax", None)
-    with pytest.raises(ModuleNotFoundError, match="lineax is not installed; run: .*nmepkg\\[lineax\\]"):
+    with pytest.raises(ModuleNotFoundError, match=r"lineax is not installed; run: .*nmepkg\[lineax\]"):
         make(cases.shallow(), "H").as_lineax()
