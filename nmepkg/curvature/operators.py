@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from nmepkg.curvature.types import Params
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Operator:
     """A symmetric linear map of pytrees of P entries, which are those of one flat vector in the order of ``ravel_pytree``.
 
@@ -43,6 +43,10 @@ class Operator:
     traceable: bool = True
 
     __array_ufunc__ = None  # so that NumPy's scalars leave c * A to it
+
+    def __repr__(self) -> str:
+        """Without its parameters, which may be many."""
+        return f"Operator(shape={self.shape}, dtype={jnp.dtype(self.dtype).name})"
 
     @property
     def size(self) -> int:
