@@ -196,6 +196,30 @@ def test_the_snippet_of_the_library_runs() -> None:
     assert np.isfinite(names["loss"])
 
 
+def test_the_snippets_of_curvature_run() -> None:
+    """And what it says of their results is so, by the dense matrix of the whole loss."""
+    names = run_snippet("docs/curvature.md")
+    H, G = (np.asarray(names[part] @ np.eye(names[part].size), np.float64) for part in "HG")
+    close = {"rtol": 1e-3, "atol": 1e-5}
+
+    def loss(flat: jax.Array) -> jax.Array:
+        batch = {"x": names["x"], "y": names["y"]}
+        return names["loss_fn"](names["logits_fn"](names["H"].unravel(flat), batch), batch)
+
+    np.testing.assert_allclose(H, jax.hessian(loss)(names["H"].ravel(names["params"])), **close)
+    np.testing.assert_allclose(names["H"].ravel(names["hv"]), H @ names["H"].ravel(names["params"]), **close)
+    np.testing.assert_allclose(names["rest"], 0, atol=1e-4)
+    for name in ("flat", "same"):
+        np.testing.assert_allclose(names[name], H.sum(axis=1), **close)
+    truth = np.linalg.eigvalsh(H)
+    np.testing.assert_allclose(names["found"].values, truth[[-1, -2, 0]], **close)
+    np.testing.assert_allclose(np.sort(names["values"]), truth[-2:], **close)
+    assert abs(names["mean_square"] - np.mean(truth**2)) < 5 * names["its_error"]
+    assert names["first"].size == 5 * 8 + 8
+    assert abs(names["tr"].value - np.trace(H)) < 5 * names["tr"].standard_error
+    assert abs(names["tr_g"].value - np.trace(G)) < 5 * names["tr_g"].standard_error + 1e-4
+
+
 def test_numbers_are_read_as_it_says(tmp_path: Path) -> None:
     """Of YAML 1.2, and within the sizes that are told."""
     assert dict(read(write(tmp_path, "a: 1e-3\nb: 010\nc: 0o10\nd: 0x10\ne: no\n"))) == {
