@@ -146,6 +146,8 @@ class Measurement(Entry):
 
     Attributes:
       quantities: the numbers that a figure may draw.
+      figure: the kind of figure that draws them.
     """
 
     quantities: tuple[str, ...] = ()
+    figure: str = "curve"
