@@ -35,7 +35,7 @@ _GAP, _LARGEST, _ROOMY = (
     2.2,
     1.6,
 )  # inches: between two panels, the largest side of one, and one with room for ticks
-_LABEL = 0.85  # of a side, which labels of several lines make smaller
+_LABEL = 0.25  # inches that labels are shorter than a side, which those of several lines make smaller
 _NAMES = 0.3  # inches of the names of rows
 _CONTOURS, _CONTOUR = 12, 0.45  # how many, and points of a line
 _DECADES = 6.0
@@ -74,9 +74,9 @@ def draw(planes: Planes, titles: Mapping[str, str]) -> Canvas:
     _set_texts(planes, grid, titles, side)
     _color_bar(canvas, grid, scale, rows * side)
     add_legend(canvas, _legend(planes), figure.title)
-    canvas.draw_without_rendering()
-    side = min(grid[0, 0].get_position(original=True).width * width, _LARGEST)  # what texts beside the panels leave
-    fit_height(canvas, dict.fromkeys(grid[:, 0], side))
+    for _ in range(2):  # texts beside the panels leave less than was reckoned with
+        fit_height(canvas, dict.fromkeys(grid[:, 0], side))
+        side = grid[0, 0].get_window_extent().width / canvas.dpi
     _thin_out(grid[-1, 0])
     freeze(canvas)
     return canvas
@@ -162,15 +162,15 @@ def _set_texts(planes: Planes, grid: np.ndarray, titles: Mapping[str, str], side
     for ax, value in zip(grid[0], planes.columns, strict=True):
         wrap(ax.title, side, drawn(axis_label(figure.columns, value, titles, planes.measured)))
     for ax in grid[-1]:
-        wrap(ax.xaxis.label, side, along_u)
+        wrap(ax.xaxis.label, side - _GAP, along_u)
     for axes, value in zip(grid, planes.rows, strict=True):
-        wrap(axes[0].yaxis.label, _LABEL * side, along_v)
+        wrap(axes[0].yaxis.label, side - _LABEL, along_v)
         if name := axis_label(figure.rows, value, titles, planes.measured):  # across from the values
             text = axes[-1].annotate(
                 "", (1, 0.5), xytext=(4, 0), xycoords="axes fraction", textcoords="offset points", rotation=270,
                 va="center", ha="left",
             )  # fmt: skip
-            wrap(text, _LABEL * side, drawn(name))
+            wrap(text, side - _LABEL, drawn(name))
 
 
 def _color_bar(canvas: Canvas, grid: np.ndarray, scale: _Scale, height: float) -> None:

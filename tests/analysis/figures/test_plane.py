@@ -136,7 +136,7 @@ def test_text_is_large_enough_and_panels_are_squares(canvas: Canvas) -> None:
     sizes = [ax.get_window_extent() for ax in maps]
     for box in sizes:
         assert box.width == pytest.approx(box.height)
-        assert box.width > 0.75 * canvas.dpi
+        assert box.width > 0.7 * canvas.dpi
         assert box.width == pytest.approx(sizes[0].width)
 
 
