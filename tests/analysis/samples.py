@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -214,10 +215,10 @@ def plane(spec: Mapping[str, Any], steep: float = 30.0, flat: float = 8.0, least
     loss = least + (steep * a**2 + flat * b**2) / 2
     return {
         "loss_plane": loss.tolist(),
-        "accuracy_plane": (1 / (1 + loss)).tolist(),
+        "accuracy_plane": np.exp(-np.abs(loss)).tolist(),
         "coordinates": grid.tolist(),
         "loss": least,
-        "accuracy": 1 / (1 + least),
+        "accuracy": math.exp(-abs(least)),
         "cosine": 0.0,
         "eigenvalue_u": steep,
         "bound_u": 0.01,
