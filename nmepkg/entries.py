@@ -170,6 +170,8 @@ class Measurement(Entry):
 
     Attributes:
       quantities: the numbers that a figure may draw; a mapping has their titles with it.
+      figure: the kind of figure that draws them.
     """
 
     quantities: Collection[str] = ()
+    figure: str = "curve"

@@ -376,4 +376,5 @@ LOSSES: dict[str, Entry] = {
 FIGURES: dict[str, Entry] = {
     "curve": Entry("nmepkg.analysis.figures.curve:draw"),
     "landscape": Entry("nmepkg.analysis.figures.landscape:draw"),
+    "plane": Entry("nmepkg.analysis.figures.plane:draw"),
 }

@@ -68,6 +68,16 @@ AXIS_NAMES = {
     "radius": "Distance ρ along the gradient",
 }
 
+# u and v of a plane, by what it is laid.
+DIRECTIONS = {
+    **{
+        f"top_{part}": (f"Along the top eigenvector of {part}", f"Along the second eigenvector of {part}")
+        for part in "HGN"
+    },
+    "g_and_top_H": ("Along ĝ", "Along the top eigenvector of H"),
+    "filter_normalized": ("Along a random direction $u$", "Along a random direction $v$"),
+}
+
 # What a strength is to the methods that have it: ρ of SAM is how far a step goes, σ² of noise its variance.
 _STRENGTHS = {
     **dict.fromkeys(("sam", "usam", "asam", "functional_sam"), "perturbation radius"),

@@ -167,7 +167,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "unknown axis": (("x: rho", "x: roh"), "figures.curve.x: no axis 'roh' in its experiments; did you mean 'rho'?"),
     "unknown kind of figure": (
         ("x: rho,", "x: rho, kind: histogram,"),
-        "figures.curve.kind: unknown value 'histogram'; choose from curve, landscape",
+        "figures.curve.kind: unknown value 'histogram'; choose from curve, landscape, plane",
     ),
     "unknown metric": (
         ("x: rho,", "x: rho, y: accuracy,"),
