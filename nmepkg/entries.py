@@ -146,6 +146,8 @@ class Measurement(Entry):
 
     Attributes:
       quantities: the numbers that a figure may draw.
+      optimizer: the only one that it is right for, or None where any will do.
     """
 
     quantities: tuple[str, ...] = ()
+    optimizer: str | None = None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
+from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.keys import activation_columns, method_columns
 from nmepkg.analysis.observations import Source
 from nmepkg.analysis.statistics import Estimate, mean_interval, paired_difference, spread
@@ -30,6 +32,7 @@ class Curves:
       measured: the spec of the measurement that the figure draws, or None where it draws evaluations. That of the first cell:
         those of others differ in what replaces φ'' alone.
       methods: names, in the registry, of the methods that are drawn.
+      optimizers: those of the optimisers of its runs.
     """
 
     figure: Figure
@@ -40,6 +43,7 @@ class Curves:
     points: pd.DataFrame
     measured: Mapping[str, Any] | None = None
     methods: tuple[str, ...] = ()
+    optimizers: tuple[str, ...] = ("sgd",)
 
     @property
     def line_axis(self) -> str:
@@ -55,6 +59,10 @@ class Curves:
     def has_trajectories(self) -> bool:
         """Whether a curve follows runs through their training."""
         return follows_training(self.figure)
+
+    def label(self, axis: str | None, value: Any, titles: Mapping[str, str] = MappingProxyType({})) -> str:
+        """The text of an axis's value; ``titles`` are those of the setups."""
+        return axis_label(axis, value, titles, self.measured, self.optimizers)
 
     def on_axis(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of ``runs`` or ``points`` whose x has a place on the axis."""
@@ -90,7 +98,7 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
                 raise UserError(f"figures.{figure.name}: {what} fall on one point and seed; {remedy}")
             records[key] = (
                 dict(zip(PLACE, place, strict=True))
-                | _labels(figure, cell, seen)
+                | _labels(figure, cell, seen, source)
                 | {"x_name": figure.x, "x": x, "_quantity": seen.quantity, "y_of": figure.measurement or figure.report}
                 | source.describe(figure, cell, seen)
             )
@@ -99,19 +107,21 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
     if figure.x_scale == "log" and not (runs["x"] > 0).any():
         raise UserError(f"figures.{figure.name}.x: no value of {figure.x} above 0 to draw")
     content = source.measurement(figure, cells[0])
-    labels = list(_labels(figure, *next(iter(placed.values()))))
+    labels = list(_labels(figure, *next(iter(placed.values())), source))
     points = _points(figure, runs, labels)
     methods = tuple(dict.fromkeys(cell.method["name"] for cell in cells))
-    return Curves(figure, rows, columns, lines, runs, points, content and content["spec"], methods)
+    optimizers = tuple(dict.fromkeys(source.optimizer(cell) for cell in cells))
+    return Curves(figure, rows, columns, lines, runs, points, content and content["spec"], methods, optimizers)
 
 
-def _labels(figure: Figure, cell: Cell, seen: Observation) -> dict[str, Any]:
+def _labels(figure: Figure, cell: Cell, seen: Observation, source: Source) -> dict[str, Any]:
     """The columns of both tables that say where a number belongs."""
     shown = (figure.rows, figure.columns, figure.lines)
     labels: dict[str, Any] = {"figure": figure.name}
     if "experiment" in shown:
         labels["experiment"] = cell.experiment
-    labels |= {"setup": cell.setup} | method_columns(cell.method, cell.strength) | activation_columns(cell.activation)
+    labels |= {"setup": cell.setup} | method_columns(cell.method, cell.strength, source.optimizer(cell))
+    labels |= activation_columns(cell.activation)
     if figure.measurement is not None:
         labels |= {"quantity": seen.quantity, "at": seen.at, "step": seen.step}
         labels |= {} if seen.radius is None else {"radius": seen.radius}

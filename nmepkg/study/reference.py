@@ -14,7 +14,7 @@ from typing import Any
 from nmepkg.entries import COUNTED, Schema
 from nmepkg.files import written_whole
 from nmepkg.study.claim_keys import ARM, CLAIM
-from nmepkg.study.schema import ENTRIES, FIGURE, LABEL, MEASUREMENT, STUDY, entry_schema
+from nmepkg.study.schema import ENTRIES, FIGURE, LABEL, MEASUREMENT, OPTIMIZER, STUDY, entry_schema
 
 README, SCHEMA = Path("config/README.md"), Path("config/study.schema.json")
 _HEAD = "| key | type | meaning | default | example |\n|---|---|---|---|---|\n"
@@ -35,7 +35,7 @@ def json_schema() -> dict[str, Any]:
     study = json.loads(json.dumps(STUDY))
     parts = study["properties"]
     setup = parts["setups"]["additionalProperties"]["properties"]
-    for kind in ("data", "augmentation", "model", "loss"):
+    for kind in ("data", "augmentation", "model", "loss", "optimizer"):
         setup[kind] = _reference(kind, setup[kind])
     experiment = parts["experiments"]["additionalProperties"]["properties"]
     experiment["methods"]["items"], experiment["activations"]["items"] = _reference("method"), _reference("activation")
@@ -55,8 +55,11 @@ def _reference(kind: str, besides: Mapping[str, Any] | None = None) -> dict[str,
 
 
 def _entry(kind: str) -> dict[str, Any]:
-    """A name, or a mapping of a name and options."""
+    """A name, or a mapping of a name and options; an optimiser's may go without a name, and is SGD's then."""
     schemas = {name: _named(kind, name) for name in ENTRIES[kind]}
+    if kind == "optimizer":
+        schemas["sgd"]["required"].remove("name")
+        return {"type": "object", "anyOf": list(schemas.values())}
     plain = [name for name, schema in schemas.items() if schema["required"] == ["name"]]
     return {"type": ["string", "object"], "anyOf": [{"enum": plain}, *schemas.values()]}
 
@@ -82,6 +85,7 @@ def tables() -> dict[str, str]:
     of = {
         "top": STUDY,
         **{name: parts[name]["additionalProperties"] for name in ("setups", "experiments", "landscapes")},
+        "optimizer": {"properties": OPTIMIZER, "required": ["learning_rate"]},
         "measurements": {"properties": MEASUREMENT, "required": []},
         "figures": {
             "properties": {**FIGURE["landscape"]["properties"], **FIGURE["curve"]["properties"]},

@@ -39,6 +39,7 @@ def load_setup(name: str, spec: Spec) -> Setup:
     resources, runs_per_job = Resources(**spec.pop("resources")), spec.pop("runs_per_job")
     for kind in ("data", "augmentation", "model", "loss"):
         spec[kind] = check_entry(kind, spec[kind], join(where, kind))
+    spec["optimizer"] = check_entry("optimizer", {"name": "sgd", **spec["optimizer"]}, join(where, "optimizer"))
     training = spec["training"] = {**spec["training"], "snapshots": sorted(spec["training"]["snapshots"])}
     warmup, epochs = spec["optimizer"]["warmup_epochs"], training["epochs"]
     if warmup > epochs:

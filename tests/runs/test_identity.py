@@ -34,6 +34,7 @@ SPEC: dict[str, Any] = {
     "loss": {"name": "cross_entropy", "label_smoothing": 0.1},
     "method": {"name": "gradient_penalty", "strength": 0.1, "m": 8, "p": 2.0},
     "optimizer": {
+        "name": "sgd",
         "learning_rate": 0.1,
         "momentum": 0.9,
         "nesterov": True,

@@ -20,6 +20,7 @@ from nmepkg.registry import (
     MEASUREMENTS,
     METHODS,
     MODELS,
+    OPTIMIZERS,
     SECOND_DERIVATIVES,
 )
 from nmepkg.runs.expand import expand
@@ -33,8 +34,24 @@ from tests.study.samples import STUDY
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "config/README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
-REGISTRIES = (ACTIVATIONS, AUGMENTATIONS, DATASETS, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES)
-PARTS = (schema.STUDY, {"properties": schema.MEASUREMENT}, *schema.FIGURE.values(), ARM)
+REGISTRIES = (
+    ACTIVATIONS,
+    AUGMENTATIONS,
+    DATASETS,
+    LOSSES,
+    MEASUREMENTS,
+    METHODS,
+    MODELS,
+    OPTIMIZERS,
+    SECOND_DERIVATIVES,
+)
+PARTS = (
+    schema.STUDY,
+    {"properties": schema.MEASUREMENT},
+    {"properties": schema.OPTIMIZER},
+    *schema.FIGURE.values(),
+    ARM,
+)
 
 
 def keys(part: Any, inside: str = "") -> Iterator[str]:
