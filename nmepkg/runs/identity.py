@@ -117,6 +117,7 @@ def label(spec: Spec) -> str:
     parts = [
         spec["data"]["name"],
         spec["model"]["name"],
+        *([spec["optimizer"]["name"]] if spec["optimizer"]["name"] != "sgd" else []),
         method["name"],
         *([f"{method['strength']:g}"] if METHODS[method["name"]].strength else []),
         activation["name"] + (f"{activation['beta']:g}" if "beta" in activation else ""),
