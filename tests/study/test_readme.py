@@ -210,7 +210,7 @@ def test_the_snippet_of_the_library_runs() -> None:
     for h, g, n in zip(*(jax.tree.leaves(names[name]) for name in ("hv", "gv", "nv")), strict=True):
         np.testing.assert_allclose(h, g + n, rtol=1e-4, atol=1e-6)
     assert len(names["many"]) == 2
-    assert np.isfinite(names["loss"])
+    # What it says of other libraries: tests/methods/test_other_libraries.py
 
 
 def test_numbers_are_read_as_it_says(tmp_path: Path) -> None:
