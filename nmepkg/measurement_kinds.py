@@ -87,6 +87,7 @@ MEASUREMENTS: dict[str, Measurement] = {
         "nmepkg.measurement.edge_of_stability:edge_of_stability",
         _LEADING,
         ("sharpness", "threshold", "ratio"),
+        optimizer="sgd",
     ),
     "loss_along": Measurement(
         "nmepkg.measurement.loss_along:loss_along",

@@ -93,7 +93,7 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Planes:
                 path = source.store.measurement(content["run"], content["measurement"])
                 raise MEASUREMENT.refuse(path, f"without {missing}") from None
             described = source.describe(figure, cell, seen) | {name: values.get(name) for name in NUMBERS}
-            shown = labels(figure, cell, seen)
+            shown = labels(figure, cell, seen, source)
             planes.append(Plane(row, column, seen.status, coordinates, loss, accuracy, shown, described))
     return Planes(figure, rows, columns, planes, source.measurements[_key(figure, cells[0])]["spec"])
 

@@ -16,6 +16,7 @@ from nmepkg.registry import (
     MEASUREMENTS,
     METHODS,
     MODELS,
+    OPTIMIZERS,
     SECOND_DERIVATIVES,
     STRENGTHS,
 )
@@ -32,9 +33,11 @@ from nmepkg.study.keys import (
     listed,
     mapping,
 )
-from nmepkg.study.setup_keys import SETUP
+from nmepkg.study.setup_keys import OPTIMIZER, SETUP
 
-__all__ = ["ENTRIES", "FIGURE", "MEASUREMENT", "METRICS", "STRENGTHS", "TAKEN", "entry_schema", "figure", "study"]
+__all__ = [
+    "ENTRIES", "FIGURE", "MEASUREMENT", "METRICS", "OPTIMIZER", "STRENGTHS", "TAKEN", "entry_schema", "figure", "study",
+]  # fmt: skip
 
 VERSION = 1
 # Rules of the workflow, and its files beside the figures; a figure's name is a target too, and its files'.
@@ -294,6 +297,7 @@ ENTRIES: dict[str, Mapping[str, Entry]] = {
     "augmentation": AUGMENTATIONS,
     "model": MODELS,
     "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
     "method": METHODS,
     "activation": ACTIVATIONS,
     "second_derivative": SECOND_DERIVATIVES,
@@ -310,5 +314,8 @@ def entry_schema(kind: str, name: str, key: str) -> dict[str, Any]:
         extra = {"second_derivative": SECOND_DERIVATIVE}
     elif kind == "measurement":
         extra = MEASUREMENT
-    required = [option for option, schema in entry.options.items() if "default" not in schema]
-    return mapping({key: {"const": name}, **extra, **entry.options}, [key, *required])
+    elif kind == "optimizer":
+        extra = OPTIMIZER
+    options = {**extra, **entry.options}
+    required = [option for option, schema in options.items() if "default" not in schema]
+    return mapping({key: {"const": name}, **options}, [key, *required])

@@ -109,7 +109,7 @@ def _setup(setup: Spec, groups: _Groups, steps: _Steps) -> Spec:
         "subset": {"train": None, "test": None},
         "augmentation": augmentation,
         "model": model,
-        "optimizer": {**optimizer, "warmup_epochs": min(optimizer["warmup_epochs"], 0.5)},
+        "optimizer": {**optimizer, "warmup_epochs": min(optimizer.get("warmup_epochs", 0.0), 0.5)},
         "training": {
             **training,
             "epochs": 1,

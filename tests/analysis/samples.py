@@ -107,6 +107,7 @@ class Sample:
         options: Mapping[str, Any] | None = None,
         measured: Measured | None = None,
         measurement: Mapping[str, Any] = TRACES,
+        optimizer: str = "sgd",
         **provenance: Any,
     ) -> str:
         """Adds one cell, and its result unless another cell has the same run; returns the run's id.
@@ -117,6 +118,7 @@ class Sample:
         name = "sgd" if strength == 0 else method
         spec = {
             "setup": setup,
+            "optimizer": {"name": optimizer},
             "activation": {**activation, "second_derivative": second},
             "method": {"name": name, "strength": strength, **(options or {})},
             "seed": seed,

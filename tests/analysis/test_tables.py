@@ -118,6 +118,7 @@ def test_equal_options_are_equal_texts() -> None:
     }  # fmt: skip
     assert other == {**one, "method_label": "mine"}
     assert method_columns({"name": "sgd"}, 0.0)["strength_name"] is None
+    assert method_columns({"name": "sgd"}, 0.0, "adamw")["method_label"] == "AdamW"
     synthetic = {"name": "relu", "second_derivative": {"name": "gaussian", "beta": 100.0}}
     assert activation_columns(synthetic) == {
         "activation": "relu",

@@ -61,7 +61,7 @@ def test_everything_of_a_lab_is_trained_measured_judged_and_drawn(finished: Proj
     accuracy, weights = (pd.read_csv(figures / f"{name}.csv") for name in ("accuracy", "weights"))
     assert set(accuracy["x_name"]) == {"tau"}
     assert {"Mish", "Mish (sharpness = 2)", "ReLU, box φ″ (width = 0.5)"} == set(accuracy["activation_label"])
-    assert {"Tilted", "SGD"} == set(accuracy["method_label"])
+    assert {"Tilted", "Damped SGD"} == set(accuracy["method_label"])
     assert accuracy["y_mean"].between(0.3, 1).all()
     assert (weights["y_mean"] > 1).all()
     assert (figures / "weights.pdf").exists(), "a kind of figure of the lab's"
