@@ -47,7 +47,7 @@ def lab(finished: Project) -> Iterator[Project]:
 
 
 def changes(project: Project) -> set[str]:
-    """What would be computed for another reason than that what it is made of comes first: ``scales: tilted-0.5-mish``."""
+    """What would be computed for another reason than that what it is made of comes first: ``mylab.scales: damped-tilted-0.5-mish``."""
     found = set()
     for reason in project.nmepkg("explain"):
         if reason["kind"] != "inputs":
@@ -79,13 +79,13 @@ def test_everything_of_a_lab_is_trained_measured_judged_and_drawn(finished: Proj
             "1.0",
             "2.0",
             # Also of the box, whose module imports it: what is measured of a ReLU is measured with it.
-            {"mylab.scales: sgd-mish", "mylab.scales: tilted-0.5-mish", "mylab.scales: measurement"},
+            {"mylab.scales: damped-sgd-mish", "mylab.scales: damped-tilted-0.5-mish", "mylab.scales: measurement"},
         ),
         (
             "methods",
             "weights * losses",
             "weights + losses",
-            {"mylab.methods: tilted-0.5-mish", "mylab.methods: tilted-0.5-relu"},
+            {"mylab.methods: damped-tilted-0.5-mish", "mylab.methods: damped-tilted-0.5-relu"},
         ),
         ("measurements", "square", "abs", {"mylab.measurements: measurement"}),
         ("figures", "0.2", "0.3", {"mylab.figures: figure"}),
@@ -110,7 +110,7 @@ def test_the_content_of_a_file_is_what_data_are_wherever_it_lies(lab: Project) -
     assert not changes(lab)
     with Path(moved).open("a", encoding="utf-8") as file:
         file.write("0,0,0,1\n")
-    assert {name.partition(": ")[2] for name in changes(lab)} > {"data", "tilted-0.5-mish", "sgd-relu"}
+    assert {name.partition(": ")[2] for name in changes(lab)} > {"data", "damped-tilted-0.5-mish", "damped-sgd-relu"}
 
 
 def test_a_job_whose_code_was_edited_while_it_waited_is_refused(lab: Project, tmp_path: Path) -> None:
