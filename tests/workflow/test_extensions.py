@@ -47,7 +47,7 @@ def lab(finished: Project) -> Iterator[Project]:
 
 
 def changes(project: Project) -> set[str]:
-    """What would be computed for another reason than that what it is made of comes first: ``mylab.scales: damped-tilted-0.5-mish``."""
+    """What would be computed not only as what it is made of comes first: ``mylab.scales: damped-sgd-mish``."""
     found = set()
     for reason in project.nmepkg("explain"):
         if reason["kind"] != "inputs":
