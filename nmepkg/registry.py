@@ -215,7 +215,7 @@ ACTIVATIONS: dict[str, Entry] = {
 
 # What an activation's `second_derivative` may be replaced by.
 SECOND_DERIVATIVES: dict[str, Entry] = {
-    "zero": Entry("nmepkg.activations.substitutes:zero"),
+    "zero": Entry("nmepkg.activations.replacement:zero"),
     "gaussian": Entry(
         "nmepkg.activations.substitutes:gaussian", {"beta": positive("sharpness, as in eq. 19", default=100.0)}
     ),
