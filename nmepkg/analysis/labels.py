@@ -67,7 +67,7 @@ AXIS_NAMES = {
     "beta": "Sharpness β of β-GELU",
     "second_derivative.beta": "Sharpness β of the synthetic φ″",
     "step": "Training step",
-    "radius": "Distance ρ along the gradient",
+    "radius": "Distance ρ",
 }
 
 # u and v of a plane, by what it is laid.
