@@ -170,6 +170,10 @@ class Measurement(Entry):
 
     Attributes:
       quantities: the numbers that a figure may draw; a mapping has their titles with it.
+      figure: the kind of figure that draws them.
+      optimizer: the only one that it is right for, or None where any will do.
     """
 
     quantities: Collection[str] = ()
+    figure: str = "curve"
+    optimizer: str | None = None

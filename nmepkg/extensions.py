@@ -39,6 +39,7 @@ SECTIONS: dict[str, type] = {
     "DATASETS": Data,
     "AUGMENTATIONS": Augmentation,
     "LOSSES": Entry,
+    "OPTIMIZERS": Entry,
     "MEASUREMENTS": Measurement,
     "FIGURES": Entry,
     "STRENGTHS": Strength,

@@ -17,6 +17,11 @@ def positive(meaning: str, **extra: Any) -> dict[str, Any]:
     return {"description": meaning, "type": "number", "exclusiveMinimum": 0, **extra}
 
 
+def fraction(meaning: str, **extra: Any) -> dict[str, Any]:
+    """Numbers from 0 to below 1."""
+    return {"description": meaning, "type": "number", "minimum": 0, "exclusiveMaximum": 1, **extra}
+
+
 def flag(meaning: str, **extra: Any) -> dict[str, Any]:
     """True or false."""
     return {"description": meaning, "type": "boolean", **extra}

@@ -87,6 +87,7 @@ MEASUREMENTS: dict[str, Measurement] = {
         "nmepkg.measurement.edge_of_stability:edge_of_stability",
         _LEADING,
         ("sharpness", "threshold", "ratio"),
+        optimizer="sgd",
     ),
     "loss_along": Measurement(
         "nmepkg.measurement.loss_along:loss_along",
@@ -99,6 +100,22 @@ MEASUREMENTS: dict[str, Measurement] = {
             **_LEADING,
         },
         tuple(f"loss_along_{direction}" for direction in ("g", "H", "N", "top_H", "top_G")),
+    ),
+    "loss_plane": Measurement(
+        "nmepkg.measurement.loss_plane:loss_plane",
+        {
+            "directions": {
+                "description": "u and v: the eigenvectors of the two largest eigenvalues of H, G or N; ĝ and the top "
+                "eigenvector of H; or two random directions, each filter of the norm that it has in θ",
+                "enum": ["top_H", "top_G", "top_N", "g_and_top_H", "filter_normalized"],
+                "default": "top_H",
+            },
+            "range": positive("a and b go from −range to range, in lengths of u and v", default=1.0),
+            "points": integer("of a and of b; an odd number has θ among them", 2, maximum=251, default=25),
+            **_LEADING,
+        },
+        ("loss_plane", "accuracy_plane"),
+        figure="plane",
     ),
     "overlaps": Measurement(
         "nmepkg.measurement.overlaps:overlaps",

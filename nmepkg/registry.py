@@ -1,4 +1,4 @@
-"""What a study may name: activations, methods, models, data sets, losses, measurements and kinds of figure, a line each.
+"""What a study may name: activations, methods, optimisers, models, data sets, losses, measurements, figures, a line each.
 
 An entry says where its code lives (``module:attribute``, imported only when a run needs it) and which options a study
 may give it, as JSON Schema fragments with their defaults. This module imports nothing heavy and stays out of the code
@@ -8,7 +8,7 @@ hash of a run (only the entries that a run uses go in), so that adding a line in
 from __future__ import annotations
 
 from nmepkg.entries import SEED, Augmentation, Data, Entry, Method, Model, Strength
-from nmepkg.fragments import flag, integer, integers, positive
+from nmepkg.fragments import flag, fraction, integer, integers, positive
 from nmepkg.measurement_kinds import MEASUREMENTS as MEASUREMENTS
 
 _GROUP = {
@@ -172,6 +172,23 @@ METHODS: dict[str, Method] = {
     ),
 }
 
+_ADAM = {
+    "b1": fraction("β₁, by which the mean of directions fades a step", default=0.9),
+    "b2": fraction("β₂, by which that of their squares fades", default=0.999),
+    "eps": positive("ε, which is added to the root of that", default=1e-8),
+    "nesterov": flag("Nesterov momentum, as in NAdam", default=False),
+}
+
+# What a method's direction goes into, besides the schedule, decay and clipping that all have (study/setup_keys.py).
+OPTIMIZERS: dict[str, Entry] = {
+    "sgd": Entry(
+        "nmepkg.optimizers.sgd:sgd",
+        {"momentum": fraction("μ", default=0.9), "nesterov": flag("Nesterov momentum", default=True)},
+    ),
+    "adam": Entry("nmepkg.optimizers.adam:adam", _ADAM),
+    "adamw": Entry("nmepkg.optimizers.adam:adamw", _ADAM),
+}
+
 ACTIVATIONS: dict[str, Entry] = {
     "relu": Entry("nmepkg.activations.rectified:relu"),
     "leaky_relu": Entry(
@@ -198,7 +215,7 @@ ACTIVATIONS: dict[str, Entry] = {
 
 # What an activation's `second_derivative` may be replaced by.
 SECOND_DERIVATIVES: dict[str, Entry] = {
-    "zero": Entry("nmepkg.activations.substitutes:zero"),
+    "zero": Entry("nmepkg.activations.replacement:zero"),
     "gaussian": Entry(
         "nmepkg.activations.substitutes:gaussian", {"beta": positive("sharpness, as in eq. 19", default=100.0)}
     ),
@@ -359,15 +376,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
 LOSSES: dict[str, Entry] = {
     "cross_entropy": Entry(
         "nmepkg.losses:cross_entropy",
-        {
-            "label_smoothing": {
-                "description": "share of the label that is spread over all classes",
-                "type": "number",
-                "minimum": 0,
-                "exclusiveMaximum": 1,
-                "default": 0.0,
-            }
-        },
+        {"label_smoothing": fraction("share of the label that is spread over all classes", default=0.0)},
     ),
     "mse": Entry("nmepkg.losses:mse"),
 }
@@ -376,4 +385,5 @@ LOSSES: dict[str, Entry] = {
 FIGURES: dict[str, Entry] = {
     "curve": Entry("nmepkg.analysis.figures.curve:draw"),
     "landscape": Entry("nmepkg.analysis.figures.landscape:draw"),
+    "plane": Entry("nmepkg.analysis.figures.plane:draw"),
 }

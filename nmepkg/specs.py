@@ -7,7 +7,7 @@ is the study's key of that name; ``config/README.md`` says what each means.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -64,20 +64,28 @@ class LabelNoise:
     seed: int
 
 
-@dataclass(frozen=True)
-class Optimizer:
-    """Stochastic gradient descent with momentum, and its schedule."""
+@dataclass(frozen=True, kw_only=True)
+class Optimizer(Choice):
+    """What descends, with the schedule, decay and clipping that all of them have; ``options`` are its own."""
 
     learning_rate: float
     reference_batch_size: int | None
-    momentum: float
-    nesterov: bool
     weight_decay: float
     decayed: str
     decay_in_loss: bool
     warmup_epochs: float
     warmup_from: float
     clip_norm: float | None
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Its options that a grid may vary in one compiled step: the real numbers."""
+        return {key: value for key, value in self.options.items() if isinstance(value, float)}
+
+    @property
+    def switches(self) -> Json:
+        """Its other options."""
+        return _without(self.options, *self.numbers)
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,12 @@ def activation(spec: Json) -> Activation:
     return Activation(spec["name"], options, None if replacement is None else choice(replacement))
 
 
+def optimizer(spec: Json) -> Optimizer:
+    """Of the ``optimizer`` of a setup."""
+    shared = {field.name: spec[field.name] for field in fields(Optimizer) if field.name not in ("name", "options")}
+    return Optimizer(spec["name"], _without(spec, "name", *shared), **shared)
+
+
 def training(spec: Json) -> Training:
     """Of the ``training`` of a setup."""
     return Training(**{**spec, "snapshots": tuple(spec["snapshots"])})
@@ -178,7 +192,7 @@ def recipe(spec: Json) -> Recipe:
         activation=activation(spec["activation"]),
         loss=choice(spec["loss"]),
         method=Method(spec["method"]["name"], _without(spec["method"], "name", "strength"), spec["method"]["strength"]),
-        optimizer=Optimizer(**spec["optimizer"]),
+        optimizer=optimizer(spec["optimizer"]),
         training=training(spec["training"]),
         seed=spec["seed"],
     )

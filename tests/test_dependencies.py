@@ -56,7 +56,7 @@ def undeclared(text: str, folder: str) -> set[str]:
     own = {PROJECT["name"], "tests"} | {path.stem for path in scripts(folder)}
     extras = PROJECT["optional-dependencies"]
     always = declared(PROJECT["dependencies"])
-    when_called = always.union(*(declared(extras[name]) for name in ("prepare", "slurm", "stream")))
+    when_called = always.union(*(declared(extras[name]) for name in ("lineax", "prepare", "slurm", "stream")))
     return {name for name, within in imported(ast.parse(text), own) if name not in (when_called if within else always)}
 
 

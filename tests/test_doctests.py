@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from nmepkg import activations, curvature, losses, methods
+from nmepkg import activations, curvature, losses, methods, optimizers
 
 
 def modules(package: ModuleType) -> Iterator[ModuleType]:
@@ -39,7 +39,7 @@ def public(module: ModuleType) -> Iterator[str]:
             yield f"{value.__module__}.{name}"
 
 
-LIBRARY = (activations, curvature, losses, methods)
+LIBRARY = (activations, curvature, losses, methods, optimizers)
 EXAMPLES = {test.name: test for package in LIBRARY for module in modules(package) for test in examples(module)}
 PUBLIC = sorted(name for package in LIBRARY for name in public(package))
 

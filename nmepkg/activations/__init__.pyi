@@ -7,8 +7,8 @@ from .logistic import tanh as tanh
 from .rectified import leaky_relu as leaky_relu
 from .rectified import relu as relu
 from .replacement import replace_second_derivative as replace_second_derivative
+from .replacement import zero as zero
 from .substitutes import gaussian as gaussian
 from .substitutes import gaussian_listing as gaussian_listing
-from .substitutes import zero as zero
 from .types import Activation as Activation
 from .types import Values as Values

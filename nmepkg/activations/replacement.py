@@ -17,6 +17,18 @@ from jax.typing import ArrayLike
 from nmepkg.activations.types import Activation, Values
 
 
+def zero(x: Values) -> Values:
+    """φ'' := 0, the paper's activation-NME ablation: what autodiff says of ReLU.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> from nmepkg import activations
+      >>> activations.zero(jnp.array([-1.0, 2.0])).tolist()
+      [0.0, 0.0]
+    """
+    return jnp.zeros_like(x)
+
+
 def replace_second_derivative(phi: Callable[..., Array], psi: Activation) -> Callable[..., Array]:
     """An activation with the values and the slope of ``phi`` whose second derivative is ``psi``.
 

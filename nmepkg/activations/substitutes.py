@@ -1,4 +1,4 @@
-"""What an activation's second derivative may be replaced by."""
+"""Synthetic second derivatives, which an activation's own may be replaced by."""
 
 from __future__ import annotations
 
@@ -11,18 +11,6 @@ from nmepkg.activations.tails import clip_tail
 from nmepkg.activations.types import Values
 
 _SQRT_2PI = math.sqrt(2 * math.pi)
-
-
-def zero(x: Values) -> Values:
-    """φ'' := 0, the paper's activation-NME ablation: what autodiff says of ReLU.
-
-    Example:
-      >>> import jax.numpy as jnp
-      >>> from nmepkg import activations
-      >>> activations.zero(jnp.array([-1.0, 2.0])).tolist()
-      [0.0, 0.0]
-    """
-    return jnp.zeros_like(x)
 
 
 def gaussian(x: Values, beta: ArrayLike = 100.0) -> Values:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from nmepkg.analysis.labels import activation_label, method_label, number, place_label, second_derivative_label, symbol
@@ -10,20 +10,25 @@ from nmepkg.analysis.quantities import quantity_label
 
 
 def axis_label(
-    axis: str | None, value: Any, titles: Mapping[str, str], measured: Mapping[str, Any] | None = None
+    axis: str | None,
+    value: Any,
+    titles: Mapping[str, str],
+    measured: Mapping[str, Any] | None = None,
+    optimizers: Collection[str] = ("sgd",),
 ) -> str:
     """The text of an axis's value in a figure.
 
     Args:
       titles: those of the setups.
       measured: the spec of the measurement that the figure draws, if it does.
+      optimizers: names of those of the runs that are drawn, each once.
     """
     if axis is None:
         return ""
     if axis == "setup":
         return titles.get(value) or value
     if axis == "method":
-        return method_label(value)
+        return method_label(value, optimizers)
     if axis == "activation":
         return activation_label(value)
     if axis == "quantity":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
+from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.keys import activation_columns, method_columns
 from nmepkg.analysis.observations import Source
 from nmepkg.analysis.statistics import Estimate, mean_interval, paired_difference, spread
@@ -31,6 +33,7 @@ class Curves:
       measured: the spec of the measurement that the figure draws, or None where it draws evaluations. That of the first cell:
         those of others differ in what replaces φ'' alone.
       methods: names, in the registry, of the methods that are drawn.
+      optimizers: those of the optimisers of its runs.
     """
 
     figure: Figure
@@ -41,6 +44,7 @@ class Curves:
     points: pd.DataFrame
     measured: Mapping[str, Any] | None = None
     methods: tuple[str, ...] = ()
+    optimizers: tuple[str, ...] = ("sgd",)
 
     @property
     def line_axis(self) -> str:
@@ -56,6 +60,10 @@ class Curves:
     def has_trajectories(self) -> bool:
         """Whether a curve follows runs through their training."""
         return follows_training(self.figure)
+
+    def label(self, axis: str | None, value: Any, titles: Mapping[str, str] = MappingProxyType({})) -> str:
+        """The text of an axis's value; ``titles`` are those of the setups."""
+        return axis_label(axis, value, titles, self.measured, self.optimizers)
 
     def on_axis(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of ``runs`` or ``points`` whose x has a place on the axis."""
@@ -82,7 +90,7 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
         for seen in source.observe(figure, cell):
             x = x_value(figure, cell, seen)
             place = [
-                _index(values, axis_value(figure, cell, seen, axis))
+                index(values, axis_value(figure, cell, seen, axis))
                 for values, axis in ((rows, figure.rows), (columns, figure.columns), (lines, figure.lines or "method"))
             ]
             key = (*place, x, cell.seed)
@@ -91,7 +99,7 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
                 raise UserError(f"figures.{figure.name}: {what} fall on one point and seed; {remedy}")
             records[key] = (
                 dict(zip(PLACE, place, strict=True))
-                | _labels(figure, cell, seen)
+                | labels(figure, cell, seen, source)
                 | {"x_name": figure.x, "x": x, "_quantity": seen.quantity, "y_of": figure.measurement or figure.report}
                 | source.describe(figure, cell, seen)
             )
@@ -100,30 +108,31 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
     if figure.x_scale == "log" and not (runs["x"] > 0).any():
         raise UserError(f"figures.{figure.name}.x: no value of {figure.x} above 0 to draw")
     content = source.measurement(figure, cells[0])
-    labels = list(_labels(figure, *next(iter(placed.values()))))
-    points = _points(figure, runs, labels)
+    points = _points(figure, runs, list(labels(figure, *next(iter(placed.values())), source)))
     methods = tuple(dict.fromkeys(cell.method["name"] for cell in cells))
-    return Curves(figure, rows, columns, lines, runs, points, content and content["spec"], methods)
+    optimizers = tuple(dict.fromkeys(source.optimizer(cell) for cell in cells))
+    return Curves(figure, rows, columns, lines, runs, points, content and content["spec"], methods, optimizers)
 
 
-def _labels(figure: Figure, cell: Cell, seen: Observation) -> dict[str, Any]:
+def labels(figure: Figure, cell: Cell, seen: Observation, source: Source) -> dict[str, Any]:
     """The columns of both tables that say where a number belongs."""
     shown = (figure.rows, figure.columns, figure.lines)
-    labels: dict[str, Any] = {"figure": figure.name}
+    columns: dict[str, Any] = {"figure": figure.name}
     if "experiment" in shown:
-        labels["experiment"] = cell.experiment
-    labels |= {"setup": cell.setup} | method_columns(cell.method, cell.strength) | activation_columns(cell.activation)
+        columns["experiment"] = cell.experiment
+    columns |= {"setup": cell.setup} | method_columns(cell.method, cell.strength, source.optimizer(cell))
+    columns |= activation_columns(cell.activation)
     if figure.measurement is not None:
-        labels |= {"quantity": seen.quantity, "at": seen.at, "step": seen.step}
-        labels |= {} if seen.radius is None else {"radius": seen.radius}
+        columns |= {"quantity": seen.quantity, "at": seen.at, "step": seen.step}
+        columns |= {} if seen.radius is None else {"radius": seen.radius}
     for axis in shown:
-        if axis is not None and axis not in labels:
+        if axis is not None and axis not in columns:
             value = axis_value(figure, cell, seen, axis)
-            labels[axis] = to_json(value) if isinstance(value, Mapping) else value
-    return labels
+            columns[axis] = to_json(value) if isinstance(value, Mapping) else value
+    return columns
 
 
-def _points(figure: Figure, runs: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
+def _points(figure: Figure, runs: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     records = []
     for _, curve in runs.groupby(PLACE, sort=False):
         baseline = _by_seed(curve[curve["x"] == 0]) if figure.x in STRENGTHS else {}
@@ -131,7 +140,7 @@ def _points(figure: Figure, runs: pd.DataFrame, labels: list[str]) -> pd.DataFra
             good = _by_seed(point)
             change = paired_difference(good, baseline) if x != 0 else mean_interval([])
             first = point.iloc[0]
-            record = {name: first[name] for name in [*PLACE, *labels, "x_name", "x"]}
+            record = {name: first[name] for name in [*PLACE, *columns, "x_name", "x"]}
             if figure.measurement is not None:
                 # Runs that diverged ended at steps of their own.
                 record |= {"step": first["step"] if point["step"].nunique() == 1 else None}
@@ -159,7 +168,8 @@ def _by_seed(runs: pd.DataFrame) -> dict[int, float]:
     return dict(zip(there["seed"], there["_y"], strict=True))
 
 
-def _index(values: list[Any], value: Any) -> int:
+def index(values: list[Any], value: Any) -> int:
+    """The place of a value among those that are known, to which it is added."""
     if value not in values:
         values.append(value)
     return values.index(value)

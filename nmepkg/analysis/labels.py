@@ -13,7 +13,7 @@ from typing import Any
 from matplotlib.cbook import is_math_text
 
 from nmepkg.entries import Entry
-from nmepkg.registry import ACTIVATIONS, METHODS, SECOND_DERIVATIVES, STRENGTHS
+from nmepkg.registry import ACTIVATIONS, METHODS, OPTIMIZERS, SECOND_DERIVATIVES, STRENGTHS
 
 METHOD_NAMES = {
     "sgd": "SGD",
@@ -35,6 +35,8 @@ METHOD_NAMES = {
     "gn_trace_hutchinson": "Penalty on tr G (Hutchinson)",
     "gn_trace_exact": "Penalty on tr G (exact)",
 }
+
+OPTIMIZER_NAMES = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 ACTIVATION_NAMES = {
     "relu": "ReLU",
@@ -65,7 +67,17 @@ AXIS_NAMES = {
     "beta": "Sharpness β of β-GELU",
     "second_derivative.beta": "Sharpness β of the synthetic φ″",
     "step": "Training step",
-    "radius": "Distance ρ along the gradient",
+    "radius": "Distance ρ",
+}
+
+# u and v of a plane, by what it is laid.
+DIRECTIONS = {
+    **{
+        f"top_{part}": (f"Along the top eigenvector of {part}", f"Along the second eigenvector of {part}")
+        for part in "HGN"
+    },
+    "g_and_top_H": ("Along ĝ", "Along the top eigenvector of H"),
+    "filter_normalized": ("Along a random direction $u$", "Along a random direction $v$"),
 }
 
 # What a strength is to the methods that have it: ρ of SAM is how far a step goes, σ² of noise its variance.
@@ -90,14 +102,27 @@ _PLACES = {"initial": "At initialisation", "final": "After training"}
 _VALUES = {"gaussian": "Gaussian", "rademacher": "Rademacher"}
 
 
-def method_label(method: Mapping[str, Any]) -> str:
+def optimizer_label(optimizers: Collection[str]) -> str:
+    """What training without a method is called, the method ``sgd``: ``SGD``, ``AdamW``; ``No method`` by several optimisers."""
+    if len(optimizers) > 1:
+        return "No method"
+    (name,) = optimizers
+    return _name(OPTIMIZER_NAMES, name, OPTIMIZERS.get(name))
+
+
+def method_label(method: Mapping[str, Any], optimizers: Collection[str] = ("sgd",)) -> str:
     """``PSAM``, ``Penalty on tr G (Hutchinson, samples = 5)``, and with a strength ``PSAM (ρ = 0.1)``.
 
     Options that are what they are by default aren't shown.
+
+    Args:
+      optimizers: names of those that it is drawn with, each once.
     """
     if method.get("label"):
         return str(method["label"])
     name = method["name"]
+    if name == "sgd":
+        return optimizer_label(optimizers)
     entry = METHODS.get(name)
     options = [*_shown_options(method, entry, {*STRENGTHS, "strength"})]
     if "strength" in method and entry is not None and entry.strength is not None:

@@ -56,6 +56,10 @@ class Source:
             return None
         return self.measurements[cell.run_id, cell.measurements[figure.measurement]]
 
+    def optimizer(self, cell: Cell) -> str:
+        """The name of the optimiser of a cell's run."""
+        return str(self.results[cell.run_id]["spec"]["optimizer"]["name"])
+
     def observe(self, figure: Figure, cell: Cell) -> list[Observation]:
         """Everything that the figure draws of a cell: every quantity, at every point and radius of its measurement.
 

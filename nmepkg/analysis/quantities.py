@@ -58,6 +58,8 @@ _QUANTITIES = {
         )
         for part in "HG"
     },
+    "loss_plane": ("Loss over a plane", "loss"),
+    "accuracy_plane": ("Accuracy over a plane", "accuracy"),
     **{
         f"overlap_{vector}_{part}": (f"Share of {name} in the top eigenspace of {part}", f"{name} in the top of {part}")
         for part in "HG"

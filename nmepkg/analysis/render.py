@@ -10,25 +10,26 @@ import matplotlib
 import pandas as pd
 
 from nmepkg import records
-from nmepkg.analysis.curves import Curves, collect
+from nmepkg.analysis.curves import collect
 from nmepkg.analysis.keys import activation_columns
 from nmepkg.analysis.landscapes import Panel, read_landscape
 from nmepkg.analysis.measurements import read_measurements
 from nmepkg.analysis.observations import ORIGINS, THEN, Source, adopted, everywhere
+from nmepkg.analysis.planes import collect as planes_of
 from nmepkg.analysis.results import read_results
 from nmepkg.analysis.save import FORMATS, save
 from nmepkg.analysis.style import RC
-from nmepkg.analysis.tables import landscape_table, tables, write_tables
+from nmepkg.analysis.tables import landscape_table, plane_tables, tables, write_tables
 from nmepkg.files import file_sha256
 from nmepkg.registry import FIGURES
 from nmepkg.runs.expansion import Expansion
 from nmepkg.storage import FIGURE, Store, figure_record
 from nmepkg.study.setups import classes
-from nmepkg.study.spec import Figure, Study
+from nmepkg.study.spec import Cell, Figure, Study
 
 
 def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, identity: Mapping[str, Any]) -> str:
-    """Draws a figure: ``folder``/NAME.pdf, .svg, .png, .csv (a row a point), .runs.csv (a row a run or landscape).
+    """Draws a figure: ``folder``/NAME.pdf, .svg, .png, .csv (a row a point), .runs.csv (a row a run, plane or landscape).
 
     The record of a figure, ``folder``/records/NAME/DIGEST.json, says what is drawn and is written last; those of what was
     drawn before go first, so that none ever speaks of files that are not its own.
@@ -44,15 +45,19 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
     """
     draw = FIGURES[figure.kind].load()
     record = figure_record(folder, figure.name, identity["digest"])
+    titles = {key: setup.title for key, setup in study.setups.items()}
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's matplotlibrc says: equal figures are equal files
         matplotlib.rcParams.update(RC)
         if figure.landscape is not None:
             panels, points, runs = _landscapes(study, expansion, figure)
             canvas = draw(panels, figure.title, figure.width)
+        elif figure.kind == "plane":
+            planes = planes_of(figure, *_source(study, expansion, figure))
+            canvas = draw(planes, titles)
+            points, runs = plane_tables(planes)
         else:
-            curves = _curves(study, expansion, figure)
-            titles = {key: setup.title for key, setup in study.setups.items()}
+            curves = collect(figure, *_source(study, expansion, figure))
             chance = {key: 1 / classes(setup.spec["data"]) for key, setup in study.setups.items()}
             canvas = draw(curves, titles, chance, **figure.options)
             points, runs = tables(curves)
@@ -81,11 +86,12 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
     return note
 
 
-def _curves(study: Study, expansion: Expansion, figure: Figure) -> Curves:
+def _source(study: Study, expansion: Expansion, figure: Figure) -> tuple[tuple[Cell, ...], Source]:
+    """The cells behind a figure, and their files as read."""
     store, cells = Store(Path(study.store)), expansion.cells_of(figure)
     specs = {cell.run_id: expansion.runs[cell.run_id].spec for cell in cells}
     jobs = [expansion.measurements[job] for job in expansion.measurements_of(figure)]
-    return collect(figure, cells, Source(store, read_results(store, specs), read_measurements(store, jobs, specs)))
+    return cells, Source(store, read_results(store, specs), read_measurements(store, jobs, specs))
 
 
 def _landscapes(study: Study, expansion: Expansion, figure: Figure) -> tuple[list[Panel], pd.DataFrame, pd.DataFrame]:

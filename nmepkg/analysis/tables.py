@@ -12,6 +12,7 @@ import pandas as pd
 from nmepkg.analysis.curves import PLACE, Curves
 from nmepkg.analysis.figures.differences import find_differences
 from nmepkg.analysis.landscapes import MAPS
+from nmepkg.analysis.planes import Planes
 from nmepkg.analysis.quantities import bounds
 from nmepkg.files import written_whole
 from nmepkg.registry import STRENGTHS
@@ -45,6 +46,21 @@ def landscape_table(keys: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -
     """
     w1, w2 = np.meshgrid(arrays["w1"], arrays["w2"])
     return pd.DataFrame({**keys, "w1": w1.ravel(), "w2": w2.ravel(), **{key: arrays[key].ravel() for key in MAPS}})
+
+
+def plane_tables(planes: Planes) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Points and runs of a figure of planes: a row for each a and b of each plane that is measured, and a row a plane."""
+    points, runs = [], []
+    for plane in planes.planes:
+        a, b = np.meshgrid(plane.coordinates, plane.coordinates)
+        maps = {"a": a, "b": b, "loss": plane.loss, "accuracy": plane.accuracy}
+        if plane.coordinates.size:
+            keys = {**plane.labels, "seed": plane.described["seed"]}
+            points.append(pd.DataFrame({**keys, **{name: values.ravel() for name, values in maps.items()}}))
+        runs.append({**plane.labels, "directions": planes.measured["directions"], **plane.described})
+    empty = pd.DataFrame(columns=[*planes.planes[0].labels, "seed", "a", "b", "loss", "accuracy"])
+    table = pd.DataFrame(runs).drop(columns="se").astype(dict.fromkeys(("step", "diverged_step"), "Int64"))
+    return _shown(pd.concat(points, ignore_index=True) if points else empty), _shown(table)
 
 
 def write_tables(points: pd.DataFrame, runs: pd.DataFrame, stem: Path) -> None:
@@ -85,8 +101,5 @@ def _repeated(table: pd.DataFrame, *identity: str) -> pd.Series:
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    internal = [name for name in table if str(name).startswith("_")]
-    twice = {"quantity", *STRENGTHS} & set(
-        table
-    )  # axes that every table has under names of its own, y_name and strength
-    return table.drop(columns=[*PLACE, *internal, *sorted(twice)])
+    twice = ("quantity", *STRENGTHS)  # axes that every table has under names of its own, y_name and strength
+    return table.drop(columns=[name for name in table if str(name).startswith("_") or name in (*PLACE, *twice)])

@@ -1,3 +1,9 @@
+from .densities import Density as Density
+from .densities import density as density
+from .diagonals import Diagonal as Diagonal
+from .diagonals import xdiag as xdiag
+from .eigen import Eigenpairs as Eigenpairs
+from .eigen import eigenpairs as eigenpairs
 from .hutchinson import estimate as estimate
 from .hutchinson import quadratic_forms as quadratic_forms
 from .krylov import Lanczos as Lanczos
@@ -7,6 +13,8 @@ from .krylov import lanczos as lanczos
 from .krylov import ritz as ritz
 from .matrices import dense as dense
 from .matrices import frobenius_norm as frobenius_norm
+from .operators import Operator as Operator
+from .over_data import operator as operator
 from .products import Products as Products
 from .products import gnvp as gnvp
 from .products import hvp as hvp
@@ -14,3 +22,7 @@ from .products import linearize as linearize
 from .products import map_vectors as map_vectors
 from .products import nmevp as nmevp
 from .products import split_nmevp as split_nmevp
+from .traces import Trace as Trace
+from .traces import hutchpp as hutchpp
+from .traces import trace as trace
+from .traces import xtrace as xtrace

@@ -16,7 +16,7 @@ def layer_names(params: Params) -> list[str]:
 
     A module's kernel and bias are one layer; leaves at the root of the tree are layer ``/``.
     """
-    paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+    paths = [_named(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     return [jax.tree_util.keystr(path[:-1], simple=True, separator="/") or "/" for path in paths]
 
 
@@ -34,8 +34,13 @@ def is_kernel(path: tuple[Any, ...], leaf: Any) -> bool:
     Flax's ``kernel`` of any shape, and by other names what has two axes or more, but nothing of a normalisation layer, no bias,
     though those of attention have two axes, and no embedding of positions.
     """
-    name = jax.tree_util.keystr(path[-1:], simple=True).lower()
+    name = jax.tree_util.keystr(_named(path)[-1:], simple=True).lower()
     return not normalizes(path) and (name == "kernel" or (np.ndim(leaf) >= 2 and not _is_added(name)))
+
+
+def _named(path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A path that ends with a parameter's name, where Flax NNX has ``.value`` of its variable behind it."""
+    return path[:-1] if path[1:] and path[-1] == jax.tree_util.GetAttrKey("value") else path
 
 
 def _is_added(name: str) -> bool:

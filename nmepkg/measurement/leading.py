@@ -1,7 +1,8 @@
-"""The largest eigenvalue of a symmetric map, with its eigenvector, to a tolerance."""
+"""The largest eigenvalues of a symmetric map, with their eigenvectors, to a tolerance."""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ _RUNS = 20  # of Lanczos at most: what has not converged then is left as it is
 
 
 class Leading(NamedTuple):
-    """The largest eigenvalue on the real line.
+    """An eigenvalue, the largest on the real line, or the one after.
 
     Attributes:
       value: NaN where the map is not finite.
@@ -31,7 +32,7 @@ class Leading(NamedTuple):
     products: int
 
 
-def leading(matvec: LinearMap, start: Params, steps: int, tolerance: float) -> Leading:
+def leading(matvec: LinearMap, start: Params, steps: int, tolerance: float, first: Leading | None = None) -> Leading:
     """By Lanczos' method, restarted from the Ritz vector, until the bound is ``tolerance`` of the eigenvalue or less.
 
     Args:
@@ -39,16 +40,20 @@ def leading(matvec: LinearMap, start: Params, steps: int, tolerance: float) -> L
       start: not zero, and not orthogonal to what is looked for.
       steps: before each restart, P at most; memory is steps · P numbers.
       tolerance: see above.
+      first: the largest, where the one after is wanted, which may be equal: A is then taken on the complement of its vector,
+        and the bound holds for A itself.
     """
     flat, unravel = ravel_pytree(start)
+    known, scale, inexact = (None, 0.0, 0.0) if first is None else (first.vector[None], abs(first.value), first.bound)
+    size = flat.size - (first is not None)
     products = 0
     for _ in range(_RUNS):
-        run = lanczos(matvec, start, min(steps, flat.size))
-        found = ritz(run)
+        run = lanczos(matvec, start, min(steps, size), known)
+        found = ritz(run, scale, size)
         products += len(run.diagonal)
-        value, bound = float(found.values[-1]), float(found.bounds[-1])
+        value, bound = float(found.values[-1]), math.hypot(found.bounds[-1], inexact)
         (vector,) = ritz_vectors(run, found, np.array([-1]))
-        if not bound > tolerance * abs(value):  # of no number either
+        if not found.bounds[-1] > tolerance * abs(value):  # of no number either
             break
         start = unravel(vector.astype(flat.dtype))
     return Leading(value, bound, vector, products)

@@ -61,8 +61,16 @@ class Expansion:
         return setups
 
     def cells_of(self, figure: Figure) -> tuple[Cell, ...]:
-        """The cells behind a figure, in the order in which it names their experiments."""
-        return tuple(cell for name in figure.experiments for cell in self.cells if cell.experiment == name)
+        """The cells behind a figure, in the order in which it names their experiments.
+
+        Of planes those of each experiment's first seed: every net's is its own plane, of its own directions, and a mean over
+        seeds would be the loss of no net.
+        """
+        cells = tuple(cell for name in figure.experiments for cell in self.cells if cell.experiment == name)
+        if figure.kind != "plane":
+            return cells
+        first: dict[str, int] = {}
+        return tuple(cell for cell in cells if cell.seed == first.setdefault(cell.experiment, cell.seed))
 
     def runs_of(self, figure: Figure) -> tuple[str, ...]:
         """Ids of the runs behind a figure, each once."""

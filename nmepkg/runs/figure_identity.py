@@ -10,7 +10,7 @@ from typing import Any
 from nmepkg.entries import Entry, Method
 from nmepkg.files import file_sha256
 from nmepkg.records import digest
-from nmepkg.registry import ACTIVATIONS, METHODS, STRENGTHS
+from nmepkg.registry import ACTIVATIONS, METHODS, OPTIMIZERS, STRENGTHS
 from nmepkg.runs.compared import compared_measurements, compared_runs, study_comparisons
 from nmepkg.runs.expansion import Expansion
 from nmepkg.runs.fingerprint import module_hashes
@@ -38,7 +38,7 @@ def figure_parts(study: Study, expansion: Expansion, figure: Figure) -> dict[str
         "code": code_hash(figure_targets(figure.kind)),
         "figure": {**vars(figure), "experiments": list(figure.experiments), "y": list(figure.y)},
         "titles": {cell.setup: study.setups[cell.setup].title for cell in cells},
-        "names": _names(cells),
+        "names": _names(study, cells),
         # Of what is measured of a run, only what this figure shows.
         "cells": digest(
             [{**vars(cell), "measurements": cell.measurements.get(figure.measurement or "")} for cell in cells]
@@ -47,10 +47,12 @@ def figure_parts(study: Study, expansion: Expansion, figure: Figure) -> dict[str
     }
 
 
-def _names(cells: Iterable[Cell]) -> dict[str, str]:
+def _names(study: Study, cells: Iterable[Cell]) -> dict[str, str]:
     """What extensions call what is drawn: their text is in no module that draws."""
     entries = {(kind, getattr(cell, kind)["name"]) for cell in cells for kind in _NAMED}
-    named = {name: _NAMED[kind][name] for kind, name in entries}
+    named: dict[str, Entry] = {name: _NAMED[kind][name] for kind, name in entries}
+    optimizers = {study.setups[cell.setup].spec["optimizer"]["name"] for cell in cells}
+    named |= {name: OPTIMIZERS[name] for name in optimizers}
     strengths = {entry.strength for entry in named.values() if isinstance(entry, Method) and entry.strength}
     symbols = {name: STRENGTHS[name].symbol for name in strengths}
     return {name: entry.label for name, entry in named.items() if entry.label} | symbols

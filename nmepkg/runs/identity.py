@@ -16,6 +16,7 @@ from nmepkg.registry import (
     MEASUREMENTS,
     METHODS,
     MODELS,
+    OPTIMIZERS,
     SECOND_DERIVATIVES,
 )
 from nmepkg.runs.fingerprint import fingerprint
@@ -31,6 +32,7 @@ def run_targets(spec: Spec) -> list[str]:
         _TRAINING,
         *_model_targets(spec),
         METHODS[spec["method"]["name"]].target,
+        OPTIMIZERS[spec["optimizer"]["name"]].target,
         AUGMENTATIONS[spec["augmentation"]["name"]].target,
         data.reader,
         data.feed,
@@ -115,6 +117,7 @@ def label(spec: Spec) -> str:
     parts = [
         spec["data"]["name"],
         spec["model"]["name"],
+        *([spec["optimizer"]["name"]] if spec["optimizer"]["name"] != "sgd" else []),
         method["name"],
         *([f"{method['strength']:g}"] if METHODS[method["name"]].strength else []),
         activation["name"] + (f"{activation['beta']:g}" if "beta" in activation else ""),

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from nmepkg.entries import Schema
+from nmepkg.entries import Entry, Schema
 from nmepkg.errors import UserError
 from nmepkg.registry import STRENGTHS
 from nmepkg.study.schema import ENTRIES, entry_schema
@@ -90,6 +90,8 @@ def check_entry(kind: str, value: Any, where: str, key: str = "name") -> dict[st
         option = strengths[0]
         here = f"{option}: [{shown(entry[option])}]"
         raise StudyError(join(where, option), f"is a key of the experiment, of all its methods; write {here} there")
+    if kind == "optimizer":
+        _refuse_another_optimizers(name, entry, known, where)
     complete = check(dict(entry), entry_schema(kind, name, key), where)
     if (refuse := known[name].check) is not None:
         try:
@@ -101,6 +103,17 @@ def check_entry(kind: str, value: Any, where: str, key: str = "name") -> dict[st
             "second_derivative", complete["second_derivative"], join(where, "second_derivative")
         )
     return complete
+
+
+def _refuse_another_optimizers(name: str, entry: Mapping[str, Any], known: Mapping[str, Entry], where: str) -> None:
+    """An option that another optimiser has, as one that is merged from another setup's."""
+    for option in entry:
+        others = [other for other in known if option in known[other].options]
+        if others and name not in others:
+            raise StudyError(
+                join(where, option),
+                f"is an option of {', '.join(map(repr, others))}, and the name is {name!r}; remove it",
+            )
 
 
 def shown(value: Any) -> str:

@@ -30,6 +30,11 @@ def load_claim(name: str, spec: Spec, study: Study) -> Claim:
             join(where, "figure"),
             f"unknown figure {shown(spec['figure'])}; {suggestion(spec['figure'], study.figures)}",
         )
+    if figure.kind == "plane":
+        raise StudyError(
+            join(where, "figure"),
+            f"{figure.name!r} draws planes, which have no number to compare; name a figure of curves",
+        )
     if spec["scale"] == "log" and spec["smallest"] <= 1:
         raise StudyError(
             join(where, "smallest"), f"{spec['smallest']:g} is no factor above 1, as the scale 'log' has; write, say, 2"

@@ -10,7 +10,13 @@ from nmepkg.study import schema
 from nmepkg.study.axes import axes_of, options, reserved, without
 from nmepkg.study.checks import StudyError, check, join, shown, suggestion
 from nmepkg.study.mathtext import refuse_unset
-from nmepkg.study.placement import MOST_LANDSCAPES, refuse_misplaced, refuse_narrow
+from nmepkg.study.placement import (
+    BESIDE,
+    MOST_LANDSCAPES,
+    refuse_misplaced,
+    refuse_misplaced_planes,
+    refuse_narrow,
+)
 from nmepkg.study.setups import counts
 from nmepkg.study.spec import Cell, Experiment, Figure, Spec, Study
 
@@ -43,29 +49,47 @@ def load_figure(name: str, spec: Spec, study: Study, cells: Mapping[str, list[Ce
                 f"a figure has room for {MOST_LANDSCAPES} activations, and landscapes.{complete['landscape']} has {panels}; "
                 "divide them between two",
             )
-        refuse_narrow(figure, panels, where, margin=1.35)  # labels and colour bars
+        refuse_narrow(figure, panels, where, margin=BESIDE)
         return figure
-    own = {option: complete.pop(option) for option in FIGURES[kind].options if option in complete}
-    figure = _curve(name, {**complete, "options": own}, study, where)
-    refuse_misplaced(figure, study, cells)
+    shown_experiments = _experiments(complete, study, where)
+    if kind == "plane":
+        figure = _plane(name, complete, shown_experiments, study, where)
+        refuse_misplaced_planes(figure, study, cells)
+    else:
+        own = {option: complete.pop(option) for option in FIGURES[kind].options if option in complete}
+        figure = _curve(name, {**complete, "options": own}, shown_experiments, study, where)
+        refuse_misplaced(figure, study, cells)
     return figure
 
 
-def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
-    experiments, setups = study.experiments, study.setups
-    for i, experiment in enumerate(spec["experiments"]):
-        if experiment not in experiments:
+def _experiments(spec: Spec, study: Study, where: str) -> list[Experiment]:
+    """The experiments that a figure names."""
+    for i, name in enumerate(spec["experiments"]):
+        if name not in study.experiments:
             raise StudyError(
                 join(where, "experiments", i),
-                f"unknown experiment {shown(experiment)}; {suggestion(experiment, experiments)}",
+                f"unknown experiment {shown(name)}; {suggestion(name, study.experiments)}",
             )
-    shown_experiments = [experiments[experiment] for experiment in spec["experiments"]]
-    values = _axes(shown_experiments)  # of which those of a measurement take the place of an option called the same
+    return [study.experiments[name] for name in spec["experiments"]]
+
+
+def _plane(name: str, spec: Spec, experiments: list[Experiment], study: Study, where: str) -> Figure:
+    measured = _measured(spec["measurement"], "plane", experiments, study, where)
+    values = {**_axes(experiments), "at": measured["at"]}
+    values.pop("step", None)  # the option of a method, which `at` has the name of here
+    roles = _roles(spec, ("rows", "columns"), values, where)
+    figure = Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"])})
+    _refuse_not_told_apart(figure, roles, values, "rows or columns", where)
+    return figure
+
+
+def _curve(name: str, spec: Spec, experiments: list[Experiment], study: Study, where: str) -> Figure:
+    values = _axes(experiments)  # of which those of a measurement take the place of an option called the same
     y = (spec["y"],) if isinstance(spec["y"], str) else tuple(spec["y"])
     if spec["measurement"] is None:
         quantities: Collection[str] = schema.METRICS
     else:
-        measured = _measured(spec["measurement"], shown_experiments, study, where)
+        measured = _measured(spec["measurement"], "curve", experiments, study, where)
         quantities = MEASUREMENTS[measured["kind"]].quantities
         values |= {"at": measured["at"], "step": measured["at"]}
         values |= {"radius": measured["radii"]} if "radii" in measured else {}
@@ -73,12 +97,7 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
         if quantity not in quantities:
             raise StudyError(join(where, "y"), f"unknown value {shown(quantity)}; {suggestion(quantity, quantities)}")
     values["quantity"] = list(y)
-    roles = {role: spec[role] for role in ("x", "rows", "columns", "lines") if spec[role] is not None}
-    for role, axis in roles.items():
-        if axis not in values:
-            raise StudyError(join(where, role), f"no axis {shown(axis)} in its experiments; {suggestion(axis, values)}")
-        if list(roles.values()).count(axis) > 1:
-            raise StudyError(join(where, role), f"the axis {axis!r} is shown twice; name it once")
+    roles = _roles(spec, ("x", "rows", "columns", "lines"), values, where)
     if spec["measurement"] is not None and spec["x"] == "step":
         if "initial" in values.pop("at") and spec["x_scale"] == "log":  # one axis under two names
             raise StudyError(
@@ -91,13 +110,32 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
     for role, text in (("report", spec["report"]), *(("y", quantity) for quantity in y)):
         if "validation" in text:
             for setup in values["setup"]:
-                if counts(setups[setup].spec).validation == 0:
+                if counts(study.setups[setup].spec).validation == 0:
                     raise StudyError(
                         join(where, role),
                         f"{text!r} needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it",
                     )
     _refuse_differences(spec, join(where, "differences"))
     figure = Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"]), "y": y})
+    _refuse_not_told_apart(figure, roles, values, "rows, columns or lines", where)
+    return figure
+
+
+def _roles(spec: Spec, names: tuple[str, ...], values: Mapping[str, Any], where: str) -> dict[str, str]:
+    """Role -> the axis that a figure gives to it, of those that there are, each once."""
+    roles = {role: spec[role] for role in names if spec[role] is not None}
+    for role, axis in roles.items():
+        if axis not in values:
+            raise StudyError(join(where, role), f"no axis {shown(axis)} in its experiments; {suggestion(axis, values)}")
+        if list(roles.values()).count(axis) > 1:
+            raise StudyError(join(where, role), f"the axis {axis!r} is shown twice; name it once")
+    return roles
+
+
+def _refuse_not_told_apart(
+    figure: Figure, roles: Mapping[str, str], values: Mapping[str, list[Any]], takers: str, where: str
+) -> None:
+    """Several values of an axis that the figure does not show: only seeds are averaged."""
     own = set(roles.values()) - set(reserved(figure))
     for axis in ("setup", "method", "activation", "quantity", "at", "radius", *schema.STRENGTHS):
         distinct = values.get(axis, [])
@@ -106,8 +144,7 @@ def _curve(name: str, spec: Spec, study: Study, where: str) -> Figure:
             distinct = _distinct([without(entry, own) for entry in complete])
         if len(distinct) > 1 and axis not in roles.values():
             what = "it has" if axis in ("quantity", "at", "radius") else "its experiments have"
-            raise StudyError(where, f"{what} {len(distinct)} values of {axis!r}; give it to rows, columns or lines")
-    return figure
+            raise StudyError(where, f"{what} {len(distinct)} values of {axis!r}; give it to {takers}")
 
 
 def _refuse_differences(spec: Spec, where: str) -> None:
@@ -122,15 +159,25 @@ def _refuse_differences(spec: Spec, where: str) -> None:
         raise StudyError(where, f"'strength_0' needs a strength on x, not {spec['x']!r}; choose 'first_line'")
 
 
-def _measured(name: str, experiments: list[Experiment], study: Study, where: str) -> Spec:
-    """The spec of a measurement that every experiment of a figure has."""
+def _measured(name: str, kind: str, experiments: list[Experiment], study: Study, where: str) -> Spec:
+    """The spec of a measurement that every experiment of a figure has, and that figures of its kind draw."""
     if name not in study.measurements:
         remedy = suggestion(name, study.measurements)
         raise StudyError(join(where, "measurement"), f"unknown measurement {shown(name)}; {remedy}")
     for experiment in experiments:
         if name not in experiment.measurements:
             raise StudyError(join(where, "measurement"), f"add {name!r} to experiments.{experiment.name}.measurements")
-    return study.measurements[name]
+    measured = study.measurements[name]
+    if (drawn := MEASUREMENTS[measured["kind"]].figure) != kind:
+        fitting = " or ".join(repr(one) for one, entry in MEASUREMENTS.items() if entry.figure == kind)
+        remedy = (
+            f"write kind: {drawn}" if kind == "curve" else f"name one of the kind {fitting}, or write kind: {drawn}"
+        )
+        raise StudyError(
+            join(where, "measurement"),
+            f"{name!r} is of the kind {measured['kind']!r}, which a figure of the kind {kind!r} does not draw; {remedy}",
+        )
+    return measured
 
 
 def _refuse_not_drawable(where: str, axis: str, values: list[Any], scale: str) -> None:

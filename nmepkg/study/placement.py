@@ -20,7 +20,10 @@ from nmepkg.study.spec import Cell, Experiment, Figure, Setup, Study
 # What a figure has room for.
 MOST = {"rows": 40, "columns": 12, "lines": 24}
 MOST_LANDSCAPES = 4
+MOST_PLANES = {"rows": 8, "columns": 5}
+BESIDE = 1.35  # inches beside maps: labels and colour bars
 _NARROWEST = 6.75 / MOST["columns"]  # inches of a figure for each column of its panels
+_NARROWEST_PLANE = 1.0
 
 
 def planned(experiment: Experiment, setups: Mapping[str, Setup]) -> list[Cell]:
@@ -44,8 +47,8 @@ def refuse_misplaced(figure: Figure, study: Study, cells: Mapping[str, list[Cell
       StudyError: two runs or numbers fall on one point, one has no place, or there are more panels or lines than room.
     """
     where = join("figures", figure.name)
+    known: dict[str, list[Any]] = {role: [] for role in MOST}
     shown = {"rows": figure.rows, "columns": figure.columns, "lines": figure.lines or "method"}
-    known: dict[str, list[Any]] = {role: [] for role in shown}
     placed: dict[tuple[Any, ...], tuple[Cell, Observation]] = {}
     for cell in itertools.chain.from_iterable(cells[name] for name in figure.experiments):
         for seen in _observations(figure, study, cell):
@@ -54,15 +57,7 @@ def refuse_misplaced(figure: Figure, study: Study, cells: Mapping[str, list[Cell
                 values = {role: axis_value(figure, cell, seen, axis) for role, axis in shown.items()}
             except UserError as problem:
                 raise StudyError("", str(problem)) from None  # which begins with the place
-            place = []
-            for role, value in values.items():
-                if value not in known[role]:
-                    known[role].append(value)
-                    if len(known[role]) > MOST[role]:
-                        raise StudyError(
-                            where, f"more than {MOST[role]} {role} have no room; divide it between several figures"
-                        )
-                place.append(known[role].index(value))
+            place = _place(known, values, MOST, where)
             for seed in study.experiments[cell.experiment].seeds:
                 there = placed.setdefault((*place, x, seed), (cell, seen))
                 if clash(figure, there, (cell, seen)):
@@ -77,13 +72,50 @@ def refuse_misplaced(figure: Figure, study: Study, cells: Mapping[str, list[Cell
         raise StudyError(join(where, "x"), f"{figure.x!r} has no {what} above 0 to draw; give at least one")
 
 
-def refuse_narrow(figure: Figure, columns: int, where: str, margin: float = 0.0) -> None:
+def refuse_misplaced_planes(figure: Figure, study: Study, cells: Mapping[str, list[Cell]]) -> None:
+    """Places every cell of a figure of planes as it will be drawn, as :func:`refuse_misplaced` does.
+
+    Raises:
+      StudyError: two planes fall on one panel, or there are more panels than room.
+    """
+    where = join("figures", figure.name)
+    known: dict[str, list[Any]] = {role: [] for role in MOST_PLANES}
+    placed: dict[tuple[int, ...], tuple[Cell, Observation]] = {}
+    for cell in itertools.chain.from_iterable(cells[name] for name in figure.experiments):
+        for at in study.measurements[figure.measurement or ""]["at"]:
+            seen = Observation("loss_plane", None, "measured", at)
+            try:
+                values = {role: axis_value(figure, cell, seen, getattr(figure, role)) for role in MOST_PLANES}
+            except UserError as problem:
+                raise StudyError("", str(problem)) from None  # which begins with the place
+            there = placed.setdefault(tuple(_place(known, values, MOST_PLANES, where)), (cell, seen))
+            if there[0].seed != cell.seed or clash(figure, there, (cell, seen)):
+                raise StudyError(where, "two planes fall on one panel; give what they differ in to rows or columns")
+    refuse_narrow(figure, len(known["columns"]), where, BESIDE, _NARROWEST_PLANE)
+
+
+def _place(known: dict[str, list[Any]], values: Mapping[str, Any], most: Mapping[str, int], where: str) -> list[int]:
+    """Where values of axes are among those that are known, to which they are added."""
+    place = []
+    for role, value in values.items():
+        if value not in known[role]:
+            known[role].append(value)
+            if len(known[role]) > most[role]:
+                raise StudyError(
+                    where, f"more than {most[role]} {role} have no room; divide it between several figures"
+                )
+        place.append(known[role].index(value))
+    return place
+
+
+def refuse_narrow(figure: Figure, columns: int, where: str, margin: float = 0.0, narrowest: float = _NARROWEST) -> None:
     """Refuses a width that has no room for so many columns of panels.
 
     Args:
       margin: inches beside all panels.
+      narrowest: inches of a column.
     """
-    least = math.ceil(10 * (columns * _NARROWEST + margin)) / 10
+    least = math.ceil(10 * (columns * narrowest + margin)) / 10
     if figure.width is not None and figure.width < least:
         remedy = f"give at least {least:g}, or null"
         raise StudyError(

@@ -15,7 +15,7 @@ from nmepkg.entries import COUNTED, Schema
 from nmepkg.files import written_whole
 from nmepkg.registry import FIGURES
 from nmepkg.study.claim_keys import arm, claim
-from nmepkg.study.schema import ENTRIES, FIGURE, LABEL, MEASUREMENT, entry_schema, figure, study
+from nmepkg.study.schema import ENTRIES, FIGURE, LABEL, MEASUREMENT, OPTIMIZER, entry_schema, figure, study
 
 README, SCHEMA = Path("config/README.md"), Path("config/study.schema.json")
 _HEAD = "| key | type | meaning | default | example |\n|---|---|---|---|---|\n"
@@ -36,7 +36,7 @@ def json_schema() -> dict[str, Any]:
     whole = json.loads(json.dumps(study()))
     parts = whole["properties"]
     setup = parts["setups"]["additionalProperties"]["properties"]
-    for kind in ("data", "augmentation", "model", "loss"):
+    for kind in ("data", "augmentation", "model", "loss", "optimizer"):
         setup[kind] = _reference(kind, setup[kind])
     experiment = parts["experiments"]["additionalProperties"]["properties"]
     experiment["methods"]["items"], experiment["activations"]["items"] = _reference("method"), _reference("activation")
@@ -56,8 +56,11 @@ def _reference(kind: str, besides: Mapping[str, Any] | None = None) -> dict[str,
 
 
 def _entry(kind: str) -> dict[str, Any]:
-    """A name, or a mapping of a name and options."""
+    """A name, or a mapping of a name and options; an optimiser's may go without a name, and is SGD's then."""
     schemas = {name: _named(kind, name) for name in ENTRIES[kind]}
+    if kind == "optimizer":
+        schemas["sgd"]["required"].remove("name")
+        return {"type": "object", "anyOf": list(schemas.values())}
     plain = [name for name, schema in schemas.items() if schema["required"] == ["name"]]
     return {"type": ["string", "object"], "anyOf": [{"enum": plain}, *schemas.values()]}
 
@@ -84,6 +87,7 @@ def tables() -> dict[str, str]:
     of = {
         "top": whole,
         **{name: parts[name]["additionalProperties"] for name in ("setups", "experiments", "landscapes")},
+        "optimizer": {"properties": OPTIMIZER, "required": ["learning_rate"]},
         "measurements": {"properties": MEASUREMENT, "required": []},
         "figures": {
             "properties": {**FIGURE["landscape"]["properties"], **FIGURE["curve"]["properties"]},

@@ -16,6 +16,7 @@ from nmepkg.registry import (
     MEASUREMENTS,
     METHODS,
     MODELS,
+    OPTIMIZERS,
     SECOND_DERIVATIVES,
     STRENGTHS,
 )
@@ -32,9 +33,11 @@ from nmepkg.study.keys import (
     listed,
     mapping,
 )
-from nmepkg.study.setup_keys import SETUP
+from nmepkg.study.setup_keys import OPTIMIZER, SETUP
 
-__all__ = ["ENTRIES", "FIGURE", "MEASUREMENT", "METRICS", "STRENGTHS", "TAKEN", "entry_schema", "figure", "study"]
+__all__ = [
+    "ENTRIES", "FIGURE", "MEASUREMENT", "METRICS", "OPTIMIZER", "STRENGTHS", "TAKEN", "entry_schema", "figure", "study",
+]  # fmt: skip
 
 VERSION = 1
 # Rules of the workflow, and its files beside the figures; a figure's name is a target too, and its files'.
@@ -87,7 +90,8 @@ LANDSCAPE = mapping(
 
 _ANY_FIGURE: dict[str, Schema] = {
     "kind": key(
-        "`landscape` has `landscape`, `title`, `caption` and `width` alone",
+        "`landscape` has `landscape`, `title`, `caption` and `width` alone; `plane`, of measurements `loss_plane`, "
+        "`experiments`, `measurement`, `rows` and `columns` besides the last three",
         {"enum": list(FIGURES), "default": "curve"},
         example="landscape",
     ),
@@ -104,11 +108,14 @@ _ANY_FIGURE: dict[str, Schema] = {
         example=5.5,
     ),
 }
+_ROWS = key("an axis: what tells panels apart, 40 rows at most, or 8 of planes", _AXIS, example="setup")
+_COLUMNS = key("an axis: what tells panels apart, 12 columns at most, or 5 of planes", _AXIS, example="activation")
+_EXPERIMENTS = key("whose runs are drawn", listed({"type": "string"}), example=["sam_and_psam"])
 FIGURE: dict[str, dict[str, Any]] = {
     "curve": mapping(
         {
             **_ANY_FIGURE,
-            "experiments": key("whose runs are drawn", listed({"type": "string"}), example=["sam_and_psam"]),
+            "experiments": _EXPERIMENTS,
             "measurement": key(
                 "y is of this measurement, which each of these experiments must ask for, and not of the evaluations",
                 {"type": ["string", "null"], "default": None},
@@ -132,8 +139,8 @@ FIGURE: dict[str, dict[str, Any]] = {
                 },
                 example=["tr_H", "tr_G"],
             ),
-            "rows": key("an axis: what tells panels apart, 40 rows at most", _AXIS, example="setup"),
-            "columns": key("an axis: what tells panels apart, 12 columns at most", _AXIS, example="activation"),
+            "rows": _ROWS,
+            "columns": _COLUMNS,
             "lines": key("an axis: what tells curves apart, 24 at most", _AXIS, example="method"),
             "x_scale": key(
                 "on `log`, a strength of 0 is a horizontal line; nothing else from 0 down has a place, `step` with `initial` "
@@ -171,6 +178,16 @@ FIGURE: dict[str, dict[str, Any]] = {
             ),
         },
         ["landscape"],
+    ),
+    "plane": mapping(
+        {
+            **_ANY_FIGURE,
+            "experiments": _EXPERIMENTS,
+            "measurement": key("of the kind `loss_plane`; required", {"type": "string"}, example="around"),
+            "rows": _ROWS,
+            "columns": _COLUMNS,
+        },
+        ["experiments", "measurement"],
     ),
 }
 
@@ -280,6 +297,7 @@ ENTRIES: dict[str, Mapping[str, Entry]] = {
     "augmentation": AUGMENTATIONS,
     "model": MODELS,
     "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
     "method": METHODS,
     "activation": ACTIVATIONS,
     "second_derivative": SECOND_DERIVATIVES,
@@ -296,5 +314,8 @@ def entry_schema(kind: str, name: str, key: str) -> dict[str, Any]:
         extra = {"second_derivative": SECOND_DERIVATIVE}
     elif kind == "measurement":
         extra = MEASUREMENT
-    required = [option for option, schema in entry.options.items() if "default" not in schema]
-    return mapping({key: {"const": name}, **extra, **entry.options}, [key, *required])
+    elif kind == "optimizer":
+        extra = OPTIMIZER
+    options = {**extra, **entry.options}
+    required = [option for option, schema in options.items() if "default" not in schema]
+    return mapping({key: {"const": name}, **options}, [key, *required])

@@ -40,14 +40,12 @@ _RESOURCES = {
     ),
 }
 
-_OPTIMIZER = {
+# What every optimiser has, besides the options of its own.
+OPTIMIZER: dict[str, Schema] = {
     "learning_rate": key("peak of the schedule", {"type": "number", "exclusiveMinimum": 0}, example=0.1),
-    "momentum": key(
-        "momentum of SGD", {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.9}, example=0
-    ),
-    "nesterov": key("Nesterov momentum", _FLAG, default=True, example=False),
     "weight_decay": key(
-        "λ: λθ is added to the method's direction, outside the penalised loss; or see `decay_in_loss`",
+        "λ: λθ is added to the method's direction, outside the penalised loss; by `adamw` to what is made of that. Or see "
+        "`decay_in_loss`",
         NOT_NEGATIVE,
         default=0.0,
         example=5e-4,
@@ -63,8 +61,9 @@ _OPTIMIZER = {
     ),
     "decay_in_loss": key(
         "whether ½ λ ‖θ‖² of the parameters that decay is a part of the loss that a method perturbs or penalises, and that "
-        "`clip_norm` bounds the gradient of; G then has λ more on its diagonal, and N is what it was. Recorded losses and "
-        "measurements are without it. `gn_trace` and `gn_trace_exact`, which know cross-entropy alone, are refused",
+        "`clip_norm` bounds the gradient of; `adamw` is `adam` then. G has λ more on its diagonal, and N is what it was. "
+        "Recorded losses and measurements are without it. `gn_trace` and `gn_trace_exact`, which know cross-entropy alone, "
+        "are refused",
         _FLAG,
         default=False,
         example=True,
@@ -224,7 +223,11 @@ SETUP = mapping(
             default="cross_entropy",
             example={"name": "cross_entropy", "label_smoothing": 0.1},
         ),
-        "optimizer": mapping(_OPTIMIZER, ["learning_rate"]),
+        "optimizer": key(
+            "`name`, `sgd` where there is none, what all [optimisers](#optimisers) have, and options",
+            {"type": "object", "title": "mapping"},
+            example={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1},
+        ),
         "training": mapping(_TRAINING, ["epochs", "batch_size"]),
     },
     ["data", "model", "optimizer", "training"],

@@ -44,6 +44,7 @@ def load_setup(name: str, spec: Spec, sources: Mapping[str, str]) -> Setup:
     for kind in ("data", "augmentation", "model", "loss"):
         spec[kind] = check_entry(kind, spec[kind], join(where, kind))
     spec["data"] |= content_of(spec["data"]["name"], sources)
+    spec["optimizer"] = check_entry("optimizer", {"name": "sgd", **spec["optimizer"]}, join(where, "optimizer"))
     training = spec["training"] = {**spec["training"], "snapshots": sorted(spec["training"]["snapshots"])}
     warmup, epochs = spec["optimizer"]["warmup_epochs"], training["epochs"]
     if warmup > epochs:

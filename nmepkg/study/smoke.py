@@ -18,7 +18,7 @@ _IMAGE, _CLASSES, _POINTS = 32, 10, 11  # at most
 _BATCH, _GROUP, _PARTS = 8, 2, 2
 _TRAIN, _TEST, _SAMPLES, _VALIDATION = 8, 4, 25, 0.25  # examples for each of a batch; two batches to validate on
 _HOURS = 0.5  # a job may take
-_MEASURED = {"samples": 2, "steps": 4, "top": 2}
+_MEASURED = {"samples": 2, "steps": 4, "top": 2, "points": 5}
 
 
 def smoke(study: Spec) -> Spec:
@@ -109,7 +109,7 @@ def _setup(setup: Spec, groups: _Groups, steps: _Steps) -> Spec:
         "subset": {"train": None, "test": None},
         "augmentation": augmentation,
         "model": model,
-        "optimizer": {**optimizer, "warmup_epochs": min(optimizer["warmup_epochs"], 0.5)},
+        "optimizer": {**optimizer, "warmup_epochs": min(optimizer.get("warmup_epochs", 0.0), 0.5)},
         "training": {
             **training,
             "epochs": 1,

@@ -69,7 +69,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Figure:
-    """What a figure draws. A landscape has a ``landscape``, a curve has all the rest.
+    """What a figure draws. A landscape has a ``landscape``, a curve has all the rest, and a plane of that no x, y or lines.
 
     An axis (of x, rows, columns, lines) is ``setup``, ``method``, ``activation``, ``experiment``, a strength (``rho``) or an
     option (``beta``); where several things are drawn, ``quantity``; and of a measurement ``at`` and ``step``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nmepkg import specs
 from nmepkg.measurement.batches import sizes
 from nmepkg.methods.limits import BASIS, MOST_PARAMETERS
-from nmepkg.registry import METHODS, MODELS
+from nmepkg.registry import MEASUREMENTS, METHODS, MODELS
 from nmepkg.study.checks import StudyError
 from nmepkg.study.setups import classes, counts, data_shape, part_in_words, single
 from nmepkg.study.sizes import parameters
@@ -78,6 +78,13 @@ def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, wh
     Raises:
       StudyError: says what is missing.
     """
+    right = MEASUREMENTS[measurement["kind"]].optimizer
+    if right not in (None, spec["optimizer"]["name"]):
+        raise StudyError(
+            where,
+            f"{name!r} is right for the optimizer {right!r} only, and setup {setup!r} has {spec['optimizer']['name']!r}; "
+            "take another measurement or setup",
+        )
     for at in measurement["at"]:
         if isinstance(at, int) and at not in spec["training"]["snapshots"]:
             raise StudyError(where, f"{name!r} measures at step {at}; add it to setups.{setup}.training.snapshots")

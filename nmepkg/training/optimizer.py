@@ -1,12 +1,13 @@
-"""Stochastic gradient descent with momentum, from Optax, with every number traced.
+"""What becomes of a method's direction: clipping, an optimiser with its decay, the learning rate; every number is traced.
 
-Order of operations on a method's direction d, which the paper leaves open: clip d to a global norm; add λθ (weight decay is
-coupled, and outside the penalised loss), unless it is in d already (:mod:`nmepkg.training.decay`); momentum u ← μu + d, or
-Nesterov's d + μu; step −lr(t)·u.
+Order of operations on a direction d, which the paper leaves open: clip d to a global norm; the optimiser
+(:mod:`nmepkg.optimizers`), which adds λθ where it sees fit, outside the penalised loss, unless that is in d already
+(:mod:`nmepkg.training.decay`); step −lr(t) times what it gives.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -27,23 +28,23 @@ class Hyperparameters(NamedTuple):
       strength: the method's ρ or σ².
       beta: β of a β-GELU; ignored by other activations.
       learning_rate: its peak.
-      momentum: μ.
       weight_decay: λ.
       clip_norm: largest global norm of a direction; ignored when clipping is off.
       warmup_steps: steps of linear warm-up.
       warmup_from: the share of the peak that it begins at.
       total_steps: steps of the whole training.
+      options: name -> number, of the optimiser's own.
     """
 
     strength: Any
     beta: Any
     learning_rate: Any
-    momentum: Any
     weight_decay: Any
     clip_norm: Any
     warmup_steps: Any
     warmup_from: Any
     total_steps: Any
+    options: dict[str, Any]
 
 
 def hyperparameters(recipe: Recipe, examples: int) -> Hyperparameters:
@@ -58,14 +59,14 @@ def hyperparameters(recipe: Recipe, examples: int) -> Hyperparameters:
         strength=recipe.method.strength,
         beta=recipe.activation.options.get("beta", 1.0),
         learning_rate=optimizer.learning_rate * batch / (optimizer.reference_batch_size or batch),
-        momentum=optimizer.momentum,
         weight_decay=optimizer.weight_decay,
         clip_norm=optimizer.clip_norm or 0.0,
         warmup_steps=round(optimizer.warmup_epochs * epoch),
         warmup_from=optimizer.warmup_from,
         total_steps=training.epochs * epoch,
+        options=optimizer.numbers,
     )
-    return Hyperparameters(*(np.float32(number) for number in numbers))
+    return jax.tree.map(np.float32, numbers)
 
 
 def learning_rate(step: Array, hyper: Hyperparameters) -> Array:
@@ -107,18 +108,26 @@ def clip_by_norm(length: Any) -> optax.GradientTransformation:
     return optax.stateless(shortened)
 
 
-def sgd(
-    hyper: Hyperparameters, params: Any, *, nesterov: bool, decayed_parameters: str | None, clip: bool
+def transformation(
+    make: Callable[..., optax.GradientTransformation],
+    hyper: Hyperparameters,
+    params: Any,
+    *,
+    decayed_parameters: str | None,
+    clip: bool,
 ) -> optax.GradientTransformation:
     """The transformation of a direction up to the learning rate, whose sign and size :func:`learning_rate` gives.
 
     Args:
+      make: the optimiser's factory (:mod:`nmepkg.optimizers`), with those of its options that are no numbers.
       decayed_parameters: see :func:`decayed`; None: the direction has its decay already.
     """
-    return optax.chain(
-        clip_by_norm(hyper.clip_norm) if clip else optax.identity(),
+    decay = (
         optax.identity()
         if decayed_parameters is None
-        else optax.add_decayed_weights(hyper.weight_decay, mask=decayed(params, decayed_parameters)),
-        optax.trace(decay=hyper.momentum, nesterov=nesterov),
+        else optax.add_decayed_weights(hyper.weight_decay, mask=decayed(params, decayed_parameters))
+    )
+    return optax.chain(
+        clip_by_norm(hyper.clip_norm) if clip else optax.identity(),
+        make(decay, **hyper.options),
     )

@@ -19,12 +19,12 @@ from jax import Array
 from nmepkg.data.store import Scaling
 from nmepkg.methods.base import ApplyFn, Method, Update
 from nmepkg.methods.parts import Execution, examples, mean_in_turn, mean_of_parts, split
-from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS
+from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, OPTIMIZERS
 from nmepkg.specs import Choice, Recipe
 from nmepkg.training import build
 from nmepkg.training.decay import in_loss, penalty
 from nmepkg.training.devices import ONE, Layout
-from nmepkg.training.optimizer import Hyperparameters, learning_rate, sgd
+from nmepkg.training.optimizer import Hyperparameters, learning_rate, transformation
 
 Data = tuple[Array, Array]
 
@@ -35,7 +35,7 @@ class State(NamedTuple):
     Attributes:
       params: parameters of the model.
       batch_stats: its running averages; empty without BatchNorm.
-      momentum: state of the optimiser.
+      optimizer: its state.
       step: steps taken.
       key: PRNG key of the run; draws are folded from it by step or epoch, never by history.
       order: (N,) the epoch's permutation of the training examples; empty where they are streamed.
@@ -44,7 +44,7 @@ class State(NamedTuple):
 
     params: Any
     batch_stats: Any
-    momentum: Any
+    optimizer: Any
     step: Array
     key: Array
     order: Array
@@ -127,12 +127,12 @@ class Program:
         """The state after one batch."""
         key = jax.random.fold_in(jax.random.fold_in(state.key, 1), state.step)
         found = self._update(state, hyper, self._batch(state, data), key)
-        descent, momentum = self.optimizer(hyper, state.params).update(found.direction, state.momentum, state.params)
+        descent, optimizer = self.optimizer(hyper, state.params).update(found.direction, state.optimizer, state.params)
         rate = learning_rate(state.step, hyper)
         return State(
             optax.apply_updates(state.params, jax.tree.map(lambda d: -rate * d, descent)),
             found.state,
-            momentum,
+            optimizer,
             state.step + 1,
             state.key,
             state.order,
@@ -227,8 +227,8 @@ def make_program(
         method=_method(recipe, layout),
         decay_in_loss=optimizer.decayed if optimizer.decay_in_loss else None,
         optimizer=partial(
-            sgd,
-            nesterov=optimizer.nesterov,
+            transformation,
+            partial(OPTIMIZERS[optimizer.name].load(), **optimizer.switches),
             decayed_parameters=None if optimizer.decay_in_loss else optimizer.decayed,
             clip=optimizer.clip_norm is not None,
         ),

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure as Canvas
 from nmepkg.analysis.curves import collect
 from nmepkg.analysis.labels import activation_label
 from nmepkg.analysis.observations import Source
+from nmepkg.analysis.planes import collect as collect_planes
 from nmepkg.analysis.quantities import bounds
 from nmepkg.analysis.style import RC
 from nmepkg.registry import FIGURES, MEASUREMENTS
@@ -22,7 +23,7 @@ from nmepkg.storage import Store
 from nmepkg.study.setups import counts
 from nmepkg.study.spec import Figure, Study
 from tests.analysis.planes import arrays
-from tests.analysis.samples import PROVENANCE
+from tests.analysis.samples import PROVENANCE, plane
 
 METRICS = [f"{part}_{what}" for part in ("train", "validation", "test") for what in ("loss", "accuracy")]
 LARGE = (1e-12, 1e-3, 1.0, 1e3, 1e12)
@@ -39,8 +40,9 @@ def drawn(study: Study, expansion: Expansion, figure: Figure, seed: int) -> Canv
         results = {id: _result(expansion.runs[id], rng) for id in expansion.runs_of(figure)}
         jobs = [expansion.measurements[id] for id in expansion.measurements_of(figure)]
         measured = {(str(job.run), job.id): _measurement(job, expansion.runs[str(job.run)], rng) for job in jobs}
-        curves = collect(figure, expansion.cells_of(figure), Source(Store(Path("nowhere")), results, measured))
-        return draw(curves, {name: setup.title for name, setup in study.setups.items()})
+        collect_all = collect_planes if figure.kind == "plane" else collect
+        found = collect_all(figure, expansion.cells_of(figure), Source(Store(Path("nowhere")), results, measured))
+        return draw(found, {name: setup.title for name, setup in study.setups.items()})
 
 
 def number(name: str, rng: random.Random, size: float) -> float:
@@ -78,6 +80,8 @@ def _measurement(job: Job, run: Run, rng: random.Random) -> Mapping[str, Any]:
         status = "not_reached" if step > end else "not_finite" if end < steps and at == "final" else "measured"
         values = {name: number(name, rng, size) for name in quantities}
         values |= {f"{name}_se": abs(size) for name in quantities}
+        if job.spec["kind"] == "loss_plane":
+            values = plane(job.spec, *(rng.choice(LARGE) * rng.choice([-1, 0, 1, 1]) for _ in range(3)))
         if "radii" in job.spec:
             values = {name: [value, *(-value for _ in job.spec["radii"][1:])] for name, value in values.items()}
         points.append({"at": at, "step": step, "status": status, "values": values if status == "measured" else None})

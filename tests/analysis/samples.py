@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nmepkg import records
 from nmepkg.analysis.curves import Curves, collect
 from nmepkg.analysis.measurements import read_measurements
 from nmepkg.analysis.observations import Source
+from nmepkg.analysis.planes import Planes
+from nmepkg.analysis.planes import collect as collect_planes
 from nmepkg.analysis.results import read_results
 from nmepkg.runs.expansion import Job
 from nmepkg.storage import MEASUREMENT, RESULT, Store
@@ -56,10 +61,20 @@ SECOND: dict[str, Any] = {
     "threshold": 0.01,
     "relative": True,
 }
+PLANE: dict[str, Any] = {
+    **{key: value for key, value in TRACES.items() if key not in ("samples", "probe")},
+    "kind": "loss_plane",
+    "at": ["final"],
+    "directions": "top_H",
+    "range": 1.0,
+    "points": 5,
+    "steps": 20,
+    "tolerance": 1e-3,
+}
 STEPS = 600  # of a run that doesn't diverge
 
 # Where measured -> quantities there: a dict (null is no finite number), None where parameters aren't finite, "not_reached".
-Measured = Mapping[Any, Mapping[str, float | None] | str | None]
+Measured = Mapping[Any, Mapping[str, Any] | str | None]
 
 # (setup, method name, activation, strength, seed) -> test accuracy, or None for a diverged run
 Accuracy = Callable[[str, str, Mapping[str, Any], float, int], float | None]
@@ -92,6 +107,7 @@ class Sample:
         options: Mapping[str, Any] | None = None,
         measured: Measured | None = None,
         measurement: Mapping[str, Any] = TRACES,
+        optimizer: str = "sgd",
         **provenance: Any,
     ) -> str:
         """Adds one cell, and its result unless another cell has the same run; returns the run's id.
@@ -102,6 +118,7 @@ class Sample:
         name = "sgd" if strength == 0 else method
         spec = {
             "setup": setup,
+            "optimizer": {"name": optimizer},
             "activation": {**activation, "second_derivative": second},
             "method": {"name": name, "strength": strength, **(options or {})},
             "seed": seed,
@@ -130,11 +147,17 @@ class Sample:
         records.write(self.store.result(run), RESULT, content)
 
     def collect(self, figure: Figure) -> Curves:
+        return collect(figure, *self.source(figure))
+
+    def planes(self, figure: Figure) -> Planes:
+        return collect_planes(figure, *self.source(figure))
+
+    def source(self, figure: Figure) -> tuple[list[Cell], Source]:
+        """The cells of a figure, and their files as read."""
         cells = [cell for cell in self.cells if cell.experiment in figure.experiments]
         specs = {cell.run_id: self.specs[cell.run_id] for cell in cells}
         jobs = [self.jobs[cell.measurements[figure.measurement]] for cell in cells] if figure.measurement else []
-        source = Source(self.store, read_results(self.store, specs), read_measurements(self.store, jobs, specs))
-        return collect(figure, cells, source)
+        return cells, Source(self.store, read_results(self.store, specs), read_measurements(self.store, jobs, specs))
 
 
 def result(run: str, spec: Mapping[str, Any], accuracy: float | None, **provenance: Any) -> dict[str, Any]:
@@ -184,6 +207,25 @@ def measurement_content(job: Job, run_spec: Mapping[str, Any], measured: Measure
         "data": {"sha256": "da7a", "examples": 1000, "batch_size": 100, "batches": 10},
         "points": points,
         "provenance": {**PROVENANCE, "code": "c0de2", **provenance},
+    }
+
+
+def plane(spec: Mapping[str, Any], steep: float = 30.0, flat: float = 8.0, least: float = 0.05) -> dict[str, Any]:
+    """What a measurement of a plane finds where the loss is least + ½ (steep a² + flat b²)."""
+    grid = np.linspace(-spec["range"], spec["range"], spec["points"])
+    a, b = np.meshgrid(grid, grid)
+    loss = least + (steep * a**2 + flat * b**2) / 2
+    return {
+        "loss_plane": loss.tolist(),
+        "accuracy_plane": np.exp(-np.abs(loss)).tolist(),
+        "coordinates": grid.tolist(),
+        "loss": least,
+        "accuracy": math.exp(-abs(least)),
+        "cosine": 0.0,
+        "eigenvalue_u": steep,
+        "bound_u": 0.01,
+        "eigenvalue_v": flat,
+        "bound_v": 0.02,
     }
 
 

@@ -15,7 +15,7 @@ from nmepkg.runs.expansion import Expansion, Job, Run
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study
 from tests.analysis import planes
-from tests.analysis.samples import PROVENANCE, Sample, measurement_content, result
+from tests.analysis.samples import PROVENANCE, Sample, measurement_content, plane, result
 
 STUDY = """\
 version: 1
@@ -47,8 +47,10 @@ experiments:
     sigma2: [0, 1e-3]
     seeds: [0, 1]
     measurements: [curvature]
+  small: {setups: [mlp], methods: [sgd], activations: [gelu], seeds: [0, 1], measurements: [around]}
 measurements:
   curvature: {kind: traces, at: [initial, final]}
+  around: {kind: loss_plane, at: [initial, final], points: 5}
 landscapes:
   plane:
     model: {name: mlp, width: 2, depth: 2}
@@ -71,6 +73,7 @@ figures:
     columns: method
     lines: quantity
   plane: {kind: landscape, landscape: plane}
+  around: {kind: plane, experiments: [small], measurement: around, rows: setup, columns: at}
 """
 
 Provenance = Callable[[Run | Job], dict[str, Any]]  # what differs in that of a run, measurement or landscape
@@ -78,7 +81,7 @@ Provenance = Callable[[Run | Job], dict[str, Any]]  # what differs in that of a 
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
     """Every figure is an empty sheet: its files are made as ever, and what is drawn takes most of the time."""
-    for kind in ("curve", "landscape"):
+    for kind in ("curve", "landscape", "plane"):
         patch.setattr(f"nmepkg.analysis.figures.{kind}.draw", lambda *_: Canvas(figsize=(3, 1)))
 
 
@@ -91,7 +94,9 @@ def prepare(folder: Path, provenance: Provenance = lambda job: {}, text: str = S
         sample.write(run.id, result(run.id, run.spec, 0.5 + 0.1 * run.spec["seed"], **provenance(run)))
     for job in expansion.measurements.values():
         spec = expansion.runs[str(job.run)].spec
-        measured = {at: {"tr_H": 1.0, "tr_G": 2.0, "tr_N": -1.0} for at in ("initial", "final")}
+        values = {"tr_H": 1.0, "tr_G": 2.0, "tr_N": -1.0}
+        values = plane(job.spec) if job.spec["kind"] == "loss_plane" else values
+        measured = dict.fromkeys(("initial", "final"), values)
         sample.write_measurement(job, measurement_content(job, spec, measured, **provenance(job)))
     for _, job in expansion.landscapes["plane"]:
         path = sample.store.landscape(job.id)

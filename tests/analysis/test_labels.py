@@ -1,7 +1,15 @@
 import pytest
 
-from nmepkg.analysis.labels import METHOD_NAMES, activation_label, axis_title, drawn, method_label, place_label
-from nmepkg.registry import METHODS
+from nmepkg.analysis.labels import (
+    METHOD_NAMES,
+    OPTIMIZER_NAMES,
+    activation_label,
+    axis_title,
+    drawn,
+    method_label,
+    place_label,
+)
+from nmepkg.registry import METHODS, OPTIMIZERS
 
 
 @pytest.mark.parametrize(
@@ -53,6 +61,17 @@ def test_every_method_of_the_registry_has_a_label_of_its_own() -> None:
 
 def test_every_method_of_the_registry_has_a_name_for_figures() -> None:
     assert set(METHOD_NAMES) == set(METHODS)
+    assert set(OPTIMIZER_NAMES) == set(OPTIMIZERS)
+
+
+@pytest.mark.parametrize(
+    ("optimizers", "label"),
+    [(("sgd",), "SGD"), (("adamw",), "AdamW"), (("lion",), "lion"), (("sgd", "adam"), "No method")],
+)
+def test_no_method_is_called_by_the_optimiser(optimizers: tuple[str, ...], label: str) -> None:
+    assert method_label({"name": "sgd"}, optimizers) == label
+    assert method_label({"name": "sgd", "label": "mine"}, optimizers) == "mine"
+    assert method_label({"name": "sam"}, optimizers) == "SAM"
 
 
 @pytest.mark.parametrize(

@@ -239,5 +239,5 @@ def test_radii_that_fall_on_one_point_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_title_of_radii_and_a_line_of_one() -> None:
-    assert axis_title("radius", True) == "Distance ρ along the gradient"
+    assert axis_title("radius", True) == "Distance ρ"
     assert axis_label("radius", 0.1, {}) == "ρ = 0.1"

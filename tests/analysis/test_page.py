@@ -91,7 +91,9 @@ def test_it_is_whole_and_needs_no_other_file(shown: tuple[str, int]) -> None:
     assert {name.removeprefix("#") for name in inside} <= set(found.ids)
     links = {name for name in found.refers if not name.startswith(("#", "data:"))}
     assert {name for name in links if not name.startswith("../")} == {
-        f"{figure}.{suffix}" for figure in ("curve", "beta", "traces", "plane") for suffix in ("pdf", "csv", "runs.csv")
+        f"{figure}.{suffix}"
+        for figure in ("curve", "beta", "traces", "plane", "around")
+        for suffix in ("pdf", "csv", "runs.csv")
     }
     assert not re.search(r'<(script|link|img)\b|(src|href)="(?:https?:)?//|url\((?!#)', shown[0])
     references = set(re.findall(r"url\(#([^)]+)\)", shown[0]))
@@ -100,7 +102,7 @@ def test_it_is_whole_and_needs_no_other_file(shown: tuple[str, int]) -> None:
 
 def test_every_figure_has_its_caption_verdicts_and_a_text_for_who_cannot_see_it(shown: tuple[str, int]) -> None:
     text, _ = shown
-    assert text.count("<svg") == 5  # and the forest plot
+    assert text.count("<svg") == 6  # and the forest plot
     assert "A &lt;title&gt;" in text
     assert "<figcaption>A &amp; caption</figcaption>" in text
     assert text.count("PSAM &amp; SAM are &lt;alike&gt;</th>") == 2  # in the table of all, and at its figure

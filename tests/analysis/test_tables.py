@@ -18,10 +18,10 @@ from nmepkg.analysis.origin import versions
 from nmepkg.analysis.quantities import METRIC_NAMES
 from nmepkg.analysis.render import render
 from nmepkg.analysis.statistics import mean_interval, spread
-from nmepkg.analysis.tables import tables, write_tables
+from nmepkg.analysis.tables import plane_tables, tables, write_tables
 from nmepkg.registry import ACTIVATIONS, METHODS
 from nmepkg.runs.figure_identity import figure_identity
-from tests.analysis.samples import ABLATED, GELU, RELU, TRACES, Sample, figure, grid
+from tests.analysis.samples import ABLATED, GELU, PLANE, RELU, TRACES, Sample, figure, grid, plane
 from tests.analysis.study import draw_nothing, prepare
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
@@ -32,7 +32,8 @@ PATTERNS: Mapping[str, set[str]] = {
     "<option>": OPTIONS | {"second_derivative"},
 }
 FIRST = {"lines": "m", "differences": "first_line"}
-SECTIONS = ("Points", "Runs", "Landscapes: points", "Landscapes: runs", "Versions")
+SECTIONS = ("Points", "Runs", "Landscapes: points", "Landscapes: runs", "Planes: points", "Planes: runs", "Versions")
+KINDS = {"curve": "{}", "landscape": "Landscapes: {}", "plane": "Planes: {}"}
 
 
 def documented(section: str) -> list[set[str]]:
@@ -56,7 +57,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[pd.DataF
         with pytest.MonkeyPatch.context() as patch:
             draw_nothing(patch)
             render(study, expansion, drawn, folder / "out", figure_identity(study, expansion, drawn))
-        kind = "Landscapes: {}" if drawn.landscape else "{}"
+        kind = KINDS[drawn.kind]
         for what, end in (("points", ".csv"), ("runs", ".runs.csv")):
             found[kind.format(what).capitalize()].append(pd.read_csv(folder / "out" / f"{name}{end}"))
     found["Versions"].append(versions(sorted((folder / "out").glob("*.runs.csv"))))
@@ -66,6 +67,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[pd.DataF
             sample.add(0.5, activation=ABLATED, options={"m": 8}, axes={"m": 8}, seed=seed)
         for section, table in zip(("Points", "Runs"), tables(sample.collect(figure(**axes))), strict=True):
             found[section].append(table)
+    sample = Sample(folder / "planes")
+    sample.add(0.5, strength=0, options={"m": 8}, axes={"m": 8}, measured={"final": plane(PLANE)}, measurement=PLANE)
+    found_planes = sample.planes(figure(kind="plane", measurement="loss_plane", x="", rows="experiment", columns="m"))
+    for section, table in zip(("Planes: points", "Planes: runs"), plane_tables(found_planes), strict=True):
+        found[section].append(table)
     ahead = {"kind": "prediction", "at": ["final"], "radii": [0.1, 1.0]}
     sample = Sample(folder / "radii")
     sample.add(0.5, measured={"final": {"gap_H": [0.1, 0.2]}}, measurement=ahead)
@@ -112,6 +118,7 @@ def test_equal_options_are_equal_texts() -> None:
     }  # fmt: skip
     assert other == {**one, "method_label": "mine"}
     assert method_columns({"name": "sgd"}, 0.0)["strength_name"] is None
+    assert method_columns({"name": "sgd"}, 0.0, "adamw")["method_label"] == "AdamW"
     synthetic = {"name": "relu", "second_derivative": {"name": "gaussian", "beta": 100.0}}
     assert activation_columns(synthetic) == {
         "activation": "relu",

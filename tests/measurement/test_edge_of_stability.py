@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from nmepkg import specs
+from nmepkg.errors import UserError
 from nmepkg.measurement import points
 from nmepkg.measurement.edge_of_stability import edge_of_stability
 from nmepkg.measurement.edges import edge
+from nmepkg.optimizers.sgd import sgd
 from nmepkg.study.canonical import canonical_measurement
 from nmepkg.study.checks import check_entry
-from nmepkg.training.optimizer import hyperparameters, learning_rate, sgd
+from nmepkg.training.optimizer import hyperparameters, learning_rate, transformation
 from tests.measurement import problems
-from tests.training.runs import dataset, make_spec, start
+from tests.training.runs import adamw, dataset, make_spec, start
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -33,9 +37,9 @@ def context(step=0, memory=None):
 
 def growth(made, curvature, rate):
     """By how much a step on ½ λ x² multiplies (x, u) at most, u the momentum: from its two columns, by what trains."""
-    optimizer = made.optimizer
     hyper = hyperparameters(made, EXAMPLES)
-    transform = sgd(hyper, jnp.zeros(1), nesterov=optimizer.nesterov, decayed_parameters="all", clip=False)
+    make = partial(sgd, **made.optimizer.switches)
+    transform = transformation(make, hyper, jnp.zeros(1), decayed_parameters="all", clip=False)
     empty = transform.init(jnp.zeros(1))
 
     def step(x, u):
@@ -67,6 +71,11 @@ def test_where_no_step_follows_or_it_does_not_move_the_nearest_counts():
     assert np.isfinite(edge(long, EXAMPLES, 20_000))
     nothing = specs.recipe(make_spec(optimizer={"warmup_from": 0.0}, training={"epochs": 1, "batch_size": 40}))
     assert edge(nothing, EXAMPLES, 0) == np.inf  # its only step
+
+
+def test_of_another_optimiser_it_is_not_known():
+    with pytest.raises(UserError, match="the edge of stability of the optimizer 'adamw' is not known, only of 'sgd'"):
+        edge(specs.recipe({**make_spec(), "optimizer": adamw()}), EXAMPLES, 0)
 
 
 def test_sharpness_is_the_largest_eigenvalue_of_the_dense_matrix():

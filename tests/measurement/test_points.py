@@ -159,8 +159,8 @@ def test_a_diverged_run_is_recorded_as_such(kind: str, diverged: Path, data: Pat
     ]
     for quantity in MEASUREMENTS[kind].quantities:
         value = points[0]["values"][quantity]
-        numbers = value if "radii" in spec else [value]
-        assert len(numbers) == len(spec.get("radii", [0]))
+        numbers = np.ravel(value).tolist()  # one, one a radius, or one for each point of a plane
+        assert len(numbers) == (spec["points"] ** 2 if "points" in spec else len(spec.get("radii", [0])))
         assert all(isinstance(number, float) for number in numbers)
     assert points[1]["values"] is None
     assert points[2]["values"] is None

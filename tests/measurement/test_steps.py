@@ -103,7 +103,7 @@ def direction(spec: Mapping[str, Any], where: tuple[Any, Any], examples: np.ndar
     step, state, hyper = step_of(to_json(spec))
     state = state._replace(params=where[0], batch_stats=where[1], order=jnp.asarray(examples))
     after = step(state, hyper, jax.tree.map(jnp.asarray, data().train))
-    return cases.flat(jax.tree.leaves(after.momentum))
+    return cases.flat(jax.tree.leaves(after.optimizer))
 
 
 def trained(

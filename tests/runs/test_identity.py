@@ -34,6 +34,7 @@ SPEC: dict[str, Any] = {
     "loss": {"name": "cross_entropy", "label_smoothing": 0.1},
     "method": {"name": "gradient_penalty", "strength": 0.1, "m": 8, "p": 2.0},
     "optimizer": {
+        "name": "sgd",
         "learning_rate": 0.1,
         "momentum": 0.9,
         "nesterov": True,
@@ -193,6 +194,8 @@ def test_second_derivatives_stay_where_a_method_takes_them() -> None:
 def test_a_label_says_what_a_run_is() -> None:
     assert label(SPEC) == "mnist1d-resnet1d-gradient_penalty-0.1-beta_gelu10-gaussian-s0"
     assert label(canonical(replaced(("method", "strength"), 0.0))) == "mnist1d-resnet1d-sgd-beta_gelu10-s0"
+    adamw = {**SPEC["optimizer"], "name": "adamw"}
+    assert label({**SPEC, "optimizer": adamw}) == "mnist1d-resnet1d-adamw-gradient_penalty-0.1-beta_gelu10-gaussian-s0"
     assert re.fullmatch(rf"{re.escape(label(SPEC))}-[0-9a-f]{{12}}", identity(SPEC))
 
 

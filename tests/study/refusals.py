@@ -19,6 +19,26 @@ BAD: dict[str, tuple[Any, ...]] = {
         ("learning_rate", "learning_rat"),
         "setups.mlp.optimizer: unknown key 'learning_rat'; did you mean 'learning_rate'?",
     ),
+    "optimizer that there is not": (
+        ("learning_rate: 0.1", "name: adamww, learning_rate: 0.1"),
+        "setups.mlp.optimizer.name: unknown optimizer 'adamww'; did you mean 'adamw'?",
+    ),
+    "option of another optimizer": (
+        ("learning_rate: 0.1", "learning_rate: 0.1, b1: 0.9"),
+        "setups.mlp.optimizer.b1: is an option of 'adam', 'adamw', and the name is 'sgd'; remove it",
+    ),
+    "momentum of AdamW": (
+        ("learning_rate: 0.1", "name: adamw, learning_rate: 0.1, momentum: 0.9"),
+        "setups.mlp.optimizer.momentum: is an option of 'sgd', and the name is 'adamw'; remove it",
+    ),
+    "beta of AdamW": (
+        ("learning_rate: 0.1", "name: adamw, learning_rate: 0.1, b2: 1"),
+        "setups.mlp.optimizer.b2: 1 is not below 1",
+    ),
+    "optimizer without a learning rate": (
+        ("learning_rate: 0.1", "name: adamw"),
+        "setups.mlp.optimizer: the key 'learning_rate' is missing",
+    ),
     "misspelt section": (("\nsetups:", "\nsetup:"), "unknown key 'setup'; did you mean 'setups'?"),
     "misspelt part of a setup": (("    data:", "    dta:"), "setups.mlp: unknown key 'dta'; did you mean 'data'?"),
     "misspelt part of an experiment": (
@@ -167,7 +187,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "unknown axis": (("x: rho", "x: roh"), "figures.curve.x: no axis 'roh' in its experiments; did you mean 'rho'?"),
     "unknown kind of figure": (
         ("x: rho,", "x: rho, kind: histogram,"),
-        "figures.curve.kind: unknown value 'histogram'; choose from curve, landscape",
+        "figures.curve.kind: unknown value 'histogram'; choose from curve, landscape, plane",
     ),
     "unknown metric": (
         ("x: rho,", "x: rho, y: accuracy,"),

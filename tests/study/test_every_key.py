@@ -150,7 +150,7 @@ def test_the_study_has_every_key_and_names_everything() -> None:
     lacking = {name for registry in REGISTRIES for name in registry if name not in text} - {"mnist", "cifar100"}
     assert not lacking
     study = load(FILE)
-    for name in ("slope", "trace", "plane"):
+    for name in ("slope", "trace", "plane", "around"):
         assert is_finite(drawn(study, expand(study), study.figures[name], 0))
 
 

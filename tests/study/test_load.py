@@ -72,6 +72,7 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
         "model": {"name": "mlp", "width": 4, "depth": 1, "batch_norm": False, "layer_norm": False},
         "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
         "optimizer": {
+            "name": "sgd",
             "learning_rate": 1.0,
             "momentum": 0.9,
             "nesterov": True,

@@ -23,6 +23,16 @@ PLANE = (
     "landscapes:\n  plane: {activations: [{name: beta_gelu, beta: [1, 2, 3, 4, 5]}], model: {name: mlp, width: 4, depth: 1}, "
     "inputs: 3, weights: [[0, 0], [1, 1]], range: [-1, 1]}\nfigures:\n  plane: {kind: landscape, landscape: plane}\n",
 )
+AROUND = (
+    ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [around, traces]"),
+    (
+        "experiments:\n",
+        "measurements: {around: {kind: loss_plane, examples: 16}, traces: {kind: traces, examples: 16}}\nexperiments:\n",
+    ),
+    ("rho: [0, 0.1]", "rho: [0.1]"),
+)
+LINE = "x: rho, columns: activation, lines: method"
+PLANES = "kind: plane, measurement: around, rows: method, columns: activation"
 MANY = "[" + ", ".join(f"{{name: beta_gelu, beta: {beta}}}" for beta in range(1, 31)) + "]"
 
 AHEAD = (
@@ -72,6 +82,81 @@ BAD: dict[str, tuple[Any, ...]] = {
         PLANE,
         "figures.plane.landscape: a figure has room for 4 activations, and landscapes.plane has 5; divide them between two",
     ),
+    "a curve of planes": (
+        *AROUND,
+        ("x: rho, ", "measurement: around, y: loss_plane, x: rho, "),
+        "figures.curve.measurement: 'around' is of the kind 'loss_plane', which a figure of the kind 'curve' does not draw; "
+        "write kind: plane",
+    ),
+    "planes of traces": (
+        *AROUND,
+        (LINE, PLANES.replace("around", "traces")),
+        "figures.curve.measurement: 'traces' is of the kind 'traces', which a figure of the kind 'plane' does not draw; "
+        "name one of the kind 'loss_plane', or write kind: curve",
+    ),
+    "planes of no measurement": (
+        *AROUND,
+        (LINE, "kind: plane, rows: method, columns: activation"),
+        "figures.curve: the key 'measurement' is missing",
+    ),
+    "planes that nobody measures": (
+        AROUND[1],
+        (LINE, PLANES),
+        "figures.curve.measurement: add 'around' to experiments.main.measurements",
+    ),
+    "planes over an axis": (*AROUND, (LINE, f"{PLANES}, x: rho"), "figures.curve: unknown key 'x'"),
+    "planes of two methods on a panel": (
+        *AROUND,
+        (LINE, PLANES.replace("rows: method, ", "")),
+        "figures.curve: its experiments have 2 values of 'method'; give it to rows or columns",
+    ),
+    "planes of two strengths on a panel": (
+        *AROUND[:2],
+        (LINE, PLANES),
+        "figures.curve: its experiments have 2 values of 'rho'; give it to rows or columns",
+    ),
+    "planes of two places on a panel": (
+        *AROUND,
+        ("kind: loss_plane,", "kind: loss_plane, at: [initial, final],"),
+        (LINE, PLANES),
+        "figures.curve: it has 2 values of 'at'; give it to rows or columns",
+    ),
+    "planes over training steps": (
+        *AROUND,
+        (LINE, PLANES.replace("rows: method", "rows: step")),
+        "figures.curve.rows: no axis 'step' in its experiments; ",
+    ),
+    "planes of other seeds on a panel": (
+        *AROUND,
+        (
+            "figures:\n",
+            "  more: {setups: [mlp], methods: [sam, psam], activations: [gelu], rho: [0.1], seeds: [7], "
+            "measurements: [around]}\nfigures:\n",
+        ),
+        ("experiments: [main]", "experiments: [main, more]"),
+        (LINE, PLANES),
+        "figures.curve: two planes fall on one panel; give what they differ in to rows or columns",
+    ),
+    "columns of planes": (
+        *AROUND,
+        ("[gelu, relu]", MANY),
+        (LINE, PLANES),
+        "figures.curve: more than 5 columns have no room; divide it between several figures",
+    ),
+    "narrow planes": (
+        *AROUND,
+        (LINE, f"{PLANES}, width: 3"),
+        "figures.curve.width: 3 inches have no room for 2 panels side by side; give at least 3.4, or null",
+    ),
+    "a claim about planes": (
+        *AROUND,
+        (LINE, PLANES),
+        (
+            "figures:\n",
+            "claims: {flat: {figure: curve, says: It is flat, a: {method: sam}, b: 1, expect: less, smallest: 1}}\nfigures:\n",
+        ),
+        "claims.flat.figure: 'curve' draws planes, which have no number to compare; name a figure of curves",
+    ),
     "panels": (("[gelu, relu]", MANY), "figures.curve: more than 12 columns have no room; divide it between several"),
     "lines": (
         ("[gelu, relu]", MANY),
@@ -105,6 +190,13 @@ GOOD: dict[str, tuple[tuple[str, str], ...]] = {
     "the options of what replaces φ''": (
         ("[gelu, relu]", "[{name: relu, second_derivative: {name: [gaussian, gaussian_listing], beta: [1, 10]}}]"),
         ("x: rho, columns: activation", "x: second_derivative.beta, columns: rho, rows: activation"),
+    ),
+    "planes": (*AROUND, (LINE, PLANES)),
+    "planes at two places": (
+        *AROUND,
+        ("kind: loss_plane,", "kind: loss_plane, at: [initial, final],"),
+        ("[sam, psam]", "[psam]"),
+        (LINE, PLANES.replace("method", "at")),
     ),
     "one radius on no axis": (
         AHEAD[0],

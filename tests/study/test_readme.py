@@ -20,6 +20,7 @@ from nmepkg.registry import (
     MEASUREMENTS,
     METHODS,
     MODELS,
+    OPTIMIZERS,
     SECOND_DERIVATIVES,
 )
 from nmepkg.runs.expand import expand
@@ -33,8 +34,24 @@ from tests.study.samples import STUDY
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "config/README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", TEXT, flags=re.DOTALL)
-REGISTRIES = (ACTIVATIONS, AUGMENTATIONS, DATASETS, LOSSES, MEASUREMENTS, METHODS, MODELS, SECOND_DERIVATIVES)
-PARTS = (schema.study(), {"properties": schema.MEASUREMENT}, *schema.FIGURE.values(), arm())
+REGISTRIES = (
+    ACTIVATIONS,
+    AUGMENTATIONS,
+    DATASETS,
+    LOSSES,
+    MEASUREMENTS,
+    METHODS,
+    MODELS,
+    OPTIMIZERS,
+    SECOND_DERIVATIVES,
+)
+PARTS = (
+    schema.study(),
+    {"properties": schema.MEASUREMENT},
+    {"properties": schema.OPTIMIZER},
+    *schema.FIGURE.values(),
+    arm(),
+)
 
 
 def keys(part: Any, inside: str = "") -> Iterator[str]:
@@ -193,7 +210,31 @@ def test_the_snippet_of_the_library_runs() -> None:
     for h, g, n in zip(*(jax.tree.leaves(names[name]) for name in ("hv", "gv", "nv")), strict=True):
         np.testing.assert_allclose(h, g + n, rtol=1e-4, atol=1e-6)
     assert len(names["many"]) == 2
-    assert np.isfinite(names["loss"])
+    # What it says of other libraries: tests/methods/test_other_libraries.py
+
+
+def test_the_snippets_of_curvature_run() -> None:
+    """And what it says of their results is so, by the dense matrix of the whole loss."""
+    names = run_snippet("docs/curvature.md")
+    H, G = (np.asarray(names[part] @ np.eye(names[part].size), np.float64) for part in "HG")
+    close = {"rtol": 1e-3, "atol": 1e-5}
+
+    def loss(flat: jax.Array) -> jax.Array:
+        batch = {"x": names["x"], "y": names["y"]}
+        return names["loss_fn"](names["logits_fn"](names["H"].unravel(flat), batch), batch)
+
+    np.testing.assert_allclose(H, jax.hessian(loss)(names["H"].ravel(names["params"])), **close)
+    np.testing.assert_allclose(names["H"].ravel(names["hv"]), H @ names["H"].ravel(names["params"]), **close)
+    np.testing.assert_allclose(names["rest"], 0, atol=1e-4)
+    for name in ("flat", "same"):
+        np.testing.assert_allclose(names[name], H.sum(axis=1), **close)
+    truth = np.linalg.eigvalsh(H)
+    np.testing.assert_allclose(names["found"].values, truth[[-1, -2, 0]], **close)
+    np.testing.assert_allclose(np.sort(names["values"]), truth[-2:], **close)
+    assert abs(names["mean_square"] - np.mean(truth**2)) < 5 * names["its_error"]
+    assert names["first"].size == 5 * 8 + 8
+    assert abs(names["tr"].value - np.trace(H)) < 5 * names["tr"].standard_error
+    assert abs(names["tr_g"].value - np.trace(G)) < 5 * names["tr_g"].standard_error + 1e-4
 
 
 def test_numbers_are_read_as_it_says(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def fragments(part: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, M
 FRAGMENTS = [
     *fragments(schema.study(), "study"),
     *fragments({"properties": schema.MEASUREMENT}, "measurement"),
+    *fragments({"properties": schema.OPTIMIZER}, "optimizer"),
     *(pair for kind, figure in schema.FIGURE.items() for pair in fragments(figure, f"figure {kind}")),
     *((f"{kind} {name}.{option}", entry(kind, name).options[option]) for kind, name, option in OPTIONS),
 ]
@@ -91,6 +92,10 @@ def test_the_studies_name_it() -> None:
     ("old", "new"),
     [
         ("epochs: 1,", "epoch: 1,"),
+        ("learning_rate: 0.1", "learning_rate: 0.1, name: adamv"),
+        ("learning_rate: 0.1", "learning_rate: 0.1, b1: 0.9"),
+        ("learning_rate: 0.1", "learning_rate: 0.1, name: adamw, momentum: 0.9"),
+        ("learning_rate: 0.1", "name: adamw"),
         ("epochs: 1,", "epochs: 0,"),
         ("name: mlp, width: 4", "name: mlp, widht: 4"),
         ("name: mlp, width: 4, depth: 1", "name: cnn, width: 4, depth: 1"),

@@ -153,6 +153,14 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         ),
         "experiments.main.measurements[0]: 'it' takes 16 examples of validation, which fill no batch of 20 of setup 'mlp'; ",
     ),
+    "an edge that is of SGD": (
+        (
+            ("learning_rate: 0.1", "name: adamw, learning_rate: 0.1"),
+            ("experiments:\n", "measurements: {it: {kind: edge_of_stability}}\nexperiments:\n"),
+            ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [it]"),
+        ),
+        "experiments.main.measurements[0]: 'it' is right for the optimizer 'sgd' only, and setup 'mlp' has 'adamw'; take",
+    ),
     "GPUs that a batch cannot be shared out among": (
         added("resources: {gpus: 3}"),
         "setups.mlp.resources.gpus: 3 GPUs cannot share the batch of 16 evenly; choose a divisor",

@@ -33,6 +33,7 @@ _BASE: dict[str, Any] = {
     "loss": {"name": "cross_entropy", "label_smoothing": 0.0},
     "method": {"name": "sgd", "strength": 0.0},
     "optimizer": {
+        "name": "sgd",
         "learning_rate": 0.1,
         "momentum": 0.9,
         "nesterov": True,
@@ -65,6 +66,13 @@ def make_spec(**changes: Any) -> dict[str, Any]:
     for key, value in changes.items():
         spec[key] = {**spec[key], **value} if isinstance(value, Mapping) else value
     return spec
+
+
+def adamw(**changes: Any) -> dict[str, Any]:
+    """An optimizer of a spec, with the schedule and decay of the base spec's."""
+    shared = {key: value for key, value in _BASE["optimizer"].items() if key not in ("name", "momentum", "nesterov")}
+    own = {"b1": 0.8, "b2": 0.95, "eps": 1e-8, "nesterov": False}
+    return {**shared, "name": "adamw", "learning_rate": 0.02, "weight_decay": 0.1, **own, **changes}
 
 
 def method(name: str, strength: float) -> dict[str, Any]:

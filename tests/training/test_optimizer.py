@@ -1,8 +1,10 @@
-"""The learning rate and the chain of clipping, decay and momentum against plain Python and NumPy."""
+"""The learning rate and the chain of clipping, optimiser and decay against plain Python and NumPy."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -12,9 +14,17 @@ import numpy as np
 import optax
 import pytest
 
-from nmepkg.registry import MODELS
+from nmepkg.registry import MODELS, OPTIMIZERS
 from nmepkg.specs import recipe
-from nmepkg.training.optimizer import Hyperparameters, clip_by_norm, decayed, hyperparameters, learning_rate, sgd
+from nmepkg.training.optimizer import (
+    Hyperparameters,
+    clip_by_norm,
+    decayed,
+    hyperparameters,
+    learning_rate,
+    transformation,
+)
+from tests.training.recurrences import RECURRENCES
 from tests.training.runs import make_spec
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -23,17 +33,17 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
-def hyper(**changes: float) -> Hyperparameters:
-    values = {
+def hyper(**changes: Any) -> Hyperparameters:
+    values: dict[str, Any] = {
         "strength": 0.0,
         "beta": 1.0,
         "learning_rate": 0.3,
-        "momentum": 0.9,
         "weight_decay": 0.02,
         "clip_norm": 0.7,
         "warmup_steps": 4.0,
         "warmup_from": 0.0,
         "total_steps": 12.0,
+        "options": {"momentum": 0.9},
     }
     return Hyperparameters(**(values | changes))
 
@@ -143,48 +153,106 @@ def reference(
     params: dict[str, np.ndarray],
     directions: list[dict[str, np.ndarray]],
     numbers: Hyperparameters,
-    nesterov: bool,
-    which: str,
+    step_of: Callable[..., np.ndarray],
+    which: str | None,
     clip: bool,
 ) -> dict[str, np.ndarray]:
-    """Clip, decay, momentum, step: by hand."""
+    """Clip, the optimiser with its decay, step: by hand."""
     params = dict(params)
-    velocity = {name: np.zeros_like(value) for name, value in params.items()}
+    memory: dict[str, dict[str, Any]] = {name: {} for name in params}
     for step, direction in enumerate(directions):
         length = math.sqrt(sum(float((d**2).sum()) for d in direction.values()))
         factor = min(1.0, numbers.clip_norm / length) if clip else 1.0
         rate = schedule(step, numbers.learning_rate, int(numbers.warmup_steps), int(numbers.total_steps))
         for name, theta in params.items():
-            d = factor * direction[name]
-            if which == "all" or theta.ndim > 1:
-                d = d + numbers.weight_decay * theta
-            velocity[name] = numbers.momentum * velocity[name] + d
-            params[name] = theta - rate * (d + numbers.momentum * velocity[name] if nesterov else velocity[name])
+            decays = which == "all" or (which == "kernels" and theta.ndim > 1)
+            decay = numbers.weight_decay * theta if decays else 0.0
+            params[name] = theta - rate * step_of(memory[name], factor * direction[name], decay, step + 1)
     return params
 
 
-@pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize(("nesterov", "which", "clip"), list(product([False, True], ["all", "kernels"], [False, True])))
-def test_chain_against_numpy(nesterov: bool, which: str, clip: bool) -> None:
-    """Six steps across the end of the warm-up; some directions are longer than the clipping norm, some are shorter."""
-    rng = np.random.default_rng(0)
-    shapes = {"kernel": (3, 2), "bias": (2,)}
-    params = {name: rng.normal(size=shape) for name, shape in shapes.items()}
-    directions = [
-        {name: size * rng.normal(size=shape) for name, shape in shapes.items()} for size in (1, 0.05, 2, 0.1, 0.5, 0.01)
-    ]
-    numbers = hyper()
-    transformation = sgd(numbers, params, nesterov=nesterov, decayed_parameters=which, clip=clip)
+def trained(
+    params: dict[str, np.ndarray],
+    directions: list[dict[str, np.ndarray]],
+    numbers: Hyperparameters,
+    name: str,
+    which: str | None,
+    clip: bool,
+    **switches: bool,
+) -> dict[str, np.ndarray]:
+    """The same by what trains."""
+    make = partial(OPTIMIZERS[name].load(), **switches)
+    chain = transformation(make, numbers, params, decayed_parameters=which, clip=clip)
 
     @jax.jit
     def update(theta: Any, memory: Any, direction: Any, step: Any) -> tuple[Any, Any]:
-        descent, memory = transformation.update(direction, memory, theta)
+        descent, memory = chain.update(direction, memory, theta)
         rate = learning_rate(step, numbers)
         return jax.tree.map(lambda t, d: t - rate * d, theta, descent), memory
 
-    theta, memory = params, transformation.init(params)
+    theta, memory = params, chain.init(params)
     for step, direction in enumerate(directions):
         theta, memory = update(theta, memory, direction, jnp.asarray(step))
-    expected = reference(params, directions, numbers, nesterov, which, clip)
-    for name in shapes:
-        np.testing.assert_allclose(theta[name], expected[name], rtol=1e-12)
+    return theta
+
+
+_ADAM = {"b1": 0.8, "b2": 0.95, "eps": 0.01}
+NUMBERS = {"sgd": {"momentum": 0.9}, "adam": _ADAM, "adamw": _ADAM}
+SHAPES = {"kernel": (3, 2), "bias": (2,)}
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    ("name", "nesterov", "which", "clip"),
+    list(product(NUMBERS, [False, True], ["all", "kernels", None], [False, True])),
+)
+def test_an_optimiser_against_numpy(name: str, nesterov: bool, which: str | None, clip: bool) -> None:
+    """Six steps across the end of the warm-up; some directions are longer than the clipping norm, some are shorter.
+
+    With ``which`` None the direction has its decay already, and nothing is added.
+    """
+    rng = np.random.default_rng(0)
+    params = {leaf: rng.normal(size=shape) for leaf, shape in SHAPES.items()}
+    directions = [
+        {leaf: size * rng.normal(size=shape) for leaf, shape in SHAPES.items()} for size in (1, 0.05, 2, 0.1, 0.5, 0.01)
+    ]
+    numbers = hyper(options=NUMBERS[name])
+    found = trained(params, directions, numbers, name, which, clip, nesterov=nesterov)
+    by_hand = partial(RECURRENCES[name], nesterov=nesterov, **NUMBERS[name])
+    expected = reference(params, directions, numbers, by_hand, which, clip)
+    for leaf in SHAPES:
+        np.testing.assert_allclose(found[leaf], expected[leaf], rtol=1e-12)
+
+
+@pytest.mark.usefixtures("x64")
+def test_decoupled_decay_is_a_product_where_nothing_else_moves() -> None:
+    """Along directions of 0, θ Π (1 − lr(t) λ): neither moments nor ε have a part in it."""
+    params = {"kernel": np.array([[3.0, -2.0]]), "bias": np.array([0.5])}
+    nothing = [{leaf: np.zeros_like(theta) for leaf, theta in params.items()}] * 12
+    numbers = hyper(options=NUMBERS["adamw"])
+    found = trained(params, nothing, numbers, "adamw", "kernels", False, nesterov=False)
+    shrunk = math.prod(1 - 0.02 * schedule(step, 0.3, 4, 12) for step in range(12))
+    np.testing.assert_allclose(found["kernel"], shrunk * params["kernel"], rtol=1e-14)
+    np.testing.assert_array_equal(found["bias"], params["bias"])
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_along_one_direction_adam_takes_its_sign(name: str) -> None:
+    """Of a constant direction both means are that direction and its square: steps of lr(t), whatever its size and the β."""
+    params = {"kernel": np.zeros((1, 3))}
+    constant = [{"kernel": np.array([[1e-5, -2.0, 1e5]])}] * 12
+    numbers = hyper(options={"b1": 0.8, "b2": 0.95, "eps": 1e-20}, weight_decay=0.0)
+    found = trained(params, constant, numbers, name, "all", False, nesterov=False)
+    travelled = sum(schedule(step, 0.3, 4, 12) for step in range(12))
+    np.testing.assert_allclose(found["kernel"], [[-travelled, travelled, -travelled]], rtol=1e-12)
+
+
+def test_decay_within_the_loss_makes_adamw_adam() -> None:
+    """The direction has its decay already, and nothing is added behind."""
+    rng = np.random.default_rng(0)
+    params = {leaf: rng.normal(size=shape).astype(np.float32) for leaf, shape in SHAPES.items()}
+    directions = [{leaf: rng.normal(size=shape).astype(np.float32) for leaf, shape in SHAPES.items()}] * 3
+    numbers = hyper(options=NUMBERS["adamw"])
+    found = [trained(params, directions, numbers, name, None, True) for name in ("adam", "adamw")]
+    jax.tree.map(np.testing.assert_array_equal, *found)

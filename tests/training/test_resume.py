@@ -16,12 +16,15 @@ from nmepkg.files import locked
 from nmepkg.training import train as training
 from nmepkg.training.checkpoint import StoppedError
 from tests.training.files import run, same, strict, task
-from tests.training.runs import make_spec, method
+from tests.training.runs import adamw, make_spec, method
 
 INTERRUPTED = make_spec(method=method("psam", 0.1), training={"snapshots": [2, 4]})  # three epochs of two steps
 
 
-def interrupt(data: Path, out: Path, steps: int) -> str:
+BY_ADAMW = {**INTERRUPTED, "optimizer": adamw()}
+
+
+def interrupt(data: Path, out: Path, steps: int, spec: dict[str, Any] = INTERRUPTED) -> str:
     """What one process says that is stopped after so many steps."""
     stream, asked = io.StringIO(), []
 
@@ -30,7 +33,7 @@ def interrupt(data: Path, out: Path, steps: int) -> str:
         return len(asked) == steps
 
     with pytest.raises(StoppedError):
-        training.train(task(INTERRUPTED, data, out), stopping=stopping, stream=stream)
+        training.train(task(spec, data, out), stopping=stopping, stream=stream)
     assert not (out / "result.json").exists()
     assert (out / "checkpoint.npz").exists()
     state = strict(out / "state.json")
@@ -58,6 +61,17 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(
     assert {part["code"] for part in provenance["earlier"]} == {"abc"}
     assert provenance["wall_seconds"] >= sum(part["wall_seconds"] for part in provenance["earlier"]) > 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["params.npz", "result.json", "snapshots"]
+
+
+def test_adams_moments_and_its_count_of_steps_go_on_too(data: Path, tmp_path: Path) -> None:
+    """To the same bits: of parameters, which the result has hashes of, and of the history."""
+    for steps in (1, 3):
+        interrupt(data, tmp_path / "stopped", steps, BY_ADAMW)
+    found, progress = run(BY_ADAMW, data, tmp_path / "stopped")
+    assert progress.startswith("continues after step 4 of an earlier process\n")
+    whole = run(BY_ADAMW, data, tmp_path / "whole")[0]
+    assert same(found) == same(whole)
+    assert found["files"] != run(INTERRUPTED, data, tmp_path / "sgd")[0]["files"]
 
 
 def test_a_damaged_checkpoint_costs_no_more_than_the_work(

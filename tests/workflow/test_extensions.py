@@ -47,7 +47,7 @@ def lab(finished: Project) -> Iterator[Project]:
 
 
 def changes(project: Project) -> set[str]:
-    """What would be computed for another reason than that what it is made of comes first: ``scales: tilted-0.5-mish``."""
+    """What would be computed not only as what it is made of comes first: ``mylab.scales: damped-sgd-mish``."""
     found = set()
     for reason in project.nmepkg("explain"):
         if reason["kind"] != "inputs":
@@ -61,7 +61,7 @@ def test_everything_of_a_lab_is_trained_measured_judged_and_drawn(finished: Proj
     accuracy, weights = (pd.read_csv(figures / f"{name}.csv") for name in ("accuracy", "weights"))
     assert set(accuracy["x_name"]) == {"tau"}
     assert {"Mish", "Mish (sharpness = 2)", "ReLU, box φ″ (width = 0.5)"} == set(accuracy["activation_label"])
-    assert {"Tilted", "SGD"} == set(accuracy["method_label"])
+    assert {"Tilted", "Damped SGD"} == set(accuracy["method_label"])
     assert accuracy["y_mean"].between(0.3, 1).all()
     assert (weights["y_mean"] > 1).all()
     assert (figures / "weights.pdf").exists(), "a kind of figure of the lab's"
@@ -79,13 +79,13 @@ def test_everything_of_a_lab_is_trained_measured_judged_and_drawn(finished: Proj
             "1.0",
             "2.0",
             # Also of the box, whose module imports it: what is measured of a ReLU is measured with it.
-            {"mylab.scales: sgd-mish", "mylab.scales: tilted-0.5-mish", "mylab.scales: measurement"},
+            {"mylab.scales: damped-sgd-mish", "mylab.scales: damped-tilted-0.5-mish", "mylab.scales: measurement"},
         ),
         (
             "methods",
             "weights * losses",
             "weights + losses",
-            {"mylab.methods: tilted-0.5-mish", "mylab.methods: tilted-0.5-relu"},
+            {"mylab.methods: damped-tilted-0.5-mish", "mylab.methods: damped-tilted-0.5-relu"},
         ),
         ("measurements", "square", "abs", {"mylab.measurements: measurement"}),
         ("figures", "0.2", "0.3", {"mylab.figures: figure"}),
@@ -110,7 +110,7 @@ def test_the_content_of_a_file_is_what_data_are_wherever_it_lies(lab: Project) -
     assert not changes(lab)
     with Path(moved).open("a", encoding="utf-8") as file:
         file.write("0,0,0,1\n")
-    assert {name.partition(": ")[2] for name in changes(lab)} > {"data", "tilted-0.5-mish", "sgd-relu"}
+    assert {name.partition(": ")[2] for name in changes(lab)} > {"data", "damped-tilted-0.5-mish", "damped-sgd-relu"}
 
 
 def test_a_job_whose_code_was_edited_while_it_waited_is_refused(lab: Project, tmp_path: Path) -> None:

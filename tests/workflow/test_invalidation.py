@@ -158,7 +158,7 @@ MATRIX: list[tuple[str, Callable[[Project], None], set[str]]] = [
     (
         "what replaces φ''",
         code("nmepkg/activations/replacement.py"),
-        {*RUNS, "2 measurements", "first", "second", "step"},
+        {*RUNS, "2 measurements", "landscapes", *FIGURES},
     ),
     ("the loop", code("nmepkg/training/loop.py"), {*RUNS, "2 measurements", "first", "second", "step"}),
     ("checkpoints and reports", code("nmepkg/training/checkpoint.py"), set()),

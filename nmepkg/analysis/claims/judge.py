@@ -166,8 +166,8 @@ def table(study: Study, judged: Sequence[Judged]) -> pd.DataFrame:
                 "setup": one.comparison.setup,
                 "figure": claim.figure,
                 "says": claim.says,
-                "a": _text(one, claim.a, one.sides[0]),
-                "b": _text(one, claim.b, one.sides[1]),
+                "a": _text(study, one, claim.a, one.sides[0]),
+                "b": _text(study, one, claim.b, one.sides[1]),
                 "expect": claim.expect,
                 "unit": _unit(study, one),
                 "effect": _shown(one, one.effect),
@@ -231,14 +231,15 @@ def _unit(study: Study, one: Judged) -> str:
     return "points" if is_accuracy(claim.a.y) else claim.a.y
 
 
-def _text(one: Judged, arm: Arm | float, side: Side | None) -> str:
+def _text(study: Study, one: Judged, arm: Arm | float, side: Side | None) -> str:
     """``PSAM (ρ = 0.1), GELU``; where validation chose the strength, those of all seeds."""
     if not isinstance(arm, Arm):
         return number(arm)
     activation = activation_label(arm.line.activation)
     if side is None:
         return activation
-    text = f"{method_label(arm.line.method)}, {activation}"
+    optimizer = study.setups[one.comparison.setup].spec["optimizer"]["name"]
+    text = f"{method_label(arm.line.method, (optimizer,))}, {activation}"
     kind = METHODS[arm.line.method["name"]].strength
     if kind is not None:
         counted = Counter(side.strengths.values())

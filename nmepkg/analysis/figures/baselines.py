@@ -7,9 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.curves import Curves
-from nmepkg.analysis.labels import base_activation_label, symbol
+from nmepkg.analysis.labels import base_activation_label, optimizer_label, symbol
 from nmepkg.analysis.style import NEUTRAL, LineStyle
 
 Panel = tuple[int, int]
@@ -49,7 +48,7 @@ def find_baselines(curves: Curves, styles: list[LineStyle]) -> list[Baseline]:
                 break
         else:
             groups.append(([line], mine))
-    name = f"SGD ({symbol(curves.figure.x)} = 0)"
+    name = f"{optimizer_label(curves.optimizers)} ({symbol(curves.figure.x)} = 0)"
     if len(groups) == 1:
         return [Baseline(name, NEUTRAL, (0, (5, 2)), groups[0][1])]
     # Each one's dashes fall into the others' gaps: where baselines coincide, all are seen.
@@ -82,4 +81,4 @@ def _variant(curves: Curves, lines: list[int]) -> str:
     value = curves.lines[_plainest(curves, lines)]
     if _replaces(value) and curves.measured is None:
         return base_activation_label(value)
-    return axis_label(curves.line_axis, value, {}, curves.measured)
+    return curves.label(curves.line_axis, value)

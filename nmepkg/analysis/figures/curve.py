@@ -16,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import NullLocator
 
-from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.curves import Curves
 from nmepkg.analysis.figures import marks
 from nmepkg.analysis.figures.baselines import find_baselines
@@ -200,8 +199,8 @@ def _set_texts(curves: Curves, panels: Panels, scales: Scales, titles: Mapping[s
     width = panel_width(curves)
     for (row, column), panel in panels.items():
         title = _value_title(curves, row, column, scales[row, column])
-        heading = axis_label(figure.columns, curves.columns[column], titles, curves.measured)
-        name = axis_label(figure.rows, curves.rows[row], titles, curves.measured)
+        heading = curves.label(figure.columns, curves.columns[column], titles)
+        name = curves.label(figure.rows, curves.rows[row], titles)
         if figure.columns == "quantity":
             heading, title = title, ""
         elif figure.rows == "quantity":

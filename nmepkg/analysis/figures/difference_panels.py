@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.curves import Curves
 from nmepkg.analysis.figures import marks
 from nmepkg.analysis.figures.differences import Differences
@@ -18,7 +17,7 @@ from nmepkg.analysis.figures.marks import Slot
 from nmepkg.analysis.figures.panels import DIFFERENCES, Panels, panel_width
 from nmepkg.analysis.figures.scales import ValueScale, difference_scale
 from nmepkg.analysis.figures.ticks import scale_remark, set_value_ticks
-from nmepkg.analysis.labels import drawn, symbol
+from nmepkg.analysis.labels import drawn, optimizer_label, symbol
 from nmepkg.analysis.quantities import is_accuracy
 from nmepkg.analysis.style import NEUTRAL, SMALLEST, LineStyle
 
@@ -80,9 +79,9 @@ def _set_range(ax: Axes, differences: Differences, setups: set[str], quantities:
 
 def _title(curves: Curves, ratios: bool, factor: float) -> str:
     if curves.figure.differences == "first_line":
-        other = axis_label(curves.line_axis, curves.lines[0], {}, curves.measured)
+        other = curves.label(curves.line_axis, curves.lines[0])
         if curves.line_axis == "at":
             other = f"that {other[:1].lower()}{other[1:]}"
     else:
-        other = f"SGD ({symbol(curves.figure.x)} = 0)"
+        other = f"{optimizer_label(curves.optimizers)} ({symbol(curves.figure.x)} = 0)"
     return drawn(f"{'Over' if ratios else 'Minus'} {other}{' (points)' if factor > 1 else ''}")

@@ -11,7 +11,6 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from nmepkg.analysis.axis_labels import axis_label
 from nmepkg.analysis.curves import Curves
 from nmepkg.analysis.figures import marks
 from nmepkg.analysis.figures.baselines import Baseline
@@ -56,7 +55,7 @@ def _lines(curves: Curves, styles: list[LineStyle], slots: list[Slot]) -> list[E
     return [
         Line2D(
             [], [], color=style.color, marker=style.marker, linestyle=style.line, markeredgecolor="white",
-            markeredgewidth=0.5, label=drawn(axis_label(curves.line_axis, value, {}, curves.measured)),
+            markeredgewidth=0.5, label=drawn(curves.label(curves.line_axis, value)),
             **marks.size(line, slots[line]),
         )
         for line, (value, style) in enumerate(zip(curves.lines, styles, strict=True))

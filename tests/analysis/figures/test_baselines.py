@@ -1,3 +1,4 @@
+import itertools
 from pathlib import Path
 
 from nmepkg.analysis.axis_labels import axis_label
@@ -19,6 +20,16 @@ def _baselines(sample: Sample, **axes):
 def test_methods_share_the_baseline_of_their_activation(tmp_path: Path) -> None:
     found, _ = _baselines(grid(tmp_path, _accuracy), columns="activation", lines="method")
     assert [(b.label, b.color, sorted(b.points)) for b in found] == [("SGD (ρ = 0)", NEUTRAL, [(0, 0), (0, 1)])]
+
+
+def test_a_baseline_is_called_by_the_optimiser(tmp_path: Path) -> None:
+    """And by none where runs are by several."""
+    for others, name in (({"mlp": "adamw", "vit": "adamw"}, "AdamW (ρ = 0)"), ({"mlp": "adamw"}, "No method (ρ = 0)")):
+        sample = Sample(tmp_path / name)
+        for setup, method, rho in itertools.product(("mlp", "vit"), ("sam", "psam"), (0.0, 0.1)):
+            sample.add(0.5, setup=setup, method=method, strength=rho, optimizer=others.get(setup, "sgd"))
+        found, _ = _baselines(sample, rows="setup", lines="method")
+        assert [b.label for b in found] == [name]
 
 
 def test_an_activation_shares_its_baseline_with_its_ablation(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ DATASETS = {
         "files",
     )
 }
+OPTIMIZERS = {"damped": Entry("mylab.optimizers:damped", {"damping": positive("of steps")}, label="Damped SGD")}
 LOSSES = {"brier": Entry("mylab.losses:brier")}
 MEASUREMENTS = {"weights": Measurement("mylab.measurements:weights", {}, {"norm_of_weights": "Norm of the weights"})}
 FIGURES = {
