@@ -142,24 +142,6 @@ def test_types_are_those_of_the_parameters():
     np.testing.assert_allclose(low.to_scipy() @ v, A @ v, rtol=0, atol=0.05 * scale)
 
 
-def test_parameters_of_several_types():
-    """Pytrees keep their types; flat vectors are of the most precise one."""
-    case = cases.shallow()
-    params = [case.params[0], jax.tree.map(lambda p: p.astype("float32"), case.params[1])]
-
-    def logits_fn(p, batch):
-        return case.logits_fn([p[0], jax.tree.map(lambda p: p.astype("float64"), p[1])], batch[0])[0]
-
-    with jax.numpy_dtype_promotion("standard"):
-        A = curvature.operator("H", logits_fn, functions(case)[1], params, split(case))
-        product = A(params)
-        assert cases.types(product) == cases.types(params)
-        assert A.dtype == (A @ np.ones(A.size)).dtype == np.float64
-        expected = dense(case, "H")
-        np.testing.assert_allclose(A @ np.eye(A.size), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
-    assert repr(A) == f"Operator(shape={A.shape}, dtype=float64)"
-
-
 def test_a_weight_of_ones_own():
     """Of a mask: the loss is a mean over what it leaves, and a batch of which it leaves nothing has no share."""
     case = cases.shallow()
