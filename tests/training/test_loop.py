@@ -185,8 +185,9 @@ def test_hyperparameters_in_steps_of_the_training_set() -> None:
         optimizer={"warmup_epochs": 1.5, "warmup_from": 0.0, "clip_norm": 2.0},
     )
     numbers = hyperparameters(recipe(spec), 27)
-    assert numbers == tuple(np.float32(x) for x in (0.3, 4.0, 0.1, 0.9, 5e-4, 2.0, 4, 0, 9))
-    assert all(number.dtype == np.float32 for number in numbers)
+    assert numbers[:-1] == tuple(np.float32(x) for x in (0.3, 4.0, 0.1, 5e-4, 2.0, 4, 0, 9))
+    assert numbers.options == {"momentum": np.float32(0.9)}
+    assert all(number.dtype == np.float32 for number in (*numbers[:-1], *numbers.options.values()))
 
 
 def test_snapshots_are_the_states_after_their_steps() -> None:
