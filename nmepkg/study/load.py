@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from nmepkg.study.placement import planned
 from nmepkg.study.select import select
 from nmepkg.study.setups import load_setup
 from nmepkg.study.smoke import smoke
-from nmepkg.study.sources import check_sources
+from nmepkg.study.sources import check_sources, content_of
 from nmepkg.study.spec import Experiment, Setup, Spec, Study
 from nmepkg.study.strict_yaml import read
 from nmepkg.study.suited import refuse_unmeasurable, refuse_unsuited
@@ -116,7 +117,8 @@ def _checked(path: Path, complete: Spec, selected: bool = False, small: bool = F
       small: whether it is a study in small, which has one seed and so no claims, unless they need no runs.
     """
     check_sources(complete["sources"])
-    setups = {name: load_setup(name, spec, complete["sources"]) for name, spec in complete["setups"].items()}
+    content = cache(partial(content_of, sources=complete["sources"]))  # a file that many setups use is read once
+    setups = {name: load_setup(name, spec, content) for name, spec in complete["setups"].items()}
     measurements = {name: _measurement(name, spec) for name, spec in complete["measurements"].items()}
     landscapes = {name: _landscape(name, spec) for name, spec in complete["landscapes"].items()}
     experiments = {

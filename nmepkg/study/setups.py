@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ from nmepkg.entries import COUNTED
 from nmepkg.registry import AUGMENTATIONS, DATASETS, MODELS
 from nmepkg.study.checks import StudyError, check_entry, join
 from nmepkg.study.mathtext import refuse_unset
-from nmepkg.study.sources import content_of
 from nmepkg.study.spec import Resources, Setup, Spec
 
 LARGEST_DATA = 10**10  # numbers of a data set
@@ -27,11 +26,11 @@ class Counts:
     steps: int
 
 
-def load_setup(name: str, spec: Spec, sources: Mapping[str, str]) -> Setup:
+def load_setup(name: str, spec: Spec, content: Callable[[str], Mapping[str, str]]) -> Setup:
     """Checks one setup of a study and completes it.
 
     Args:
-      sources: of the study; of a data set that is read from files of the user's, their content becomes part of its spec.
+      content: what the files of a data set add to its spec, by its name: :func:`nmepkg.study.sources.content_of`.
 
     Raises:
       StudyError: an entry is wrong, or parts do not go together.
@@ -43,7 +42,7 @@ def load_setup(name: str, spec: Spec, sources: Mapping[str, str]) -> Setup:
     resources, runs_per_job = Resources(**spec.pop("resources")), spec.pop("runs_per_job")
     for kind in ("data", "augmentation", "model", "loss"):
         spec[kind] = check_entry(kind, spec[kind], join(where, kind))
-    spec["data"] |= content_of(spec["data"]["name"], sources)
+    spec["data"] |= content(spec["data"]["name"])
     spec["optimizer"] = check_entry("optimizer", {"name": "sgd", **spec["optimizer"]}, join(where, "optimizer"))
     training = spec["training"] = {**spec["training"], "snapshots": sorted(spec["training"]["snapshots"])}
     warmup, epochs = spec["optimizer"]["warmup_epochs"], training["epochs"]

@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from nmepkg.analysis.figures.landscape import draw
 from nmepkg.analysis.style import ONE_COLUMN, RC, SMALLEST, TWO_COLUMNS
 from nmepkg.errors import UserError
+from tests.analysis.figures.texts import assert_apart_and_on_the_page
 from tests.analysis.planes import arrays
 
 TITLE = "Loss and NME over two weights of a hidden layer"
@@ -81,14 +82,9 @@ def _texts(canvas: Canvas) -> list[Text]:
 
 
 def test_no_text_overlaps_another_or_leaves_the_page(canvas: Canvas) -> None:
-    renderer = canvas.canvas.get_renderer()
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in _texts(canvas)]
-    assert len(boxes) > 20
-    for (one, box), (other, other_box) in itertools.combinations(boxes, 2):
-        assert not box.overlaps(other_box), (one, other)
-    for text, box in boxes:
-        assert canvas.bbox.x0 <= box.x0 < box.x1 <= canvas.bbox.x1, text
-        assert canvas.bbox.y0 <= box.y0 < box.y1 <= canvas.bbox.y1, text
+    texts = _texts(canvas)
+    assert len(texts) > 20
+    assert_apart_and_on_the_page(canvas, texts)
 
 
 def test_no_text_lies_on_a_panel_or_a_color_bar(canvas: Canvas) -> None:

@@ -23,6 +23,7 @@ from nmepkg.analysis.planes import Plane, Planes
 from nmepkg.analysis.style import ONE_COLUMN, RC, SMALLEST, TWO_COLUMNS
 from nmepkg.registry import MEASUREMENTS
 from nmepkg.study.spec import Figure
+from tests.analysis.figures.texts import assert_apart_and_on_the_page
 
 TITLES = {"mlp": "MLP", "deep": "10-layer MLP, BatchNorm"}
 GELU, RELU = {"name": "gelu"}, {"name": "relu"}
@@ -111,14 +112,9 @@ def _texts(canvas: Canvas) -> list[Text]:
 
 
 def test_no_text_overlaps_another_or_leaves_the_page(canvas: Canvas) -> None:
-    renderer = canvas.canvas.get_renderer()
-    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in _texts(canvas)]
-    assert len(boxes) > 8
-    for (one, box), (other, other_box) in itertools.combinations(boxes, 2):
-        assert not box.overlaps(other_box), (one, other)
-    for text, box in boxes:
-        assert canvas.bbox.x0 <= box.x0 < box.x1 <= canvas.bbox.x1, text
-        assert canvas.bbox.y0 <= box.y0 < box.y1 <= canvas.bbox.y1, text
+    texts = _texts(canvas)
+    assert len(texts) > 8
+    assert_apart_and_on_the_page(canvas, texts)
 
 
 def test_no_text_lies_on_a_map_but_what_an_empty_panel_says(canvas: Canvas) -> None:
