@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -35,7 +36,7 @@ def convolution(channels: int, size: int, stride: int = 1, *, kernel_init: Calla
 
     At stride 2 Flax's "SAME" pads an even image at its far side alone; He et al. and all their followers pad both sides.
 
-    A 1×1 convolution is written as the product of matrices that it is: see :func:`_pointwise`.
+    On a CPU a 1×1 convolution is written as the product of matrices that it is: see :func:`_pointwise`.
     """
     return nn.Conv(
         channels,
@@ -45,7 +46,7 @@ def convolution(channels: int, size: int, stride: int = 1, *, kernel_init: Calla
         use_bias=False,
         kernel_init=kernel_init,
         dtype=dtype,
-        conv_general_dilated=_pointwise if size == 1 else None,
+        conv_general_dilated=_pointwise if size == 1 and jax.default_backend() == "cpu" else None,
     )
 
 
