@@ -15,12 +15,10 @@ OFFLINE ?=
 HAVE ?=
 EXTRAS ?=
 
-# With OFFLINE=1, all comes from the wheels that `make wheelhouse` has collected, and from the machine, if its packages were counted on. A Python
-# that is in a virtual environment itself lends the packages of that; --system-site-packages is those beneath.
+# With OFFLINE=1, all comes from the wheels that `make wheelhouse` has collected, and from the machine, if its packages were counted on.
 MACHINE := $(if $(OFFLINE),$(wildcard $(WHEELHOUSE)/machine.txt))
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile \
 	$(if $(OFFLINE),--no-index --find-links $(WHEELHOUSE),--constraint $(or $(1),requirements.lock))
-LEND = import site, sys; sys.prefix == sys.base_prefix or print(*(f"import site; site.addsitedir({path!r})" for path in site.getsitepackages()), sep="\n")
 
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
@@ -168,8 +166,7 @@ $(VENV)/figures.stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import shutil, sys; sys.version_info < (3, 14) or shutil.which("cc") or sys.exit("Python 3.14 and newer need a C compiler and the headers of Python (on Debian gcc and python3-dev), as immutables, which Snakemake uses, is compiled for them: install those, or call make PYTHON=/path/to/python3.13")'
 	@test -z "$(OFFLINE)" || test -n "$(firstword $(wildcard $(WHEELHOUSE)/*.whl))" || \
 		{ echo 'There are no wheels in $(WHEELHOUSE), from which OFFLINE=1 installs: collect them where there is a network, by make wheelhouse' >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(if $(MACHINE),--system-site-packages --without-pip) $(VENV)
-	$(if $(MACHINE),$(PYTHON) -c '$(LEND)' >$(VENV)/machine.pth && mv $(VENV)/machine.pth $(VENV)/lib/python3*/site-packages)
+	test -x $(BIN)/python || $(PYTHON) $(if $(MACHINE),containers/beside.py,-m venv) $(VENV)
 	$(INSTALL) --editable .
 	touch $@
 

@@ -1,7 +1,7 @@
-"""Collects the wheels that a machine without a network lacks, in a folder to carry there: `make wheelhouse`; docs/cluster.md says how.
+"""Collects the wheels that a machine without a network lacks, in a folder to carry there: `make wheelhouse`, docs/cluster.md.
 
-It runs before anything of this project is installed, with `packaging` and pip alone. What the machine has in an allowed version is
-used, and so is what that needs, which the machine has then as well. All else is collected in the version of requirements.lock.
+It needs `packaging` and pip, and nothing of this project. What the machine has in an allowed version is used, and so is what
+that needs, which the machine has then as well. All else is collected in the version of requirements.lock.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Described = dict[str, tuple[Version, list[Requirement]]]
 Describe = Callable[[list[Requirement]], Described]
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """What cannot be collected, in one line."""
 
 
@@ -65,7 +65,7 @@ def applies(requirement: Requirement, machine: dict[str, str], extras: Iterable[
 
 def installed(text: str) -> dict[str, Version]:
     """What a machine has, by its `pip list`: with `--format=freeze`, or the table."""
-    found = {}
+    found: dict[str, Version] = {}
     for line in text.splitlines():
         words = line.replace("==", " ").split()
         if not words or words[0] == "Package" or set(words[0]) == {"-"}:
@@ -73,7 +73,9 @@ def installed(text: str) -> dict[str, Version]:
         try:
             found[canonicalize_name(words[0], validate=True)] = Version(words[1])
         except (IndexError, ValueError):
-            raise Refused(f"{line!r} is no package and its version: make that file by pip list --format=freeze") from None
+            raise RefusedError(
+                f"{line!r} is no package and its version: make that file by pip list --format=freeze"
+            ) from None
     return found
 
 
@@ -92,7 +94,9 @@ def declared(project: dict[str, Any], extras: Iterable[str] = ()) -> list[Requir
     requirements = [Requirement(text) for text in project["dependencies"]]
     for extra in extras:
         if extra not in project["optional-dependencies"]:
-            raise Refused(f"pyproject.toml has no extra {extra!r}, but {', '.join(project['optional-dependencies'])}")
+            raise RefusedError(
+                f"pyproject.toml has no extra {extra!r}, but {', '.join(project['optional-dependencies'])}"
+            )
         for requirement in map(Requirement, project["optional-dependencies"][extra]):
             own = requirement.name == project["name"]
             requirements += declared(project, requirement.extras) if own else [requirement]
@@ -116,12 +120,12 @@ def choose(
     Args:
         requirements: What is wanted.
         machine: What its markers ask of the machine.
-        has: The packages of the machine. What they need, it has as well; but for their extras, of which `pip list` says nothing.
+        has: The packages of the machine. What they need, it has as well, but for extras, of which `pip list` says nothing.
         lock: The versions to collect. Of a package that has none there, the newest that is allowed.
         describe: Version and requirements of packages, by name.
 
     Raises:
-        Refused: No version is allowed by all that is wanted.
+        RefusedError: No version is allowed by all that is wanted.
     """
     asked: dict[str, list[Requirement]] = defaultdict(list)
     chosen: Described = {}
@@ -139,11 +143,11 @@ def choose(
             needs = []
             if not allowed(version, asked[name]):
                 wanted = " and ".join(sorted({str(requirement) for requirement in asked[name]}))
-                raise Refused(f"{name} {version} of requirements.lock is not what is wanted: {wanted}")
+                raise RefusedError(f"{name} {version} is what would be collected, but {wanted} is wanted")
             if name in chosen:
                 needs = [need for need in chosen[name][1] if applies(need, machine, extras)]
             elif extras:
-                ((_, all_needs),) = describe([Requirement(f"{name}=={version}")]).values()
+                ((_, all_needs),) = describe([Requirement(f"{name}=={version.public}")]).values()
                 needs = [need for need in all_needs if applies(need, machine, extras) and not applies(need, machine)]
             waiting += [need for need in needs if need not in asked[canonicalize_name(need.name)]]
     return {name: version for name, (version, _) in chosen.items()}
@@ -160,18 +164,18 @@ class Index:
     """Wheels for a version of Python, by pip, in a folder for what may not be wanted in the end: `files` says where each is."""
 
     def __init__(self, python: str, folder: Path) -> None:
-        self.folder, self.files = folder, dict[tuple[str, Version], Path]()
+        self.python, self.folder, self.files = python, folder, dict[tuple[str, Version], Path]()
         self.download = ["download", "--only-binary=:all:", f"--python-version={python}", "--implementation=cp"]
         self.download += [f"--platform={platform}" for platform in PLATFORMS]
 
     def __call__(self, requirements: list[Requirement]) -> Described:
         """Version and requirements of each, as its wheel has them."""
-        wheels = self.folder / str(len(self.files))
+        wheels = Path(tempfile.mkdtemp(dir=self.folder))
         if requirements and pip(*self.download, "--dest", wheels, *requirements):
             for requirement in requirements:
                 if pip(*self.download, "--dest", wheels, requirement):
                     self.build(requirement, wheels)
-        found = {}
+        found: Described = {}
         for path in wheels.glob("*.whl"):
             name, version, *_ = parse_wheel_filename(path.name)
             found[name] = version, requirements_of(path)
@@ -183,18 +187,22 @@ class Index:
         built = wheels / "built"
         error = pip("wheel", f"--no-binary={requirement.name}", "--wheel-dir", built, requirement)
         if error:
-            raise Refused(f"{requirement}: there is no wheel, and none can be built here: {error}")
+            raise RefusedError(f"{requirement} has no wheel for Python {self.python}, and none can be built: {error}")
         (wheel,) = built.glob("*.whl")
         if not wheel.stem.endswith("-none-any"):
-            raise Refused(f"{requirement}: there is no wheel, and one that is built here is for this machine: {wheel.name}")
+            raise RefusedError(
+                f"{requirement} has no wheel for Python {self.python}, and is compiled for each machine: "
+                "choose another Python, or install it there first"
+            )
         wheel.rename(wheels / wheel.name)
 
 
 def pip(*arguments: object) -> str:
-    """Calls pip for packages alone, without what they need. The last line of what it says, if it fails."""
-    command = [sys.executable, "-m", "pip", arguments[0], "--quiet", "--disable-pip-version-check", "--no-deps", *arguments[1:]]
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    return (done.stderr.strip().splitlines() or ["pip failed"])[-1] if done.returncode else ""
+    """Calls pip for packages alone, without what they need. The last error that it reports, if it fails."""
+    words = [arguments[0], "--quiet", "--disable-pip-version-check", "--no-deps", *arguments[1:]]
+    done = subprocess.run([sys.executable, "-m", "pip", *map(str, words)], capture_output=True, text=True)
+    lines = [line.strip() for line in done.stderr.splitlines()] or ["pip failed"]
+    return ([line for line in lines if line.startswith("ERROR")] or lines)[-1] if done.returncode else ""
 
 
 def requirements_of(wheel: Path) -> list[Requirement]:
@@ -233,21 +241,22 @@ def is_foreign(head: bytes) -> bool:
 def main() -> None:
     """Collects, says what, and puts it in place as a whole."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", default="{}.{}".format(*sys.version_info), help="version of the machine's, 3.12 or 3.12.3")
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    parser.add_argument("--python", default=own, help="the machine's version of Python, as 3.12 or 3.12.3")
     parser.add_argument("--have", type=Path, help="file with the machine's `pip list --format=freeze`")
     parser.add_argument("--extras", default="", help="of pyproject.toml, separated by commas")
     parser.add_argument("--out", type=Path, default=ROOT / "wheelhouse")
     options = parser.parse_args()
     try:
         collect(options.python, options.have, [extra for extra in options.extras.split(",") if extra], options.out)
-    except Refused as error:
+    except (RefusedError, OSError) as error:
         sys.exit(f"wheelhouse: {error}")
 
 
 def collect(python: str, have: Path | None, extras: list[str], out: Path) -> None:
     """Fills the folder `out`."""
     if not re.fullmatch(r"3\.\d+(\.\d+)?", python):
-        raise Refused(f"PYTHON={python} is no version, as 3.12 is")
+        raise RefusedError(f"PYTHON={python} is no version, as 3.12 is")
     machine = environment(python)
     lock = locked((ROOT / "requirements.lock").read_text(encoding="utf-8"), machine)
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -256,12 +265,13 @@ def collect(python: str, have: Path | None, extras: list[str], out: Path) -> Non
         index = Index(python, Path(scratch))
         chosen = choose(declared(pyproject["project"], extras), machine, has, lock, index)
         # pip builds this package in an environment of its own, where nothing is the machine's.
-        building = choose([Requirement(text) for text in pyproject["build-system"]["requires"]], machine, {}, lock, index)
+        tools = [Requirement(text) for text in pyproject["build-system"]["requires"]]
+        wheels = choose(tools, machine, {}, lock, index) | chosen
         out.mkdir(parents=True, exist_ok=True)
         for path in [*out.glob("*.whl"), *out.glob("machine.txt")]:
             path.unlink()
         total = 0
-        for name, version in sorted({**building, **chosen}.items()):
+        for name, version in sorted(wheels.items()):
             wheel = Path(shutil.move(index.files[name, version], out))
             if wheel.stem.endswith("-any"):
                 slim(wheel)
@@ -272,7 +282,7 @@ def collect(python: str, have: Path | None, extras: list[str], out: Path) -> Non
     if have:
         # By this, `make … OFFLINE=1` knows that the machine's packages are counted on.
         shutil.copy(have, out / "machine.txt")
-    print(f"{total / 1e6:8.2f} MB  {len({**building, **chosen})} wheels for Python {python} in {out}")
+    print(f"{total / 1e6:8.2f} MB  {len(wheels)} wheels for Python {python} in {out}")
 
 
 if __name__ == "__main__":
