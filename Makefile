@@ -10,11 +10,20 @@ BENCHMARK_OUT ?= results/benchmarks
 COMMANDS ?= make figures CONFIG=smoke=true && make test
 CONFIG ?=
 SNAKEMAKE ?= 9.16.0
+WHEELHOUSE ?= wheelhouse
+OFFLINE ?=
+HAVE ?=
+EXTRAS ?=
+
+# With OFFLINE=1, all comes from the wheels that `make wheelhouse` has collected, and from the machine, if its packages were counted on.
+MACHINE := $(if $(OFFLINE),$(wildcard $(WHEELHOUSE)/machine.txt))
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --compile \
+	$(if $(OFFLINE),--no-index --find-links $(WHEELHOUSE),--constraint $(or $(1),requirements.lock))
 
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture findings controls lint format benchmark lock clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture findings controls lint format benchmark lock wheelhouse clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures $(if $(CONFIG),--config $(CONFIG))
@@ -135,24 +144,38 @@ lock:
 	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --extra dev --extra cuda --extra cuda13 --no-emit-index-url --quiet \
 		--output-file requirements.lock pyproject.toml
 
+# For a machine without a network: the wheels that it lacks, to carry there, where `make figures OFFLINE=1` installs them. PYTHON=3.12 is its
+# version of Python, HAVE=FILE its `pip list --format=freeze`; without that, it is taken to have nothing. EXTRAS=dev,slurm adds those.
+wheelhouse: COLLECTOR = $(or $(shell command -v $(PYTHON)),python3)
+wheelhouse:
+	$(call new_enough,$(COLLECTOR))
+	$(COLLECTOR) -m venv $(VENV)-wheelhouse
+	$(VENV)-wheelhouse/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock packaging
+	$(VENV)-wheelhouse/bin/python containers/wheelhouse.py $(if $(shell command -v $(PYTHON)),,--python $(PYTHON)) \
+		$(if $(HAVE),--have $(HAVE)) $(if $(EXTRAS),--extras $(EXTRAS)) --out $(WHEELHOUSE)
+
 # Results stay: they are what `make figures` would not compute again.
 clean:
 	rm -rf $(VENV) build *.egg-info .snakemake .pytest_cache .ruff_cache .mypy_cache
 
+new_enough = @$(1) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, but $(1) is %d.%d: call make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
+
 # Bytecode is compiled whatever PYTHONDONTWRITEBYTECODE says: without it, each training starts two seconds later.
 $(VENV)/figures.stamp: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, but $(PYTHON) is %d.%d: call make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
+	$(call new_enough,$(PYTHON))
 	@$(PYTHON) -c 'import shutil, sys; sys.version_info < (3, 14) or shutil.which("cc") or sys.exit("Python 3.14 and newer need a C compiler and the headers of Python (on Debian gcc and python3-dev), as immutables, which Snakemake uses, is compiled for them: install those, or call make PYTHON=/path/to/python3.13")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --constraint requirements.lock --editable .
+	@test -z "$(OFFLINE)" || test -n "$(firstword $(wildcard $(WHEELHOUSE)/*.whl))" || \
+		{ echo 'There are no wheels in $(WHEELHOUSE), from which OFFLINE=1 installs: collect them where there is a network, by make wheelhouse' >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) $(if $(MACHINE),containers/beside.py,-m venv) $(VENV)
+	$(INSTALL) --editable .
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/figures.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --compile --constraint requirements.lock --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 	touch $@
 
 # PyTorch brings libraries for GPUs of its own, and other versions of them than JAX's, which are locked.
 $(VENV)/peers.stamp: $(VENV)/dev.stamp
 	grep -v '^nvidia-' requirements.lock >$(VENV)/peers.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/peers.lock --editable '.[peers]'
+	$(call INSTALL,$(VENV)/peers.lock) --editable '.[peers]'
 	touch $@
