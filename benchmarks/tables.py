@@ -45,10 +45,28 @@ def growth(measured: pd.DataFrame) -> Iterable[list[str]]:
         yield [str(step), str(finished), *told]
 
 
+def gpu(measured: pd.DataFrame) -> Iterable[list[str]]:
+    """Of ``gpu.csv``: a row a network and task, ours beside PyTorch's."""
+    steps = measured[measured["network"] != "matrix product"]
+    both = steps.pivot(index=["network", "task"], columns="library", values=["milliseconds", "gigabytes"])
+    yield ["network", "task", "ours, ms", "PyTorch, ms", "ours / theirs", "ours, GB", "PyTorch, GB"]
+    for place in steps[["network", "task"]].drop_duplicates().itertuples(index=False):
+        row = both.loc[tuple(place)]
+        time, memory = (
+            [row[kind, library] for library in ("nmepkg", "PyTorch")] for kind in ("milliseconds", "gigabytes")
+        )
+        yield [*place, *map(_short, time), _short(time[0] / time[1], "{:.2f}"), *map(_short, memory)]
+
+
+def _short(number: float, form: str = "{:#.3g}") -> str:
+    return "" if pd.isna(number) else form.format(number).rstrip(".")
+
+
 TABLES: dict[str, tuple[str, Callable[[pd.DataFrame], Iterable[list[str]]]]] = {
     "flags": ("xla_flags_2.csv", flags),
     "compiling": ("compiling.csv", compiling),
     "growth": ("growth.csv", growth),
+    "gpu": ("gpu.csv", gpu),
 }
 
 
