@@ -47,19 +47,32 @@ def growth(measured: pd.DataFrame) -> Iterable[list[str]]:
 
 def gpu(measured: pd.DataFrame) -> Iterable[list[str]]:
     """Of ``gpu.csv``: a row a network and task, ours beside PyTorch's."""
-    steps = measured[measured["network"] != "matrix product"]
-    both = steps.pivot(index=["network", "task"], columns="library", values=["milliseconds", "gigabytes"])
-    yield ["network", "task", "ours, ms", "PyTorch, ms", "ours / theirs", "ours, GB", "PyTorch, GB"]
-    for place in steps[["network", "task"]].drop_duplicates().itertuples(index=False):
-        row = both.loc[tuple(place)]
-        time, memory = (
-            [row[kind, library] for library in ("nmepkg", "PyTorch")] for kind in ("milliseconds", "gigabytes")
-        )
-        yield [*place, *map(_short, time), _short(time[0] / time[1], "{:.2f}"), *map(_short, memory)]
+    cells = measured.set_index(["network", "task", "library"])
+    operations = cells["tflop"].groupby(level=["network", "task"]).first()  # counted once for both
+    yield [
+        "network",
+        "task",
+        "ours, ms",
+        "PyTorch, ms",
+        "ours / theirs",
+        "ours, TFLOP/s",
+        "compiling, s",
+        "ours, GB",
+        "PyTorch, GB",
+    ]
+
+    def told(column: str, place: tuple[str, str], library: str) -> float:
+        return cells[column].get((*place, library), float("nan"))
+
+    for place in dict.fromkeys(zip(measured["network"], measured["task"], strict=True)):
+        mine, theirs = (told("milliseconds", place, library) for library in ("nmepkg", "PyTorch"))
+        numbers = [mine, theirs, mine / theirs, 1e3 * operations[place] / mine, told("compiling", place, "nmepkg")]
+        memory = [told("gigabytes", place, library) for library in ("nmepkg", "PyTorch")]
+        yield [*place, *map(_three_digits, [*numbers, *memory])]
 
 
-def _short(number: float, form: str = "{:#.3g}") -> str:
-    return "" if pd.isna(number) else form.format(number).rstrip(".")
+def _three_digits(number: float) -> str:
+    return "" if pd.isna(number) else f"{number:#.3g}".rstrip(".")
 
 
 TABLES: dict[str, tuple[str, Callable[[pd.DataFrame], Iterable[list[str]]]]] = {

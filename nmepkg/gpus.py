@@ -163,7 +163,7 @@ def _wait(count: int, locks: dict[str, Path], stopping: Callable[[], bool]) -> b
         if not said:
             said = True
             print(
-                f"waits for {_gpus(count)}: other jobs are on those there are (number {', '.join(locks)})",
+                f"waits for {_gpus(count)}: too few are free of other jobs (numbered {', '.join(locks)})",
                 file=sys.stderr,
                 flush=True,
             )

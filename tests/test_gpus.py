@@ -175,7 +175,7 @@ def test_what_a_killed_job_held_is_free_and_waited_for(machine: Machine) -> None
     holder = machine.start(2)
     assert line(holder) == "0,1"
     waiting = machine.start(1)
-    assert line(waiting, "stderr") == "waits for 1 GPU: other jobs are on those there are (number 0, 1)"
+    assert line(waiting, "stderr") == "waits for 1 GPU: too few are free of other jobs (numbered 0, 1)"
     holder.kill()
     assert line(waiting) == "0"
     assert waiting.communicate()[1] == ""  # it said so once
