@@ -254,34 +254,42 @@ def main() -> None:
 
 
 def collect(python: str, have: Path | None, extras: list[str], out: Path) -> None:
-    """Fills the folder `out`."""
+    """Makes the folder `out`, whole or not at all.
+
+    Raises:
+        RefusedError: It is there and not empty, so that nobody's wheels are lost, or one cannot be collected.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise RefusedError(f"{out} is there already: delete it, or name another folder by WHEELHOUSE=")
     if not re.fullmatch(r"3\.\d+(\.\d+)?", python):
         raise RefusedError(f"PYTHON={python} is no version, as 3.12 is")
     machine = environment(python)
     lock = locked((ROOT / "requirements.lock").read_text(encoding="utf-8"), machine)
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     has = installed(have.read_text(encoding="utf-8")) if have else {}
-    with tempfile.TemporaryDirectory() as scratch:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its place, so that what is whole is renamed and not copied.
+    with tempfile.TemporaryDirectory(prefix=".wheelhouse-", dir=out.parent) as scratch:
         index = Index(python, Path(scratch))
         chosen = choose(declared(pyproject["project"], extras), machine, has, lock, index)
         # pip builds this package in an environment of its own, where nothing is the machine's.
         tools = [Requirement(text) for text in pyproject["build-system"]["requires"]]
         wheels = choose(tools, machine, {}, lock, index) | chosen
-        out.mkdir(parents=True, exist_ok=True)
-        for path in [*out.glob("*.whl"), *out.glob("machine.txt")]:
-            path.unlink()
+        whole = Path(scratch) / "whole"
+        whole.mkdir()
         total = 0
         for name, version in sorted(wheels.items()):
-            wheel = Path(shutil.move(index.files[name, version], out))
+            wheel = index.files[name, version].rename(whole / index.files[name, version].name)
             if wheel.stem.endswith("-any"):
                 slim(wheel)
             total += wheel.stat().st_size
             purpose = f", in place of the machine's {has[name]}" if name in has else ""
             purpose = purpose if name in chosen else ", to build this package"
             print(f"{wheel.stat().st_size / 1e6:8.2f} MB  {name} {version}{purpose}")
-    if have:
-        # By this, `make … OFFLINE=1` knows that the machine's packages are counted on.
-        shutil.copy(have, out / "machine.txt")
+        if have:
+            # By this, `make … OFFLINE=1` knows that the machine's packages are counted on.
+            shutil.copy(have, whole / "machine.txt")
+        whole.rename(out)
     print(f"{total / 1e6:8.2f} MB  {len(wheels)} wheels for Python {python} in {out}")
 
 

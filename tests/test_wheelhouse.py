@@ -206,6 +206,18 @@ def test_what_has_no_wheel_is_refused_in_one_line(own_index: Path, tmp_path: Pat
         wheelhouse.Index("3.12", tmp_path)([Requirement("array==1.5")])
 
 
+def test_a_folder_is_made_whole_or_not_at_all(own_index: Path, tmp_path: Path) -> None:
+    """Killed or refused, it leaves none; what is there is nobody's to delete."""
+    out = tmp_path / "out" / "wheels"
+    with pytest.raises(wheelhouse.RefusedError, match="has no wheel"):
+        wheelhouse.collect("3.12", None, [], out)
+    assert list(out.parent.iterdir()) == []
+    mine = wheel(out, "mine", "1", [])
+    with pytest.raises(wheelhouse.RefusedError, match=r"^.*wheels is there already: delete it, or name another"):
+        wheelhouse.collect("3.12", None, [], out)
+    assert list(out.iterdir()) == [mine]
+
+
 def test_programs_for_other_systems_are_left_out(tmp_path: Path) -> None:
     """The rest is what it was, and the list of files agrees with them."""
     elf = b"\x7fELF%c" + b"\1" * 13 + b"%c"
