@@ -105,7 +105,7 @@ picture: $(VENV)/figures.stamp
 # The notebooks of examples/ anew, with what they print and draw. `make test` runs them in small.
 notebooks: $(VENV)/dev.stamp
 	$(INSTALL) --editable '.[notebooks]'
-	$(BIN)/jupyter execute --inplace --NotebookClient.coalesce_streams=True --NotebookClient.record_timing=False examples/*.ipynb
+	$(BIN)/python examples/run.py
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
