@@ -16,7 +16,7 @@ import yaml
 from nmepkg.analysis.labels import activation_label, axis_title, method_label, number, symbol
 from nmepkg.analysis.measurements import quantity
 from nmepkg.analysis.quantities import is_accuracy, metric_title
-from nmepkg.analysis.style import line_styles
+from nmepkg.analysis.style import BLACK, BLUE, GREEN, OLIVE, ORANGE, PURPLE, SKY, VERMILION, line_styles
 from nmepkg.records import to_json
 from nmepkg.registry import DATASETS, MEASUREMENTS, METHODS, STRENGTHS
 from nmepkg.runs.expansion import Expansion
@@ -27,6 +27,7 @@ from nmepkg.study.spec import Cell, Setup, Spec, Study
 Content = Mapping[str, Any]  # of a file
 Value = TypeVar("Value", bound=Hashable)
 
+COLORS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, OLIVE, BLACK)
 MOST = 50  # evaluations or measurements of a curve that are shown, its first and last among them
 
 
@@ -70,6 +71,7 @@ def explored(
         },
         "axes": [*_strengths(specs), *_options([cells[run][0] for run in results])],
         "recipe": _column(recipes),
+        "colors": list(COLORS),
         "curves": curves,
         "steps": [list(places) for places in steps],
     }
@@ -159,9 +161,13 @@ def _column(values: Iterable[Value]) -> dict[str, Any]:
 
 
 def _colors(axis: str | None, names: Sequence[str], values: Sequence[Any]) -> dict[str, list[str]]:
-    """The colours that names have in figures."""
+    """The colours that names have in figures, but each one of its own as long as there are any: here markers are not theirs."""
     first = dict(zip(reversed(names), reversed(values), strict=True))
-    return {"colors": [style.color for style in line_styles(axis, [first[name] for name in dict.fromkeys(names)])]}
+    colors: list[str] = []
+    for style in line_styles(axis, [first[name] for name in dict.fromkeys(names)]):
+        free = (color for color in (style.color, *COLORS) if color not in colors)
+        colors.append(next(free, style.color))
+    return {"colors": colors}
 
 
 def _strengths(specs: Sequence[Spec]) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,12 @@
 // The explorer of a study's page: filters, a chart, a table of runs, and chosen runs side by side. `explored` in the page is what
-// nmepkg/analysis/explorer.py says; charts are Vega-Lite's. All text enters the page as text, never as HTML.
+// nmepkg/analysis/explored.py says; charts are Vega-Lite's. All text enters the page as text, never as HTML.
 const data = JSON.parse(document.getElementById("explored").textContent);
 const FILTERS = ["setup", "method", "activation"];
 const PAGE = 100; // rows of the table at a time
-const MANY = 8; // chosen runs whose curves have colours of their own
-const COLORS = ["#005a9c", "#c8501e", "#00966c", "#8f3b76", "#b97d00", "#2f97d0", "#6b6200", "#000000"];
-const state = { only: { setup: new Set(), method: new Set(), activation: new Set() }, text: "", sort: "place", down: false, rows: PAGE, chosen: [] };
+const state = {
+  only: { setup: new Set(), method: new Set(), activation: new Set() }, // nothing in it: all of them
+  text: "", sort: "place", down: false, rows: PAGE, chosen: [],
+};
 const $ = (id) => document.getElementById(id);
 
 const runs = data.run.map((run, i) => {
@@ -13,12 +14,19 @@ const runs = data.run.map((run, i) => {
   const kind = name("strength");
   const strength = data.strength.values[i];
   return {
-    place: i, run, seed: data.seed[i], setup: name("setup"), method: name("method"), activation: name("activation"), family: name("family"),
-    strength: kind ? strength : 0, strengthText: kind ? `${data.strength.symbols[kind]} = ${strength}` : "", kind,
+    place: i, run, seed: data.seed[i], log: `${data.logs}${run}.log`,
+    setup: name("setup"), method: name("method"), activation: name("activation"), family: name("family"),
+    kind, strength: kind ? strength : 0, strengthText: kind ? `${data.strength.symbols[kind]} = ${strength}` : "",
     diverged: data.diverged[i], status: data.diverged[i] === null ? "completed" : `diverged by step ${data.diverged[i]}`,
-    log: `${data.logs}${run}.log`, point: [data.setup.of[i], data.method.of[i], data.activation.of[i], kind, strength].join("|"),
+    point: [data.setup.of[i], data.method.of[i], data.activation.of[i], kind, strength].join("|"),
   };
 });
+const seedsAt = new Map(); // of each point, runs that are alike but for their seeds
+for (const run of runs) seedsAt.set(run.point, [...(seedsAt.get(run.point) ?? []), run.seed]);
+for (const run of runs) {
+  const seeds = seedsAt.get(run.point);
+  run.seeds = `${run.seed}, of ${seeds.length > 12 ? `${seeds.length} seeds` : seeds.join(", ")}`;
+}
 
 // What a curve has of each run: [steps, values], or nothing.
 data.curves.forEach((curve) => {
@@ -65,7 +73,8 @@ function fillFilters() {
       return make("label", {}, box, ` ${name}`);
     });
     const legend = column[0].toUpperCase() + column.slice(1);
-    $("filters").append(make("fieldset", { id: `only-${column}` }, make("legend", { textContent: `${legend} (none ticked: all)` }), ...boxes));
+    const title = make("legend", { textContent: `${legend} (none ticked: all)` });
+    $("filters").append(make("fieldset", { id: `only-${column}` }, title, ...boxes));
   }
   const search = make("input", { type: "search", id: "search" });
   search.addEventListener("input", () => {
@@ -76,21 +85,28 @@ function fillFilters() {
   $("filters").addEventListener("submit", (event) => event.preventDefault());
 }
 
-const passes = (run) => FILTERS.every((column) => !state.only[column].size || state.only[column].has(run[column])) && run.run.toLowerCase().includes(state.text);
+const wantedIn = (run, column) => !state.only[column].size || state.only[column].has(run[column]);
+const passes = (run) => FILTERS.every((column) => wantedIn(run, column)) && run.run.toLowerCase().includes(state.text);
 const shown = () => runs.filter(passes);
 
 // ---- charts
 
-const HOVER = [["run", "Run"], ["setup", "Setup"], ["method", "Method"], ["activation", "Activation"], ["strengthText", "Strength"], ["seeds", "Seed"], ["value", ""], ["log", "Log"]];
+const HOVER = [
+  ["run", "Run"], ["setup", "Setup"], ["method", "Method"], ["activation", "Activation"], ["strengthText", "Strength"], ["seeds", "Seed"],
+  ["value", ""], ["log", "Log"],
+];
 const config = {
   font: "system-ui, 'DejaVu Sans', sans-serif", background: "#fff", view: { stroke: null },
   axis: { labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", gridColor: "#e6e6e6" },
   legend: { labelFontSize: 12, titleFontSize: 12, orient: "bottom", columns: 3, labelLimit: 260, symbolLimit: 60 },
   header: { labelFontSize: 13, labelFontWeight: "bold" },
 };
-const OPTIONS = { mode: "vega-lite", renderer: "svg", config, actions: { export: true, source: false, compiled: false, editor: false } };
+const actions = { export: true, source: false, compiled: false, editor: false }; // the editor is on the network
+const OPTIONS = { mode: "vega-lite", renderer: "svg", config, actions };
 const views = {}; // of each chart a promise of what is drawn, after what was asked for before
 const wanted = {};
+
+const heading = (text, limit) => ({ text, limit, anchor: "start", fontSize: 13, fontWeight: "normal" });
 
 // The width that a chart may have, less its menu; the chart itself is as wide as what is in it.
 const room = (id) => $(id).parentElement.clientWidth - 40;
@@ -100,9 +116,14 @@ function draw(id, spec, click) {
   views[id] = (views[id] ?? Promise.resolve()).then(async (before) => {
     if (wanted[id] !== spec) return before; // something else is wanted by now
     before?.finalize();
-    const drawn = await vegaEmbed(`#${id}`, spec, OPTIONS);
-    if (click) drawn.view.addEventListener("click", (_, item) => click(item?.datum));
-    return drawn;
+    try {
+      const drawn = await vegaEmbed(`#${id}`, spec, OPTIONS);
+      if (click) drawn.view.addEventListener("click", (_, item) => click(item?.datum));
+      return drawn;
+    } catch (error) {
+      $(id).textContent = `This chart cannot be drawn: ${error.message}`;
+      return undefined;
+    }
   });
 }
 
@@ -111,15 +132,13 @@ function drawPoints(rows) {
   const [axis, color] = [data.axes[$("x").value], $("color").value];
   const overStrength = axis && axis.strength;
   const shape = color === "activation" ? "method" : overStrength ? "activation" : "family";
-  const seeds = new Map();
-  for (const run of runs) seeds.set(run.point, [...(seeds.get(run.point) || []), run.seed]);
   const values = [];
   for (const run of rows) {
     const x = axis ? axis.values[run.place] : run.seed;
     const y = valueOf(curve, run, $("end").value);
     if (x === null || x === undefined || (y === null && run.diverged === null)) continue;
-    const line = overStrength || !axis ? [run.method, run.activation] : [run.method, run.family, run.strengthText];
-    values.push({ ...run, x, y, among: data.setup.of[run.place], line: line.join("|"), seeds: `${run.seed}, of ${seeds.get(run.point).join(", ")}`, value: y === null ? run.status : String(y) });
+    const line = overStrength ? [run.method, run.activation] : [run.method, axis ? run.family : run.activation, run.strengthText];
+    values.push({ ...run, x, y, among: data.setup.of[run.place], line: line.join("|"), value: y === null ? run.status : String(y) });
   }
   const setups = data.setup.names.filter((name) => values.some((row) => row.setup === name));
   const wide = room("points");
@@ -127,7 +146,7 @@ function drawPoints(rows) {
   const scale = { domain: data[color].names.filter((name) => values.some((run) => run[color] === name)) };
   scale.range = scale.domain.map((name) => data[color].colors[data[color].names.indexOf(name)]);
   const x = { field: "x", type: "ordinal", axis: { title: axis ? axis.title : "Seed", labelAngle: 0, labelOverlap: true } };
-  const y = { field: "y", type: "quantitative", scale: { zero: false }, axis: { title: curve.title } };
+  const y = { field: "y", type: "quantitative", scale: { zero: false }, axis: { title: null } };
   const encoding = { x, color: { field: color, type: "nominal", scale, title: null } };
   const hover = { tooltip: HOVER.map(([field, title]) => ({ field, title: title || curve.title, type: "nominal" })) };
   const chosen = { test: "indexof(chosen, datum.run) >= 0", value: 3 };
@@ -138,7 +157,9 @@ function drawPoints(rows) {
     },
     {
       transform: [{ filter: "isValid(datum.y)" }], mark: { type: "point", size: 45, opacity: 0.9, cursor: "pointer" },
-      encoding: { ...encoding, ...hover, y, shape: { field: shape, type: "nominal", title: null }, strokeWidth: { condition: chosen, value: 1.2 } },
+      encoding: {
+        ...encoding, ...hover, y, shape: { field: shape, type: "nominal", title: null }, strokeWidth: { condition: chosen, value: 1.2 },
+      },
     },
     {
       transform: [{ filter: "!isValid(datum.y)" }], mark: { type: "text", text: "×", fontSize: 16, cursor: "pointer", aria: false },
@@ -146,7 +167,8 @@ function drawPoints(rows) {
     },
   ];
   const spec = {
-    data: { values }, columns, config: { legend: { columns: wide < 600 ? 1 : 3 } }, params: [{ name: "chosen", value: state.chosen }], resolve: { scale: { x: "independent", y: "independent" } },
+    title: heading(curve.title), data: { values }, columns, config: { legend: { columns: wide < 600 ? 1 : 3 } },
+    params: [{ name: "chosen", value: state.chosen }], resolve: { scale: { x: "independent", y: "independent" } },
     facet: { field: "setup", type: "nominal", title: null, sort: { field: "among", op: "min" } },
     spec: { width: Math.max(160, Math.floor(wide / columns) - 80), height: 220, layer: values.length ? layers : layers.slice(1, 2) },
   };
@@ -157,9 +179,9 @@ function drawPoints(rows) {
 // ---- table
 
 const COLUMNS = [
-  ["value", ""], ["setup", "Setup"], ["method", "Method"], ["activation", "Activation"], ["strength", "Strength"], ["seed", "Seed"], ["status", "Status"], ["run", "Run"],
+  ["value", ""], ["setup", "Setup"], ["method", "Method"], ["activation", "Activation"], ["strength", "Strength"], ["seed", "Seed"],
+  ["status", "Status"], ["run", "Run"],
 ];
-
 const CLASSES = { run: "run", seed: "number", strength: "number", value: "number" };
 
 function sorted(rows) {
@@ -185,7 +207,8 @@ function fillHead() {
     });
     return make("th", { scope: "col", id: `by-${key}` }, button);
   });
-  $("table").tHead.append(make("tr", {}, make("th", { scope: "col", textContent: "Choose" }), ...heads, make("th", { scope: "col", textContent: "Files" })));
+  const [choose, links] = ["Choose", "Files"].map((textContent) => make("th", { scope: "col", textContent }));
+  $("table").tHead.append(make("tr", {}, choose, ...heads, links));
 }
 
 function fillTable(rows) {
@@ -195,11 +218,12 @@ function fillTable(rows) {
   }
   $("by-value").firstChild.textContent = curve.title;
   const body = sorted(rows).slice(0, state.rows).map((run) => {
-    const box = make("input", { type: "checkbox", checked: state.chosen.includes(run.run), ariaLabel: `Choose ${run.run}` });
+    const box = make("input", { type: "checkbox", value: run.run, checked: state.chosen.includes(run.run), ariaLabel: `Choose ${run.run}` });
     box.addEventListener("change", () => choose(run.run));
     const copy = make("button", { type: "button", textContent: "Copy YAML", ariaLabel: `Copy the YAML of ${run.run}` });
-    copy.addEventListener("click", () => copyRecipe(run));
-    const log = make("a", { href: `../../logs/train/${encodeURIComponent(run.run)}.log`, textContent: "log", title: run.log, ariaLabel: `Log of ${run.run}` });
+    copy.addEventListener("click", () => copyRecipe(run, copy));
+    const href = `../../logs/train/${encodeURIComponent(run.run)}.log`;
+    const log = make("a", { href, textContent: "log", title: run.log, ariaLabel: `Log of ${run.run}` });
     const cells = COLUMNS.map(([key]) => {
       const value = key === "strength" ? run.strengthText : key === "value" ? valueOf(curve, run, $("end").value) : run[key];
       return make("td", { className: CLASSES[key] ?? "", textContent: value || value === 0 ? value : "–" });
@@ -210,44 +234,55 @@ function fillTable(rows) {
   $("more").hidden = rows.length <= state.rows;
 }
 
-async function copyRecipe(run) {
+async function copyRecipe(run, button) {
   const own = run.kind ? `    ${run.kind}: [${run.strength}]\n` : "";
   $("copied").hidden = false;
   $("yaml").value = `# ${run.run}\n${data.recipe.names[data.recipe.of[run.place]]}${own}    seeds: [${run.seed}]\n`;
   $("yaml").select();
-  const done = await navigator.clipboard?.writeText($("yaml").value).then(() => true, () => false);
-  $("said").textContent = done || document.execCommand("copy") ? `Copied the YAML of ${run.run}.` : "This browser does not let the page copy: the text is selected, copy it by hand.";
+  const written = await navigator.clipboard?.writeText($("yaml").value).then(() => true, () => false);
+  const done = written || document.execCommand("copy");
+  if (done) button.focus();
+  $("said").textContent = done ? `Copied the YAML of ${run.run}.` : "This browser lets no page copy: the text is selected, copy it by hand.";
 }
 
 // ---- chosen runs
 
 function choose(run) {
   state.chosen = state.chosen.includes(run) ? state.chosen.filter((other) => other !== run) : [...state.chosen, run];
-  fillTable(shown());
   showChosen();
 }
 
 function showChosen() {
-  views.points.then(({ view }) => view.signal("chosen", state.chosen).runAsync());
+  for (const box of $("table").tBodies[0].querySelectorAll("input")) box.checked = state.chosen.includes(box.value);
+  views.points.then((drawn) => drawn?.view.signal("chosen", state.chosen).runAsync());
   const chosen = state.chosen.map((run) => runs[data.run.indexOf(run)]);
   $("none").hidden = chosen.length > 0;
   $("beside").hidden = chosen.length === 0;
   if (!chosen.length) return;
-  const names = chosen.map((run, i) => `${i + 1}: ${run.method}, ${run.activation}${run.strengthText && `, ${run.strengthText}`}, seed ${run.seed}`);
+  const names = chosen.map((run, i) => {
+    const parts = [run.method, run.activation, run.strengthText, `seed ${run.seed}`];
+    return `${i + 1}: ${parts.filter(Boolean).join(", ")}`;
+  });
   const has = data.curves.map((curve) => chosen.some((run) => curve.at.has(run.place)));
   for (const side of ["left", "right"]) {
     for (const choice of $(side).querySelectorAll("option")) choice.disabled = !has[choice.value];
     drawCurves(side, chosen, names);
   }
-  const line = (title, cell) => make("tr", {}, make("th", { scope: "row", textContent: title }), ...chosen.map((run, i) => make("td", {}, ...[cell(run, i)].flat())));
-  const swatch = (i) => Object.assign(make("span", { className: "swatch" }), { style: `background: ${COLORS[i % MANY]}` });
+  const line = (title, cell) => {
+    const cells = chosen.map((run, i) => make("td", {}, ...[cell(run, i)].flat()));
+    return make("tr", {}, make("th", { scope: "row", textContent: title }), ...cells);
+  };
+  const swatch = (i) => make("span", { className: "swatch", style: `background: ${data.colors[i % data.colors.length]}` });
+  const name = (text) => make("span", { className: "run", textContent: text });
   const rows = [
-    line("Run", (run, i) => [swatch(i), `${i + 1}: `, make("span", { className: "run", textContent: run.run })]),
-    ...["setup", "method", "activation"].map((key) => line(key[0].toUpperCase() + key.slice(1), (run) => run[key])),
-    line("Strength", (run) => run.strengthText || "–"), line("Seed", (run) => run.seed), line("Status", (run) => run.status), line("Log", (run) => make("span", { className: "run", textContent: run.log })),
+    line("Run", (run, i) => [swatch(i), `${i + 1}: `, name(run.run)]), line("Setup", (run) => run.setup),
+    line("Method", (run) => run.method), line("Activation", (run) => run.activation),
+    line("Strength", (run) => run.strengthText || "–"), line("Seed", (run) => run.seed),
+    line("Status", (run) => run.status), line("Log", (run) => name(run.log)),
   ];
   data.curves.forEach((curve, i) => {
-    if (has[i]) rows.push(line(curve.runs ? `${curve.of}: ${curve.title}` : curve.title, (run) => String(valueOf(curve, run, "last") ?? "–")));
+    const title = curve.runs ? `${curve.of}: ${curve.title}` : curve.title;
+    if (has[i]) rows.push(line(title, (run) => String(valueOf(curve, run, "last") ?? "–")));
   });
   $("compared").replaceChildren(make("tbody", {}, ...rows));
 }
@@ -258,13 +293,15 @@ function drawCurves(side, chosen, names) {
     const [steps, numbers] = curve.at.get(run.place) ?? [[], []];
     return steps.map((step, k) => ({ step, y: numbers[k], name: names[i], run: run.run, value: String(numbers[k]) }));
   });
-  const scale = { domain: names, range: COLORS };
+  const scale = { domain: names, range: data.colors };
   const hover = [["run", "Run"], ["step", "Step"], ["value", curve.title]];
+  const wide = room(`${side}-chart`);
   draw(`${side}-chart`, {
-    data: { values }, width: Math.max(200, room(`${side}-chart`) - 80), height: 220, mark: { type: "line", point: true },
+    title: heading(values.length ? curve.title : `None of these runs has it: ${curve.title}`, wide),
+    data: { values }, width: Math.max(200, wide - 80), height: 220, mark: { type: "line", point: true },
     encoding: {
       x: { field: "step", type: "quantitative", axis: { title: "Training step" } },
-      y: { field: "y", type: "quantitative", scale: { zero: false }, axis: { title: curve.title } },
+      y: { field: "y", type: "quantitative", scale: { zero: false }, axis: { title: null } },
       color: { field: "name", type: "nominal", scale, legend: { title: null, columns: 1, labelLimit: 400 } },
       tooltip: hover.map(([field, title]) => ({ field, title, type: "nominal" })),
     },
@@ -278,7 +315,10 @@ function refresh() {
   const rows = shown();
   const lost = drawPoints(rows);
   const diverged = rows.filter((run) => run.diverged !== null).length;
-  $("count").textContent = `${rows.length} of ${runs.length} runs${diverged ? `, of which ${diverged} diverged` : ""}${lost ? "; × below the axis is a run that diverged, which no mean counts" : ""}.`;
+  const said = [`${rows.length} of ${runs.length} runs`];
+  if (diverged) said.push(`, of which ${diverged} diverged`);
+  if (lost) said.push("; × at the axis is a run that diverged, which no mean counts");
+  $("count").textContent = `${said.join("")}.`;
   fillTable(rows);
 }
 
@@ -294,7 +334,6 @@ $("more").addEventListener("click", () => {
 });
 $("clear").addEventListener("click", () => {
   state.chosen = [];
-  fillTable(shown());
   showChosen();
 });
 refresh();
