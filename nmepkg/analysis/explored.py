@@ -89,7 +89,8 @@ def recipe(study: Study, setup: Setup, spec: Spec) -> str:
     method = {key: value for key, value in spec["method"].items() if key != "strength"}
     content = {
         "version": VERSION,
-        "name": study.name,
+        "name": f"{study.name[:90]}-one-run",  # not the study's own, whose figures it would take for its own
+        "store": study.store,
         **({"extensions": list(study.extensions)} if study.extensions else {}),
         "setups": {setup.name: {"title": setup.title, **own}},
         "experiments": {"run": {"setups": [setup.name], "methods": [method], "activations": [spec["activation"]]}},
