@@ -9,6 +9,14 @@ const state = {
 };
 const $ = (id) => document.getElementById(id);
 
+async function loadVega() {
+  const packed = Uint8Array.from(atob($("vega").textContent), (letter) => letter.charCodeAt(0));
+  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const script = document.createElement("script");
+  script.textContent = `{${await new Response(unpacked).text()}}`; // a block, which keeps its names to itself
+  document.head.append(script);
+}
+
 const runs = data.run.map((run, i) => {
   const name = (column) => data[column].names[data[column].of[i]];
   const kind = name("strength");
@@ -322,6 +330,8 @@ function refresh() {
   fillTable(rows);
 }
 
+await loadVega();
+$("without").hidden = true;
 $("explorer").hidden = false;
 fillSelects();
 fillFilters();
