@@ -199,7 +199,13 @@ try {
   tick("only-method", "PSAM (m = 8)"); tick("only-activation", "GELU"); tick("only-activation", "ReLU");
   await settled();
   told.filtered = $("count").textContent; told.methods = [...new Set(column(3))]; told.marked = marks();
-  told.hover = document.querySelector("#points .mark-symbol.role-mark path").getAttribute("aria-label");
+  const dot = document.querySelector("#points .mark-symbol.role-mark path");
+  told.hover = dot.getAttribute("aria-label");
+  dot.dispatchEvent(new MouseEvent("click", { bubbles: true })); told.clicked = $("compared").rows[0].cells[1].textContent;
+  $("clear").click(); told.cleared = $("beside").hidden;
+  $("more").click(); told.more = column(1).length;
+  $("search").value = "S92-"; $("search").dispatchEvent(new Event("input")); told.found = $("count").textContent;
+  $("search").value = ""; $("search").dispatchEvent(new Event("input"));
   $("by-value").firstChild.click(); told.up = column(1);
   $("by-value").firstChild.click(); told.down = column(1); told.sorted = $("by-value").ariaSort;
   const boxes = [...document.querySelectorAll("#table tbody input")];
@@ -243,6 +249,9 @@ def test_a_reader_filters_sorts_copies_and_compares_five_thousand_runs(tmp_path:
     assert told["marked"] == len(shown)
     assert told["methods"] == ["PSAM (m = 8)"]
     assert "Log: results/logs/train/mnist1d" in told["hover"]
+    assert told["clicked"].removeprefix("1: ") in told["hover"]
+    assert (told["cleared"], told["more"]) == (True, 200)
+    assert told["found"] == f"{len(shown) // 93} of {runs} runs."
     assert told["sorted"] == "descending"
     values = sorted(100 * made.results[run]["final"]["test_accuracy"] for run in shown)
     assert [float(value) for value in told["up"]] == pytest.approx(values[:100])
