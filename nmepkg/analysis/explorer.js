@@ -175,7 +175,8 @@ function drawPoints(rows) {
     },
   ];
   const spec = {
-    title: heading(curve.title), data: { values }, columns, config: { legend: { columns: wide < 600 ? 1 : 3 } },
+    title: heading(curve.title), description: `${curve.title} of runs`, data: { values }, columns,
+    config: { legend: { columns: wide < 600 ? 1 : 3 } },
     params: [{ name: "chosen", value: state.chosen }], resolve: { scale: { x: "independent", y: "independent" } },
     facet: { field: "setup", type: "nominal", title: null, sort: { field: "among", op: "min" } },
     spec: { width: Math.max(160, Math.floor(wide / columns) - 80), height: 220, layer: values.length ? layers : layers.slice(1, 2) },
@@ -306,7 +307,7 @@ function drawCurves(side, chosen, names) {
   const wide = room(`${side}-chart`);
   draw(`${side}-chart`, {
     title: heading(values.length ? curve.title : `None of these runs has it: ${curve.title}`, wide),
-    data: { values }, width: Math.max(200, wide - 80), height: 220, mark: { type: "line", point: true },
+    description: `${curve.title} along training`, data: { values }, width: Math.max(200, wide - 80), height: 220, mark: { type: "line", point: true },
     encoding: {
       x: { field: "step", type: "quantitative", axis: { title: "Training step" } },
       y: { field: "y", type: "quantitative", scale: { zero: false }, axis: { title: null } },
