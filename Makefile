@@ -23,7 +23,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture notebooks findings controls lint format benchmark lock wheelhouse clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture notebooks findings controls optimizers lint format benchmark lock wheelhouse clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures $(if $(CONFIG),--config $(CONFIG))
@@ -124,6 +124,11 @@ findings: $(VENV)/figures.stamp
 controls: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) report --config study=config/controls.yaml
 	$(BIN)/python -m nmepkg.analysis.findings results controls docs/controls.md
+
+# The same of docs/optimizers.md.
+optimizers: $(VENV)/figures.stamp
+	$(BIN)/snakemake --profile profiles/local --cores $(CORES) report --config study=config/optimizers.yaml
+	$(BIN)/python -m nmepkg.analysis.findings results optimizers docs/optimizers.md
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

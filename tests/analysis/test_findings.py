@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {
     "config.yaml": ROOT / "docs" / "findings.md",
     "controls.yaml": ROOT / "docs" / "controls.md",
+    "optimizers.yaml": ROOT / "docs" / "optimizers.md",
     "search/judged.yaml": ROOT / "docs" / "search.md",
 }
 STUDY = "setups:\n  mlp: {title: MLP}\n  bare: {}\nfigures: {figure_2: {}, figure_7: {}, figure_10: {}}\n"
