@@ -27,9 +27,9 @@ def dead_units(problem: Problem) -> Measure:
 
     Returns:
       measure(params, context, key) -> ``fraction_dead``, of units; ``fraction_flat``, of activation inputs x with
-      ``|φ'(x)| ≤ 1e-6 sup|φ'|``, over all examples, units and positions; ``count`` of units; and ``layers``: the same of each call
-      of φ, in the order of calls. Fractions are NaN where there is no unit, or an input that is not finite. ``key`` is not
-      used.
+      ``|φ'(x)| ≤ 1e-6 sup|φ'|``, over all examples, units and positions; ``count`` of units; and ``layers``: the same of each
+      call of φ, in the order of calls. Fractions are NaN where there is no unit, or an input that is not finite. ``key`` is
+      not used.
     """
 
     def slope(context: Context, x: Array) -> Array:

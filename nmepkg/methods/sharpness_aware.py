@@ -74,8 +74,8 @@ def asam(
 
     Args:
       eta: η ≥ 0, so that a weight at 0 moves too. The authors take 0.01.
-      normalization: whether T is ``|θ| + η`` on scales of normalisation layers too, what is called ``scale`` in one. The authors'
-        code has it so: it goes by PyTorch's name ``weight``, which those bear.
+      normalization: whether T is ``|θ| + η`` on scales of normalisation layers too, what is called ``scale`` in one. The
+        authors' code has it so: it goes by PyTorch's name ``weight``, which those bear.
       m, execution: as of :func:`sam`.
 
     Raises:
