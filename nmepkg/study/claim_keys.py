@@ -29,7 +29,11 @@ def _arm() -> dict[str, Any]:
             )
             for strength, entry in STRENGTHS.items()
         },
-        "y": key("which number; left out: that of the figure, where it has one", {"type": "string"}, example="tr_H"),
+        "y": key(
+            "which number is compared; by default that of the figure, if it has only one",
+            {"type": "string"},
+            example="tr_H",
+        ),
         "at": key(
             "where it was measured: `initial`, `final`, a step, or a share of training: the nearest point",
             {**COUNT, "type": ["string", "integer"]},
@@ -108,7 +112,8 @@ def claim() -> dict[str, Any]:
                 example="left_out",
             ),
             "setups": key(
-                "each has a verdict; null: those of the figure's experiments that have the runs of both arms, one at least",
+                "the setups that get a verdict each; null: all setups of the figure's experiments that have the "
+                "runs of both arms, which must be at least one",
                 {**listed({"type": "string"}), "type": ["array", "null"], "default": None},
                 example=["mlp"],
             ),

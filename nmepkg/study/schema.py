@@ -117,7 +117,7 @@ FIGURE: dict[str, dict[str, Any]] = {
             **_ANY_FIGURE,
             "experiments": _EXPERIMENTS,
             "measurement": key(
-                "y is of this measurement, which each of these experiments must ask for, and not of the evaluations",
+                "y comes from this measurement, not from the evaluations; each of the experiments must ask for it",
                 {"type": ["string", "null"], "default": None},
                 example="traces",
             ),
@@ -208,8 +208,9 @@ def study() -> dict[str, Any]:
             "version": key("of this format", {"type": "integer"}, example=VERSION),
             "name": key("folder of the figures: `<output>/figures/<name>/`", _NAME, example="mnist1d"),
             "store": key(
-                "folder of all results, relative to the working directory; `~` and `$VARIABLES` are expanded. Studies and "
-                "people may share one, and then share runs; where nothing is missing it may be read-only",
+                "folder of all results, relative to the working directory; `~` and `$VARIABLES` are expanded. "
+                "Studies and people may share a store, and then share runs. If nothing is missing, it may be "
+                "read-only",
                 _PATH,
                 example="/scratch/group/nme",
             ),
@@ -220,8 +221,8 @@ def study() -> dict[str, Any]:
                 **mapping(
                     {
                         "seconds": key(
-                            "seconds after which an unfinished training writes a checkpoint; null: not by time. Fewer are "
-                            "written where writing would take more than a hundredth of the time",
+                            "seconds after which an unfinished training writes a checkpoint; null: not by time. "
+                            "If writing takes more than a hundredth of the time, fewer are written",
                             {"type": ["number", "null"], "minimum": 0, "default": 60.0},
                             example=600,
                         ),
@@ -240,19 +241,20 @@ def study() -> dict[str, Any]:
                 example=50000,
             ),
             "sources": key(
-                "data set → folder that it is made from ([below](#data-sets)), written as `store` is. No part "
-                "of what a run is",
+                "data set → folder that it is made from ([below](#data-sets)); paths as in `store`. Ids of runs "
+                "do not depend on it",
                 {"type": "object", "additionalProperties": {"type": "string", "pattern": r"\S"}, "default": {}},
                 example={"fashion_mnist": "/usr/share/datasets/fashion-mnist"},
             ),
             "select": key(
-                "the setups that are left of the study, and with them what they are needed for. What is left without "
-                "setups goes, and so does a figure that no longer makes sense; null: all",
+                "keeps these setups, and the experiments and figures that use them. An experiment that has no "
+                "setup left is dropped, and so is a figure that no longer makes sense; null: all setups",
                 {**listed({"type": "string"}), "type": ["array", "null"], "default": None},
                 example=["cifar10", "fashion_mnist"],
             ),
             "extensions": key(
-                "modules of yours, beside the study or installed, that add to what it may name ([docs](../docs/extending.md))",
+                "your own modules, beside the study or installed, with activations, methods, data and more that "
+                "the study may name ([docs](../docs/extending.md))",
                 {
                     **listed({"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z"}),
                     "minItems": 0,
@@ -286,8 +288,8 @@ def study() -> dict[str, Any]:
 
 # Of an activation.
 SECOND_DERIVATIVE = {
-    "description": "what φ'' is replaced by where a method takes it, φ and φ' untouched: `zero`, `gaussian` (eq. 19) or "
-    "`gaussian_listing` (the appendix); null: by nothing",
+    "description": "what replaces φ'', while φ and φ' stay: `zero`, `gaussian` (eq. 19) or `gaussian_listing` (the "
+    "appendix); null: nothing. Used only by methods that compute second derivatives; SGD and SAM ignore it",
     "default": None,
 }
 
