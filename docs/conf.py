@@ -30,14 +30,21 @@ CONTENTS = {
         "How the search was declared <config/search/README>",
         "docs/assumptions",
     ],
-    "The library": ["docs/library", "docs/curvature", "docs/extending", "docs/reference/index"],
+    "The library": [
+        "docs/library",
+        "examples/nme_of_a_trained_net",
+        "examples/gradient_penalty_in_your_loop",
+        "docs/curvature",
+        "docs/extending",
+        "docs/reference/index",
+    ],
     "The project": ["docs/how-it-is-built", "DEVELOPERS", "CONTRIBUTING", "CHANGELOG"],
 }
 
 root_doc = "README"
-include_patterns = ["*.md", "config/**.md", "docs/**.md"]
+include_patterns = ["*.md", "config/**.md", "docs/**.md", "examples/*.ipynb"]
 exclude_patterns = [".*", "build", "dist", "results", "wheelhouse"]
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 
 smartquotes_action = "D"  # dashes alone: φ'' is no quotation
 highlight_language = "text"
@@ -48,6 +55,8 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_math_renderer = "mathml"
+
+nb_execution_mode = "off"  # notebooks are shown as they are; `make notebooks` runs them
 
 myst_heading_anchors = 5  # those of GitHub, so that a link to a heading works in both places
 myst_fence_as_directive = ["math"]

@@ -47,10 +47,14 @@ def test_the_sidebar_has_every_page() -> None:
         for pages in runpy.run_path(str(ROOT / "docs/conf.py"))["CONTENTS"].values()
         for page in pages
     ]
-    pages = {*ROOT.glob("*.md"), *ROOT.glob("config/**/*.md"), *ROOT.glob("docs/**/*.md")} - {ROOT / "README.md"}
+    pages = {
+        path for kind in ("*.md", "config/**/*.md", "docs/**/*.md", "examples/*.ipynb") for path in ROOT.glob(kind)
+    }
     inner = {f"docs/reference/{name}" for name in re.findall(r"^\w+$", REFERENCE, flags=re.MULTILINE)}
     assert len(listed) == len(set(listed))
-    assert {*listed, *inner} >= {page.relative_to(ROOT).with_suffix("").as_posix() for page in pages}
+    assert {*listed, *inner} >= {
+        page.relative_to(ROOT).with_suffix("").as_posix() for page in pages - {ROOT / "README.md"}
+    }
 
 
 @pytest.fixture(scope="module")
