@@ -274,7 +274,8 @@ def in_parts(apply: ApplyFn, size: int) -> ApplyFn:
 
     Logits, and all derivatives of them, are the same up to rounding, so every method perturbs and penalises what it does on the
     whole batch. A part keeps nothing for the backward pass but its inputs, and is computed once more there: memory is that of
-    one part, at the price of a forward pass more a gradient. (Chen et al. 2016, "Training deep nets with sublinear memory cost".)
+    one part, at the price of a forward pass more a gradient (Chen et al. 2016, "Training deep nets with sublinear memory
+    cost").
 
     Args:
       apply: (params, inputs) -> (logits, running averages), which does not mix examples of two parts.
