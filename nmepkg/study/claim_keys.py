@@ -45,7 +45,7 @@ def _arm() -> dict[str, Any]:
             example=0.1,
         ),
         "within": key(
-            "of a landscape: how far from a boundary is near, in units of 1/β",
+            "for landscapes: the distance from a boundary that counts as near, in units of 1/β",
             {"type": "number", "exclusiveMinimum": 0},
             example=2,
         ),
@@ -60,7 +60,7 @@ def arm() -> dict[str, Any]:
             {
                 **keys,
                 "minus": key(
-                    "what is subtracted of it: the keys in which that differs",
+                    "another arm whose number is subtracted; give the keys in which it differs",
                     {**mapping(keys), "title": "arm"},
                     example={"at": "20%"},
                 ),
@@ -87,9 +87,9 @@ def claim() -> dict[str, Any]:
             ),
             "says": key("the sentence that is judged", TITLE, example="With ReLU, PSAM falls below SAM."),
             "both": key("what both arms have", keys, default={}, example={"activation": "relu", "rho": 0.1}),
-            "a": key("the one arm", keys, default={}, example={"method": "psam"}),
+            "a": key("the first arm", keys, default={}, example={"method": "psam"}),
             "b": key(
-                "the other, or a number that the first is compared with",
+                "the second arm, or a number to compare the first with",
                 {**keys, "type": ["object", "number"], "title": "arm, or a number"},
                 example={"method": "sam"},
             ),

@@ -77,7 +77,8 @@ LANDSCAPE = mapping(
             example=[[0, 0], [1, 0]],
         ),
         "range": key(
-            "both weights go from the one to the other; 1e-6 to 1e6 in size, and a thousandth of that apart",
+            "both weights vary from the first number to the second. They are 1e-6 to 1e6 in size, and at least "
+            "a thousandth of that apart",
             {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
             example=[-3, 3],
         ),
@@ -90,14 +91,15 @@ LANDSCAPE = mapping(
 
 _ANY_FIGURE: dict[str, Schema] = {
     "kind": key(
-        "`landscape` has `landscape`, `title`, `caption` and `width` alone; `plane`, of measurements `loss_plane`, "
-        "`experiments`, `measurement`, `rows` and `columns` besides the last three",
+        "what is drawn. `landscape` takes only the keys `landscape`, `title`, `caption` and `width`. `plane` "
+        "draws measurements `loss_plane`, and takes `experiments`, `measurement`, `rows`, `columns`, `title`, "
+        "`caption` and `width`",
         {"enum": list(FIGURES), "default": "curve"},
         example="landscape",
     ),
-    "title": key("above the figure", TITLE, default="", example="SAM and PSAM"),
+    "title": key("title above the figure", TITLE, default="", example="SAM and PSAM"),
     "caption": key(
-        "what is drawn and how to read it, for the report",
+        "what is drawn and how to read it; for the page and the report",
         {"type": "string", "maxLength": 10_000, "default": ""},
         example="PSAM follows SAM where …",
     ),
@@ -110,7 +112,7 @@ _ANY_FIGURE: dict[str, Schema] = {
 }
 _ROWS = key("an axis: what tells panels apart, 40 rows at most, or 8 of planes", _AXIS, example="setup")
 _COLUMNS = key("an axis: what tells panels apart, 12 columns at most, or 5 of planes", _AXIS, example="activation")
-_EXPERIMENTS = key("whose runs are drawn", listed({"type": "string"}), example=["sam_and_psam"])
+_EXPERIMENTS = key("experiments whose runs are drawn", listed({"type": "string"}), example=["sam_and_psam"])
 FIGURE: dict[str, dict[str, Any]] = {
     "curve": mapping(
         {
@@ -143,8 +145,8 @@ FIGURE: dict[str, dict[str, Any]] = {
             "columns": _COLUMNS,
             "lines": key("an axis: what tells curves apart, 24 at most", _AXIS, example="method"),
             "x_scale": key(
-                "on `log`, a strength of 0 is a horizontal line; nothing else from 0 down has a place, `step` with `initial` "
-                "neither",
+                "on `log`, a strength of 0 is drawn as a horizontal line; no other value of 0 or below can be "
+                "drawn, so neither can `step` with `initial`",
                 {"enum": ["log", "linear"], "default": "log"},
                 example="linear",
             ),
@@ -205,7 +207,7 @@ def study() -> dict[str, Any]:
     """The keys of a study."""
     return mapping(
         {
-            "version": key("of this format", {"type": "integer"}, example=VERSION),
+            "version": key("version of the format of this file", {"type": "integer"}, example=VERSION),
             "name": key("folder of the figures: `<output>/figures/<name>/`", _NAME, example="mnist1d"),
             "store": key(
                 "folder of all results, relative to the working directory; `~` and `$VARIABLES` are expanded. "

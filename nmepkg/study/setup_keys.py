@@ -120,8 +120,8 @@ _TRAINING = {
         assumed=True,
     ),
     "precision": key(
-        "of what a model computes; parameters and losses are always float32, and so is the difference that `psam_fd` takes, by "
-        "two gradients more: rounding would leave nothing of it",
+        "precision in which the model computes. Parameters and losses are always float32. So is the difference "
+        "of gradients in `psam_fd`, because rounding would leave nothing of it; that takes two more gradients",
         {"enum": ["float32", "bfloat16"], "default": "float32"},
         example="bfloat16",
     ),
