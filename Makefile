@@ -23,7 +23,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture notebooks findings controls optimizers lint format benchmark lock wheelhouse clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture notebooks findings controls optimizers lint format benchmark docs lock wheelhouse clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures $(if $(CONFIG),--config $(CONFIG))
@@ -130,10 +130,18 @@ optimizers: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) report --config study=config/optimizers.yaml
 	$(BIN)/python -m nmepkg.analysis.findings results optimizers docs/optimizers.md
 
+# The documentation as a site, from docs/, README.md and the docstrings: needs no network, and shows without one. A link that leads
+# nowhere, or a docstring that cannot be set, ends it.
+docs: $(VENV)/docs.stamp
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -j auto -d build/doctrees -c docs . build/site
+	cp build/site/README.html build/site/index.html
+	@echo "The site is build/site/index.html"
+
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/python -m nmepkg.study.reference
+	$(BIN)/python docs/picture.py
 	$(BIN)/snakefmt Snakefile workflow/rules nmepkg/template
 
 benchmark: $(VENV)/dev.stamp
@@ -151,7 +159,7 @@ benchmark: $(VENV)/dev.stamp
 # Needs uv. One version of each package for every Python from 3.11 on (fewest), so that all compute the same numbers. What the lock
 # has stays as it is where that still fits; delete it first for the newest of all.
 lock:
-	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --extra dev --extra notebooks --extra cuda --extra cuda13 --no-emit-index-url --quiet \
+	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --extra dev --extra docs --extra notebooks --extra cuda --extra cuda13 --no-emit-index-url --quiet \
 		--output-file requirements.lock pyproject.toml
 
 # For a machine without a network: the wheels that it lacks, to carry there, where `make figures OFFLINE=1` installs them. PYTHON=3.12 is its
@@ -182,6 +190,10 @@ $(VENV)/figures.stamp: requirements.lock pyproject.toml
 
 $(VENV)/dev.stamp: $(VENV)/figures.stamp
 	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+$(VENV)/docs.stamp: $(VENV)/figures.stamp
+	$(INSTALL) --editable '.[docs]'
 	touch $@
 
 # PyTorch brings libraries for GPUs of its own, and other versions of them than JAX's, which are locked.

@@ -6,9 +6,9 @@ from nmepkg.entries import Measurement
 from nmepkg.fragments import flag, integer, numbers, positive
 
 _LEADING = {
-    "steps": integer("of Lanczos, before a restart from the eigenvector that it has found", 1, default=20),
+    "steps": integer("Lanczos steps before a restart from the eigenvector found so far", 1, default=20),
     "tolerance": positive(
-        "residual of the largest eigenvalue, in units of itself, at which no restart follows", maximum=0.1, default=1e-3
+        "relative residual of the largest eigenvalue below which restarts end", maximum=0.1, default=1e-3
     ),
 }
 
@@ -62,7 +62,9 @@ MEASUREMENTS: dict[str, Measurement] = {
         "nmepkg.measurement.nme_blocks:nme_blocks",
         {
             "max_parameters": integer(
-                "of a model; one that has more is refused, as time grows with P²", 1, default=20_000
+                "largest number P of parameters; a larger model is refused, because time grows with P²",
+                1,
+                default=20_000,
             ),
             "chunk": integer("columns of N at a time", 1, default=64),
         },
@@ -73,12 +75,12 @@ MEASUREMENTS: dict[str, Measurement] = {
         {
             "radii": numbers("ρ, how far parameters are moved", positive(""), default=[0.05, 0.1, 0.2]),
             "norm": {
-                "description": "of δ, or of δ/|θ|, which is ρ at most: Euclidean, or of the largest entry",
+                "description": "norm of δ, or of δ/|θ|, that is at most ρ: Euclidean, or the largest entry",
                 "enum": ["l2", "linf"],
                 "default": "l2",
             },
             "adaptive": flag("whether each parameter moves in units of its own size, |θ|", default=False),
-            "steps": integer("of projected gradient ascent", 1, default=20),
+            "steps": integer("steps of projected gradient ascent", 1, default=20),
             "samples": integer("random δ of the average, each with −δ", 2, default=20),
         },
         ("worst_case", "average"),

@@ -173,9 +173,9 @@ METHODS: dict[str, Method] = {
 }
 
 _ADAM = {
-    "b1": fraction("β₁, by which the mean of directions fades a step", default=0.9),
-    "b2": fraction("β₂, by which that of their squares fades", default=0.999),
-    "eps": positive("ε, which is added to the root of that", default=1e-8),
+    "b1": fraction("β₁, the decay per step of the running mean of directions", default=0.9),
+    "b2": fraction("β₂, the same of the running mean of their squares", default=0.999),
+    "eps": positive("ε, added to the root of the mean of squares", default=1e-8),
     "nesterov": flag("Nesterov momentum, as in NAdam", default=False),
 }
 
@@ -312,8 +312,8 @@ DATASETS: dict[str, Data] = {
                 default=5000,
             ),
             "test": integer(
-                "sequences of the test set; those beyond the fifth are drawn from another seed, and the training set stays "
-                "what it is. null: the fifth",
+                "size of the test set. Sequences beyond the fifth are drawn with another seed, and the training "
+                "set does not change. null: the fifth",
                 1,
                 type=["integer", "null"],
                 default=None,
@@ -344,7 +344,7 @@ DATASETS: dict[str, Data] = {
     "generated": Data(
         "nmepkg.data.generated:prepare",
         {
-            "shape": {**integers("of an example; height, width and channels of an image"), "maxItems": 3},
+            "shape": {**integers("shape of an example; for an image, height, width and channels"), "maxItems": 3},
             "classes": integer("labels", 2, default=10),
             "train": integer("images to train on", 1),
             "test": integer("images of the test set", 1),

@@ -48,7 +48,7 @@ class Ritz(NamedTuple):
       values: (j,) θ, ascending.
       weights: (j,) s_1i², of sum 1.
       vectors: (j, j), a row s_i for each θ_i, so that s_i Q is its Ritz vector.
-      bounds: (j,) |β_j s_ji|: an eigenvalue of A lies within, but for the rounding error of the products with A.
+      bounds: (j,) ``|β_j s_ji|``: an eigenvalue of A lies within, but for the rounding error of the products with A.
       exhausted: whether β_j is 0 but for rounding, so that every θ is an eigenvalue.
     """
 

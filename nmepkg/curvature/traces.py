@@ -42,7 +42,7 @@ def trace(operator: Operator, *, precision: float = 0.01, max_samples: int = 100
 
     Args:
       operator: of :func:`~nmepkg.curvature.operator`, say.
-      precision: wanted, standard error over |estimate|. It is asked after every 10 probes, from 20 on, which biases an
+      precision: wanted, standard error over the estimate's size. It is asked after every 10 probes, from 20 on, which biases an
         estimate of few samples a little (Chow & Robbins 1965).
       max_samples: ≥ 2; with so many it ends in any case, and its standard error says how far it came. A trace near 0,
         as N's may be, is never known to a relative precision.

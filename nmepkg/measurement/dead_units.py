@@ -19,17 +19,17 @@ _GRID = np.concatenate([-_HALF_GRID[::-1], [0.0], _HALF_GRID])
 
 
 def dead_units(problem: Problem) -> Measure:
-    """The share of units with |φ'(x)| ≤ 1e-6 sup|φ'| for every measured example, over all calls of φ.
+    """The share of units with ``|φ'(x)| ≤ 1e-6 sup|φ'|`` for every measured example, over all calls of φ.
 
     A unit is an entry of the last axis of what φ is called with: one of a dense layer, a channel of a convolution, or a
     feature of tokens, which is dead if it is flat at all positions of all examples. The supremum is the maximum on a symmetric
-    grid that is even in log|x| from 1e-9 to 100, and 0.
+    grid that is even in ``log|x|`` from 1e-9 to 100, and 0.
 
     Returns:
       measure(params, context, key) -> ``fraction_dead``, of units; ``fraction_flat``, of activation inputs x with
-      |φ'(x)| ≤ 1e-6 sup|φ'|, over all examples, units and positions; ``count`` of units; and ``layers``: the same of each call
-      of φ, in the order of calls. Fractions are NaN where there is no unit, or an input that is not finite. ``key`` is not
-      used.
+      ``|φ'(x)| ≤ 1e-6 sup|φ'|``, over all examples, units and positions; ``count`` of units; and ``layers``: the same of each
+      call of φ, in the order of calls. Fractions are NaN where there is no unit, or an input that is not finite. ``key`` is
+      not used.
     """
 
     def slope(context: Context, x: Array) -> Array:

@@ -17,20 +17,20 @@ _GRID = np.concatenate([-_HALF_GRID[::-1], [0.0], _HALF_GRID])
 
 
 def second_derivative(problem: Problem, *, threshold: float, relative: bool) -> Measure:
-    """The fraction of activation inputs x with |φ''(x)| > t, over all examples, units and positions (paper, figure 9).
+    """The fraction of activation inputs x with ``|φ''(x)| > t``, over all examples, units and positions (paper, figure 9).
 
     φ'' is what automatic differentiation says, so 0 for ReLU, and the substitute where the study's entry replaces it, also of
     a run that was trained without.
 
     Args:
       problem: what is measured.
-      threshold: t itself, or t / sup|φ''| if ``relative``. The supremum is the maximum on a symmetric grid that is even
-        in log|x| from 1e-9 to 100, and 0. Nothing exceeds t where φ'' vanishes on all of it.
+      threshold: t itself, or ``t / sup|φ''|`` if ``relative``. The supremum is the maximum on a symmetric grid that is even
+        in ``log|x|`` from 1e-9 to 100, and 0. Nothing exceeds t where φ'' vanishes on all of it.
       relative: see ``threshold``.
 
     Returns:
       measure(params, context, key) -> ``fraction_above``; ``fraction_zero``, of x where φ''(x) is exactly 0 in
-      float32; ``sup`` = sup|φ''|; ``count``; and ``layers``: the fractions and count of each call of φ, in the order of
+      float32; ``sup``, the supremum; ``count``; and ``layers``: the fractions and count of each call of φ, in the order of
       calls. Fractions are NaN where there is no input, or one that is not finite. ``key`` is not used.
     """
 

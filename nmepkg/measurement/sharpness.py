@@ -45,8 +45,8 @@ def sharpness(
     Args:
       problem: what is measured.
       radii: ρ, each above 0.
-      norm: ``l2``, ‖u‖₂ ≤ 1, or ``linf``, max |u_i| ≤ 1.
-      adaptive: c = |θ|, entry by entry, or else 1.
+      norm: ``l2``, ‖u‖₂ ≤ 1, or ``linf``, ``max |u_i| ≤ 1``.
+      adaptive: ``c = |θ|``, entry by entry, or else 1.
       steps: of the ascent, a gradient each.
       samples: pairs u, −u of the average, ≥ 2; the same for all radii.
 

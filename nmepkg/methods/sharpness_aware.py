@@ -68,14 +68,14 @@ def asam(
 ) -> Method:
     """Adaptive SAM: direction = ∇L(θ + ρ T²g/‖T g‖), g = ∇L(θ), with strength ρ (Kwon et al. 2021).
 
-    It is SAM where lengths are measured in units of the weights: T = |θ| + η entry by entry on kernels, what features are
+    It is SAM where lengths are measured in units of the weights: ``T = |θ| + η`` entry by entry on kernels, what features are
     multiplied with (:func:`nmepkg.curvature.parameters.is_kernel`), and 1 on all else: biases, embeddings of positions, scales
     and biases of normalisation layers. At η = 0 factors that two layers pass to one another, as ReLU lets them, change nothing.
 
     Args:
       eta: η ≥ 0, so that a weight at 0 moves too. The authors take 0.01.
-      normalization: whether T is |θ| + η on scales of normalisation layers too, what is called ``scale`` in one. The authors'
-        code has it so: it goes by PyTorch's name ``weight``, which those bear.
+      normalization: whether T is ``|θ| + η`` on scales of normalisation layers too, what is called ``scale`` in one. The
+        authors' code has it so: it goes by PyTorch's name ``weight``, which those bear.
       m, execution: as of :func:`sam`.
 
     Raises:

@@ -2,7 +2,7 @@
 
 An optimiser is made by a factory from weight decay and its own options,
 
-    make(decay, **options) -> optax.GradientTransformation
+    ``make(decay, **options) -> optax.GradientTransformation``
 
 and says where the decay goes: ``decay`` adds λθ to what it is given, or leaves it alone where decay is a part of the loss.
 Clipping comes before all of it, the step −lr(t) after (:mod:`nmepkg.training.optimizer`). Options that are real numbers are

@@ -45,7 +45,8 @@ _COMPUTING = ("train", "train_again", "train_together", *_MEASURING, "landscape"
 def plan(call: Call) -> Plan:
     """The plan of the study that a call names, or the end of the call, in a line that says why.
 
-    What is certain already is said before Snakemake writes a line; what depends on the jobs, by :func:`before_jobs`.
+    Errors that can be known now are reported before Snakemake prints anything; those that depend on the jobs, by
+    :func:`before_jobs`.
     """
     # Snakemake makes a great many objects for a great many jobs, and Python would look again and again for garbage among them.
     gc.set_threshold(100_000, 50, 50)

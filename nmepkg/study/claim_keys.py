@@ -29,7 +29,11 @@ def _arm() -> dict[str, Any]:
             )
             for strength, entry in STRENGTHS.items()
         },
-        "y": key("which number; left out: that of the figure, where it has one", {"type": "string"}, example="tr_H"),
+        "y": key(
+            "which number is compared; by default that of the figure, if it has only one",
+            {"type": "string"},
+            example="tr_H",
+        ),
         "at": key(
             "where it was measured: `initial`, `final`, a step, or a share of training: the nearest point",
             {**COUNT, "type": ["string", "integer"]},
@@ -41,7 +45,7 @@ def _arm() -> dict[str, Any]:
             example=0.1,
         ),
         "within": key(
-            "of a landscape: how far from a boundary is near, in units of 1/β",
+            "for landscapes: the distance from a boundary that counts as near, in units of 1/β",
             {"type": "number", "exclusiveMinimum": 0},
             example=2,
         ),
@@ -56,7 +60,7 @@ def arm() -> dict[str, Any]:
             {
                 **keys,
                 "minus": key(
-                    "what is subtracted of it: the keys in which that differs",
+                    "another arm whose number is subtracted; give the keys in which it differs",
                     {**mapping(keys), "title": "arm"},
                     example={"at": "20%"},
                 ),
@@ -83,9 +87,9 @@ def claim() -> dict[str, Any]:
             ),
             "says": key("the sentence that is judged", TITLE, example="With ReLU, PSAM falls below SAM."),
             "both": key("what both arms have", keys, default={}, example={"activation": "relu", "rho": 0.1}),
-            "a": key("the one arm", keys, default={}, example={"method": "psam"}),
+            "a": key("the first arm", keys, default={}, example={"method": "psam"}),
             "b": key(
-                "the other, or a number that the first is compared with",
+                "the second arm, or a number to compare the first with",
                 {**keys, "type": ["object", "number"], "title": "arm, or a number"},
                 example={"method": "sam"},
             ),
@@ -108,7 +112,8 @@ def claim() -> dict[str, Any]:
                 example="left_out",
             ),
             "setups": key(
-                "each has a verdict; null: those of the figure's experiments that have the runs of both arms, one at least",
+                "the setups that get a verdict each; null: all setups of the figure's experiments that have the "
+                "runs of both arms, which must be at least one",
                 {**listed({"type": "string"}), "type": ["array", "null"], "default": None},
                 example=["mlp"],
             ),

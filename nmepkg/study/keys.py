@@ -62,7 +62,7 @@ def experiment() -> dict[str, Any]:
             "activations": key("see [below](#methods-and-activations)", listed(ENTRY), example=["gelu", "relu"]),
             **strengths,
             "seeds": key(
-                "of initialisation, order of batches and a method's noise; one run each",
+                "seeds of initialisation, order of batches and a method's noise; one run for each",
                 listed(SEED_KEY),
                 example=[0, 1, 2],
             ),
@@ -92,8 +92,8 @@ MEASUREMENT: dict[str, Schema] = {
         assumed=True,
     ),
     "batch_size": key(
-        "the loss is the mean over batches of this size, each normalised by itself; null: what a training step takes at once "
-        "and normalises together (below). What fills no batch is left out",
+        "the loss is the mean over batches of this size, each normalised separately; null: batches as in training, in which "
+        "BatchNorm normalises what it does there (see below). Examples that fill no batch are left out",
         COUNT_OR_NULL,
         example=128,
     ),

@@ -77,7 +77,8 @@ LANDSCAPE = mapping(
             example=[[0, 0], [1, 0]],
         ),
         "range": key(
-            "both weights go from the one to the other; 1e-6 to 1e6 in size, and a thousandth of that apart",
+            "both weights vary from the first number to the second. They are 1e-6 to 1e6 in size, and at least "
+            "a thousandth of that apart",
             {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
             example=[-3, 3],
         ),
@@ -90,14 +91,15 @@ LANDSCAPE = mapping(
 
 _ANY_FIGURE: dict[str, Schema] = {
     "kind": key(
-        "`landscape` has `landscape`, `title`, `caption` and `width` alone; `plane`, of measurements `loss_plane`, "
-        "`experiments`, `measurement`, `rows` and `columns` besides the last three",
+        "what is drawn. `landscape` takes only the keys `landscape`, `title`, `caption` and `width`. `plane` "
+        "draws measurements `loss_plane`, and takes `experiments`, `measurement`, `rows`, `columns`, `title`, "
+        "`caption` and `width`",
         {"enum": list(FIGURES), "default": "curve"},
         example="landscape",
     ),
-    "title": key("above the figure", TITLE, default="", example="SAM and PSAM"),
+    "title": key("title above the figure", TITLE, default="", example="SAM and PSAM"),
     "caption": key(
-        "what is drawn and how to read it, for the report",
+        "what is drawn and how to read it; for the page and the report",
         {"type": "string", "maxLength": 10_000, "default": ""},
         example="PSAM follows SAM where …",
     ),
@@ -110,14 +112,14 @@ _ANY_FIGURE: dict[str, Schema] = {
 }
 _ROWS = key("an axis: what tells panels apart, 40 rows at most, or 8 of planes", _AXIS, example="setup")
 _COLUMNS = key("an axis: what tells panels apart, 12 columns at most, or 5 of planes", _AXIS, example="activation")
-_EXPERIMENTS = key("whose runs are drawn", listed({"type": "string"}), example=["sam_and_psam"])
+_EXPERIMENTS = key("experiments whose runs are drawn", listed({"type": "string"}), example=["sam_and_psam"])
 FIGURE: dict[str, dict[str, Any]] = {
     "curve": mapping(
         {
             **_ANY_FIGURE,
             "experiments": _EXPERIMENTS,
             "measurement": key(
-                "y is of this measurement, which each of these experiments must ask for, and not of the evaluations",
+                "y comes from this measurement, not from the evaluations; each of the experiments must ask for it",
                 {"type": ["string", "null"], "default": None},
                 example="traces",
             ),
@@ -143,8 +145,8 @@ FIGURE: dict[str, dict[str, Any]] = {
             "columns": _COLUMNS,
             "lines": key("an axis: what tells curves apart, 24 at most", _AXIS, example="method"),
             "x_scale": key(
-                "on `log`, a strength of 0 is a horizontal line; nothing else from 0 down has a place, `step` with `initial` "
-                "neither",
+                "on `log`, a strength of 0 is drawn as a horizontal line; no other value of 0 or below can be "
+                "drawn, so neither can `step` with `initial`",
                 {"enum": ["log", "linear"], "default": "log"},
                 example="linear",
             ),
@@ -205,11 +207,12 @@ def study() -> dict[str, Any]:
     """The keys of a study."""
     return mapping(
         {
-            "version": key("of this format", {"type": "integer"}, example=VERSION),
+            "version": key("version of the format of this file", {"type": "integer"}, example=VERSION),
             "name": key("folder of the figures: `<output>/figures/<name>/`", _NAME, example="mnist1d"),
             "store": key(
-                "folder of all results, relative to the working directory; `~` and `$VARIABLES` are expanded. Studies and "
-                "people may share one, and then share runs; where nothing is missing it may be read-only",
+                "folder of all results, relative to the working directory; `~` and `$VARIABLES` are expanded. "
+                "Studies and people may share a store, and then share runs. If nothing is missing, it may be "
+                "read-only",
                 _PATH,
                 example="/scratch/group/nme",
             ),
@@ -220,8 +223,8 @@ def study() -> dict[str, Any]:
                 **mapping(
                     {
                         "seconds": key(
-                            "seconds after which an unfinished training writes a checkpoint; null: not by time. Fewer are "
-                            "written where writing would take more than a hundredth of the time",
+                            "seconds after which an unfinished training writes a checkpoint; null: not by time. "
+                            "If writing takes more than a hundredth of the time, fewer are written",
                             {"type": ["number", "null"], "minimum": 0, "default": 60.0},
                             example=600,
                         ),
@@ -240,19 +243,20 @@ def study() -> dict[str, Any]:
                 example=50000,
             ),
             "sources": key(
-                "data set → folder that it is made from ([below](#data-sets)), written as `store` is. No part "
-                "of what a run is",
+                "data set → folder that it is made from ([below](#data-sets)); paths as in `store`. Ids of runs "
+                "do not depend on it",
                 {"type": "object", "additionalProperties": {"type": "string", "pattern": r"\S"}, "default": {}},
                 example={"fashion_mnist": "/usr/share/datasets/fashion-mnist"},
             ),
             "select": key(
-                "the setups that are left of the study, and with them what they are needed for. What is left without "
-                "setups goes, and so does a figure that no longer makes sense; null: all",
+                "keeps these setups, and the experiments and figures that use them. An experiment that has no "
+                "setup left is dropped, and so is a figure that no longer makes sense; null: all setups",
                 {**listed({"type": "string"}), "type": ["array", "null"], "default": None},
                 example=["cifar10", "fashion_mnist"],
             ),
             "extensions": key(
-                "modules of yours, beside the study or installed, that add to what it may name ([docs](../docs/extending.md))",
+                "your own modules, beside the study or installed, with activations, methods, data and more that "
+                "the study may name ([docs](../docs/extending.md))",
                 {
                     **listed({"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z"}),
                     "minItems": 0,
@@ -286,8 +290,8 @@ def study() -> dict[str, Any]:
 
 # Of an activation.
 SECOND_DERIVATIVE = {
-    "description": "what φ'' is replaced by where a method takes it, φ and φ' untouched: `zero`, `gaussian` (eq. 19) or "
-    "`gaussian_listing` (the appendix); null: by nothing",
+    "description": "what replaces φ'', while φ and φ' stay: `zero`, `gaussian` (eq. 19) or `gaussian_listing` (the "
+    "appendix); null: nothing. Used only by methods that compute second derivatives; SGD and SAM ignore it",
     "default": None,
 }
 

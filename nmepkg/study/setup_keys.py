@@ -70,8 +70,8 @@ OPTIMIZER: dict[str, Schema] = {
         assumed=True,
     ),
     "reference_batch_size": key(
-        "the learning rate is for so many examples a step, and scaled in proportion to `batch_size`; null: it is for a "
-        "batch as it is",
+        "the batch size for which `learning_rate` is meant; it is scaled in proportion to `batch_size`. null: "
+        "not scaled",
         COUNT_OR_NULL,
         example=256,
     ),
@@ -82,7 +82,7 @@ OPTIMIZER: dict[str, Schema] = {
         example=0.5,
     ),
     "warmup_from": key(
-        "the share of the peak that the warm-up begins at, in the first step; at 0 that step moves nothing yet",
+        "where the warm-up begins, as a share of the peak; with 0 the first step changes nothing",
         NOT_NEGATIVE,
         maximum=1,
         default=0.0,
@@ -99,28 +99,29 @@ OPTIMIZER: dict[str, Schema] = {
 _TRAINING = {
     "epochs": key("passes over the training examples", COUNT, example=50),
     "batch_size": key(
-        "examples a step; those that fill no batch wait for the next epoch's order (assumed)", COUNT, example=128
+        "examples in a step; at the end of an epoch, examples that do not fill a batch are left out (assumed)",
+        COUNT,
+        example=128,
     ),
     "accumulate": key(
-        "parts of a batch that are taken one after another, for the memory of one, at the price of a forward pass more a "
-        "gradient; divides `batch_size`. The numbers are those of the whole batch. With BatchNorm, say what it normalises: "
-        "`batch_norm_group`",
+        "number of parts in which a batch is taken, one after another, so that memory is that of one part. It costs one more "
+        "forward pass for each gradient, and results are those of the whole batch. Divides `batch_size`. With BatchNorm, "
+        "say what it normalises: `batch_norm_group`",
         COUNT,
         default=1,
         example=4,
     ),
     "batch_norm_group": key(
         "examples that BatchNorm normalises together; divides a batch, or its part, and a method's `m`; null: the whole "
-        "batch, or a method's group. One example at once is refused where it gives BatchNorm a single value of a feature, "
-        "which it would make 0: with `mlp`, and where strides leave an image or sequence one position. Else it is normalised "
-        "over its positions",
+        "batch, or a method's group. A single example is normalised over its positions. It is refused where it has only one "
+        "position, with `mlp` or after strides, as BatchNorm would make every feature 0",
         COUNT_OR_NULL,
         example=32,
         assumed=True,
     ),
     "precision": key(
-        "of what a model computes; parameters and losses are always float32, and so is the difference that `psam_fd` takes, by "
-        "two gradients more: rounding would leave nothing of it",
+        "precision in which the model computes. Parameters and losses are always float32. So is the difference "
+        "of gradients in `psam_fd`, because rounding would leave nothing of it; that takes two more gradients",
         {"enum": ["float32", "bfloat16"], "default": "float32"},
         example="bfloat16",
     ),
@@ -131,11 +132,11 @@ _TRAINING = {
         example=1,
     ),
     "evaluate_last": key(
-        "evaluations after each of the last so many epochs, of which `median_last` is the median",
+        "how many epochs at the end are evaluated one by one; `median_last` is the median of these evaluations",
         {"type": "integer", "minimum": 0, "maximum": COUNTED, "default": 5},
         example=1,
     ),
-    "evaluate_train": key("so many training examples are evaluated; null: all", COUNT_OR_NULL, example=50000),
+    "evaluate_train": key("how many training examples are evaluated; null: all", COUNT_OR_NULL, example=50000),
     "snapshots": key(
         "steps after which the parameters are kept, for measurements along training. They are part of a run's "
         "identity, so give a setup of its own to the few runs that need them",
@@ -146,20 +147,23 @@ _TRAINING = {
 
 SETUP = mapping(
     {
-        "title": key("how figures call the setup; without one, by its name", TITLE, example="1-D ResNet"),
+        "title": key("the setup's name in figures; by default its name here", TITLE, example="1-D ResNet"),
         "device_hours": key(
-            "estimate of one training by SGD on one device, for `python -m nmepkg status` alone, until runs alike are "
-            "finished. No part of what a run is",
+            "your estimate of one training by SGD on one device. `python -m nmepkg status` uses it until "
+            "similar runs are finished; ids of runs do not depend on it",
             {"type": ["number", "null"], "exclusiveMinimum": 0, "maximum": _YEARS, "default": None},
             example=3,
         ),
         "device": key(
-            "on which device that is", {"type": ["string", "null"], "maxLength": 300, "default": None}, example="A100"
+            "the device of that estimate",
+            {"type": ["string", "null"], "maxLength": 300, "default": None},
+            example="A100",
         ),
         "resources": _part(_RESOURCES),
         "runs_per_job": key(
-            "runs that one job trains, or measures, one after another in one process, where that is short for starting one. "
-            "Each run stays its own result, log and failure, and is to the bit what it would be alone",
+            "how many runs one job trains, or measures, one after another in one process; useful where a run "
+            "takes less time than starting a job. Each run keeps its own result, log and failure, and equals a "
+            "run alone to the last bit",
             COUNT,
             maximum=10_000,
             default=1,
@@ -169,13 +173,15 @@ SETUP = mapping(
         "validation": _part(
             {
                 "fraction": key(
-                    "share of the training examples held out. 0 keeps all; there are no validation numbers then",
+                    "share of the training examples that is held out for validation. With 0 nothing is held "
+                    "out, and there are no validation numbers",
                     {"type": "number", "minimum": 0, "exclusiveMaximum": 1, "default": 0.1},
                     example=0,
                     assumed=True,
                 ),
                 "seed": key(
-                    "which examples are held out, the same for every run of the setup; and which a `subset` keeps",
+                    "decides which examples are held out, and which a `subset` keeps; the same for every run of "
+                    "the setup",
                     SEED_KEY,
                     default=0,
                     example=1,
@@ -184,24 +190,28 @@ SETUP = mapping(
         ),
         "subset": _part(
             {
-                "train": key("so many of the training examples that are left; null: all", COUNT_OR_NULL, example=12000),
-                "test": key("so many of the test examples; null: all", COUNT_OR_NULL, example=1000),
+                "train": key(
+                    "number of training examples to use, of those that validation leaves; null: all",
+                    COUNT_OR_NULL,
+                    example=12000,
+                ),
+                "test": key("number of test examples to use; null: all", COUNT_OR_NULL, example=1000),
             }
         ),
         "label_noise": _part(
             {
                 "fraction": key(
-                    "share of the labels to train with, validation examples taken out, that are replaced by another class, all "
-                    "as likely. Training, `train_loss`, `train_accuracy` and measurements of `train` are of the labels so "
-                    "replaced; those of validation and test stay true",
+                    "share of the training labels, without validation examples, that is replaced by another "
+                    "class, each equally likely. Training, `train_loss`, `train_accuracy` and measurements of "
+                    "`train` use the replaced labels; labels of validation and test stay true",
                     NOT_NEGATIVE,
                     maximum=1,
                     default=0.0,
                     example=0.2,
                 ),
                 "seed": key(
-                    "which labels, and what they become: the same for every run of the setup. A larger share has the wrong "
-                    "labels of a smaller one, and more",
+                    "decides which labels are replaced, and by what; the same for every run of the setup. A "
+                    "larger share contains the wrong labels of a smaller one",
                     SEED_KEY,
                     default=0,
                     example=1,
@@ -209,23 +219,23 @@ SETUP = mapping(
             }
         ),
         "augmentation": key(
-            "how images vary from epoch to epoch: `none`; `pad_crop_flip` for images that lie on the device; "
-            "`resized_crop_flip` for those that are streamed",
+            "how images vary from epoch to epoch: `none`; `pad_crop_flip` for images in the device's memory; "
+            "`resized_crop_flip` for images that are streamed from disk",
             ENTRY,
             default="none",
             example={"name": "pad_crop_flip", "padding": 2, "flip": False},
         ),
         "model": key("one of the [models](#models)", ENTRY, example={"name": "mlp", "width": 128, "depth": 3}),
         "loss": key(
-            "what training minimises and measurements are of: `cross_entropy` or `mse`. Evaluations (`train_loss`, "
-            "`validation_loss`, `test_loss`; the model in evaluation mode) take the labels as they are, never "
-            "smoothed, so that setups compare",
+            "the loss that training minimises and measurements use: `cross_entropy` or `mse`. Evaluations "
+            "(`train_loss`, `validation_loss`, `test_loss`; the model in evaluation mode) never smooth labels, "
+            "so that setups can be compared",
             ENTRY,
             default="cross_entropy",
             example={"name": "cross_entropy", "label_smoothing": 0.1},
         ),
         "optimizer": key(
-            "`name`, `sgd` where there is none, what all [optimisers](#optimisers) have, and options",
+            "`name` (by default `sgd`), the keys that all [optimisers](#optimisers) have, and options of its own",
             {"type": "object", "title": "mapping"},
             example={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1},
         ),

@@ -86,8 +86,8 @@ def test_every_quantity_is_there(quantity: str) -> None:
     assert f"`{quantity}`" in TEXT
 
 
-def test_there_are_five_examples() -> None:
-    assert len(EXAMPLES) == 5  # each has its test below
+def test_there_are_six_examples() -> None:
+    assert len(EXAMPLES) == 6  # each has its test below
 
 
 @pytest.mark.parametrize(
@@ -110,6 +110,11 @@ def test_a_measurement(tmp_path: Path) -> None:
     expansion = expand(study)
     assert len(expansion.measurements) == len(expansion.runs) == 2 * 2 * 3
     assert expansion.measurements_of(study.figures["aligned"]) == tuple(expansion.measurements)
+
+
+def test_a_whole_study(tmp_path: Path) -> None:
+    (example,) = (text for text in EXAMPLES if text.startswith("version:"))
+    assert len(expand(load(write(tmp_path, example))).runs) == 3 * 3
 
 
 def test_an_experiment(tmp_path: Path) -> None:
@@ -147,7 +152,7 @@ def test_every_rule_and_every_reserved_name_is_told() -> None:
         rule for file in files for rule in re.findall(r"^rule (\w+):", file.read_text("utf-8"), flags=re.MULTILINE)
     }
     assert rules <= set(schema.TARGETS)
-    told = TEXT.partition("Names of the workflow's own targets")[2].partition("are not free")[0]
+    told = TEXT.partition("Names of the workflow's own targets")[2].partition("cannot be names")[0]
     assert set(re.findall(r"`(\w+)`", told)) == schema.TAKEN
 
 
