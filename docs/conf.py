@@ -26,6 +26,7 @@ CONTENTS = {
     "What came out": [
         "docs/findings",
         "docs/controls",
+        "docs/optimizers",
         "docs/search",
         "How the search was declared <config/search/README>",
         "docs/assumptions",
