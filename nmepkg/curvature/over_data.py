@@ -131,7 +131,8 @@ def _programs(part: str, logits_fn: Any, loss_fn: Any) -> tuple[Any, Any, Any]:
             return logits_fn(selection.merge(params, rest), *given)
 
         def loss(z: Logits) -> Scalar:
-            return z if loss_fn is None else loss_fn(z, *given)
+            value: Scalar = z if loss_fn is None else loss_fn(z, *given)
+            return value
 
         found: LinearMap = getattr(linearize(logits, loss, chosen), _PARTS[part])
         return found

@@ -1,4 +1,4 @@
-"""Operators of models and losses of many shapes against dense matrices: regression, one logit, tokens, heads, no logits at all."""
+"""Operators of models and losses of many shapes against dense matrices: regression, one logit, tokens, heads, no logits."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_parameters_of_other_kinds():
     params = {**PARAMS, "none": jnp.zeros((0, 3)), "step": 3}
     with pytest.raises(TypeError, match=r"parameter 'step' is of int.*: leave it out by only=, or cast it"):
         make("any function", "H", params)
-    with pytest.raises(TypeError, match="parameter 'z' is of complex128.*: give its real and imaginary parts as two"):
+    with pytest.raises(TypeError, match=r"parameter 'z' is of complex128.*: give its real and imaginary parts as two"):
         make("any function", "H", {**PARAMS, "z": jnp.asarray(1j)})
     A = make("any function", "H", params, only=lambda name: name != "step")
     np.testing.assert_allclose(A @ np.ones(A.size), oracles("any function")["H"] @ np.ones(A.size), rtol=1e-12)
