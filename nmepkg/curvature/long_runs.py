@@ -55,9 +55,10 @@ def resumable(operator: Operator, folder: str | PathLike[str]) -> Operator:
     """The operator, which keeps its products in a folder, and takes from there those that it has.
 
     Each pass over the data is a file there, written whole or not at all. Whoever is killed repeats the pass that was
-    under way, and goes on to the same numbers; more samples, or a better precision, go on from there too. It costs one
-    product at the start, which tells the operator from others, and disk for P numbers a product. Delete the folder
-    when you are done.
+    under way, and goes on to the same numbers; more samples, or a better precision, go on from there too. Products are
+    found by the bits of their vectors: where what is computed between products is not deterministic, or on other
+    hardware, they are computed anew. It costs one product at the start, which tells the operator from others, and disk
+    for P numbers a product. Delete the folder when you are done.
 
     Args:
       operator: of :func:`~nmepkg.curvature.operator`, say; the same one, but for rounding, whenever it goes on.

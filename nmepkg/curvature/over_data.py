@@ -111,7 +111,8 @@ def _refuse_others(chosen: Params) -> None:
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             is_complex = jnp.issubdtype(leaf.dtype, jnp.complexfloating)
             remedy = "give its real and imaginary parts as two" if is_complex else "leave it out by only=, or cast it"
-            raise TypeError(f"parameter {name!r} is of {leaf.dtype}, and curvature of real floats: {remedy}")
+            what = f"parameter {name!r}" if name else "the parameter"
+            raise TypeError(f"{what} is of {leaf.dtype}, and curvature of real floats: {remedy}")
 
 
 def _wait(tree: Any) -> None:
