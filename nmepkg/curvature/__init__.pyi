@@ -11,6 +11,8 @@ from .krylov import Ritz as Ritz
 from .krylov import eigenvalues as eigenvalues
 from .krylov import lanczos as lanczos
 from .krylov import ritz as ritz
+from .long_runs import resumable as resumable
+from .long_runs import watched as watched
 from .matrices import dense as dense
 from .matrices import frobenius_norm as frobenius_norm
 from .operators import Operator as Operator
@@ -22,6 +24,7 @@ from .products import linearize as linearize
 from .products import map_vectors as map_vectors
 from .products import nmevp as nmevp
 from .products import split_nmevp as split_nmevp
+from .selection import layers as layers
 from .traces import Trace as Trace
 from .traces import hutchpp as hutchpp
 from .traces import trace as trace

@@ -52,7 +52,8 @@ def read(data: Any, weight: Weight | None = None) -> Data:
 
     Args:
       data: a list is a list of batches; what can be iterated and is no pytree is a loader; any other pytree is a
-        batch. A loader is read twice, to see that it gives the same again.
+        batch. A loader is read twice, to see that it gives the same again. ``None``, of functions that take no batch, is
+        one batch, ``None``.
       weight: batch -> what it weighs; without it, the number of its examples, the length of its arrays' first axis.
 
     Raises:
@@ -60,6 +61,8 @@ def read(data: Any, weight: Weight | None = None) -> Data:
       ValueError: there is no batch, or its arrays are not of one length, a weight is negative or none is positive, or
         the loader gives something else at its second pass.
     """
+    if data is None:
+        return Data([None], (1.0,), True)
     weight = examples if weight is None else weight
     loader = not isinstance(data, list) and _is_loader(data)
     if loader:

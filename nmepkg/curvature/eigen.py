@@ -76,7 +76,8 @@ def eigenpairs(
       operator: of :func:`~nmepkg.curvature.operator`, say; of a layer by its ``only``.
       top, bottom: how many, P in all at most.
       key: PRNG key of the first vectors.
-      tolerance: of ‖A v − λ v‖, as a share of ‖A‖; 100 machine epsilons of the parameters' type at least.
+      tolerance: of ‖A v − λ v‖, as a share of ‖A‖; 100 machine epsilons of the parameters' type at least, of a half
+        precision, in which vectors are rounded and no more, 10.
       steps: of Lanczos' method before each restart; 20, or twice what is wanted, unless given.
       restarts: at most; what has not converged then says so.
 
@@ -101,7 +102,7 @@ def eigenpairs(
     guard = 2 + wanted // 2  # kept beside what is wanted, as the next ones converge slowly without
     ends = top + guard * (top > 0), bottom + guard * (bottom > 0)
     width = min(sum(ends), size)
-    share = max(tolerance, rounding_error(1.0, operator.dtype)) / 2  # the other half is for rounding at the end
+    share = max(tolerance, _least_tolerance(operator)) / 2  # the other half is for rounding at the end
 
     def random(number: int) -> Params:
         return probes.draw(jax.random.fold_in(key, number), operator.like, "gaussian")
@@ -145,6 +146,11 @@ def eigenpairs(
             products += 1
     kept = kept.those(_ends(kept.values, top, bottom))
     return _checked(operator, kept, 2 * share * scale, products)
+
+
+def _least_tolerance(operator: Operator) -> float:
+    computed = _flat(operator.like).dtype
+    return max(rounding_error(1.0, computed), 10 * float(jnp.finfo(operator.dtype).eps))
 
 
 def _ends(values: np.ndarray, top: int, bottom: int) -> np.ndarray:

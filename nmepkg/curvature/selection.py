@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import jax
 
+from nmepkg.curvature.parameters import layer_names
 from nmepkg.curvature.types import Params
 
 Only: TypeAlias = str | Sequence[str] | Callable[[str], bool] | None
@@ -23,6 +24,28 @@ def names(params: Params) -> list[str]:
     """
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+
+
+def layers(params: Params, depth: int | None = None) -> dict[str, list[str]]:
+    """Layer -> the names of its parameters, in the order of ``jax.tree.leaves``: what ``only`` and ``Operator.block`` take.
+
+    Args:
+      params: a pytree.
+      depth: how many components of a path name a layer, as 1 for ``Block_1`` with all that is in it; all but the last, the
+        parameter's own, unless given, as ``Block_1/Conv_0``. Parameters at the root of the tree are layer ``/``.
+
+    Example:
+      >>> from nmepkg import curvature
+      >>> params = {"gain": 1.0, "block": {"one": {"w": 2.0, "b": 3.0}, "two": {"w": 4.0}}}
+      >>> curvature.layers(params)
+      {'block/one': ['block/one/b', 'block/one/w'], 'block/two': ['block/two/w'], '/': ['gain']}
+      >>> list(curvature.layers(params, depth=1))
+      ['block', '/']
+    """
+    found: dict[str, list[str]] = {}
+    for layer, name in zip(layer_names(params), names(params), strict=True):
+        found.setdefault("/".join(layer.split("/")[:depth]) or "/", []).append(name)
+    return found
 
 
 def split(params: Params, only: Only) -> tuple[Params, Params]:

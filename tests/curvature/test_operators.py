@@ -177,6 +177,33 @@ def test_parts_by_name_are_diagonal_blocks():
     assert_same(A.ravel(A(v)), A @ np.arange(A.size))
 
 
+def test_blocks_by_layer_take_the_program_of_the_whole():
+    """Each is the dense diagonal block, and only the whole is compiled; ``only`` gives the same."""
+    case = cases.shallow()
+    logits_fn, loss_fn = functions(case)
+    traced = []
+
+    def counted(params, batch):
+        traced.append(1)
+        return logits_fn(params, batch)
+
+    layers = curvature.layers(case.params)
+    assert layers == {"0": ["0/bias", "0/kernel"], "1": ["1/bias", "1/kernel"]}
+    of_entries = np.repeat(list("0011"), [np.size(leaf) for leaf in jax.tree.leaves(case.params)])
+    A = curvature.operator("N", counted, loss_fn, case.params, split(case))
+    _ = A @ np.eye(A.size)[:, :2]
+    compiled = len(traced)
+    for name, only in layers.items():
+        block, expected = A.block(only), dense(case, "N")[np.ix_(of_entries == name, of_entries == name)]
+        assert_same(block @ np.eye(block.size), expected)
+        assert curvature.xtrace(block, products=block.size).value == pytest.approx(np.trace(expected), rel=1e-10)
+    assert len(traced) == compiled
+    assert jax.tree.structure(A.block("1").like) == jax.tree.structure(make(case, "N", only="1").like)
+    assert_same(
+        A.block(lambda name: name.endswith("kernel")).block("0") @ np.ones(12), A.block("0/kernel") @ np.ones(12)
+    )
+
+
 def test_scipy_finds_the_eigenvalues():
     case = cases.shallow()
     A = make(case, "H").to_scipy()

@@ -63,7 +63,7 @@ def test_lineax_is_not_given_a_loader(lineax):
 
     logits_fn, loss_fn = (lambda p, b: case.logits_fn(p, b[0])[0]), (lambda z, b: case.loss_fn(z, b[1]))
     A = curvature.operator("G", logits_fn, loss_fn, case.params, Loader())
-    with pytest.raises(ValueError, match="give a list of batches in place of the loader"):
+    with pytest.raises(ValueError, match="give a list of batches in place of a loader"):
         (A + A).as_lineax()
 
 

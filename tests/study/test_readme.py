@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nmepkg import curvature
 from nmepkg.registry import (
     ACTIVATIONS,
     AUGMENTATIONS,
@@ -232,8 +233,9 @@ def test_the_snippet_of_the_library_runs() -> None:
     # What it says of other libraries: tests/methods/test_other_libraries.py
 
 
-def test_the_snippets_of_curvature_run() -> None:
+def test_the_snippets_of_curvature_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what it says of their results is so, by the dense matrix of the whole loss."""
+    monkeypatch.chdir(tmp_path)
     names = run_snippet("docs/curvature.md")
     H, G = (np.asarray(names[part] @ np.eye(names[part].size), np.float64) for part in "HG")
     close = {"rtol": 1e-3, "atol": 1e-5}
@@ -252,6 +254,11 @@ def test_the_snippets_of_curvature_run() -> None:
     np.testing.assert_allclose(np.sort(names["values"]), truth[-2:], **close)
     assert abs(names["mean_square"] - np.mean(truth**2)) < 5 * names["its_error"]
     assert names["first"].size == 5 * 8 + 8
+    diagonal = names["H"].unravel(np.diag(H))
+    of_layers = {name: float(sum(map(np.sum, jax.tree.leaves(diagonal[name])))) for name in diagonal}
+    assert names["traces"] == pytest.approx(of_layers, rel=0.5)
+    assert names["A"].size == 5
+    assert names["long"] == curvature.trace(names["H"], max_samples=100)
     assert abs(names["tr"].value - np.trace(H)) < 5 * names["tr"].standard_error
     assert abs(names["tr_g"].value - np.trace(G)) < 5 * names["tr_g"].standard_error + 1e-4
 
