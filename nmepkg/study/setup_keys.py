@@ -12,9 +12,9 @@ _FLAG = {"type": "boolean"}
 _YEARS = 100_000  # hours
 
 
-def _part(properties: Mapping[str, Schema]) -> dict[str, Any]:
+def _part(meaning: str, properties: Mapping[str, Schema]) -> dict[str, Any]:
     """A mapping that may be left out."""
-    return {**mapping(properties), "default": {}}
+    return {"description": meaning, **mapping(properties), "default": {}}
 
 
 _RESOURCES = {
@@ -155,7 +155,7 @@ SETUP = mapping(
         "device": key(
             "on which device that is", {"type": ["string", "null"], "maxLength": 300, "default": None}, example="A100"
         ),
-        "resources": _part(_RESOURCES),
+        "resources": _part("what a job needs", _RESOURCES),
         "runs_per_job": key(
             "runs that one job trains, or measures, one after another in one process, where that is short for starting one. "
             "Each run stays its own result, log and failure, and is to the bit what it would be alone",
@@ -166,6 +166,7 @@ SETUP = mapping(
         ),
         "data": key("a [data set](#data-sets)", ENTRY, example={"name": "mnist1d", "seed": 42, "samples": 5000}),
         "validation": _part(
+            "training examples that are held out",
             {
                 "fraction": key(
                     "share of the training examples held out. 0 keeps all; there are no validation numbers then",
@@ -179,15 +180,17 @@ SETUP = mapping(
                     default=0,
                     example=1,
                 ),
-            }
+            },
         ),
         "subset": _part(
+            "fewer examples than the data set has",
             {
                 "train": key("so many of the training examples that are left; null: all", COUNT_OR_NULL, example=12000),
                 "test": key("so many of the test examples; null: all", COUNT_OR_NULL, example=1000),
-            }
+            },
         ),
         "label_noise": _part(
+            "wrong labels to train with",
             {
                 "fraction": key(
                     "share of the labels to train with, validation examples taken out, that are replaced by another class, all "
@@ -205,7 +208,7 @@ SETUP = mapping(
                     default=0,
                     example=1,
                 ),
-            }
+            },
         ),
         "augmentation": key(
             "how images vary from epoch to epoch: `none`; `pad_crop_flip` for images that lie on the device; "
@@ -228,7 +231,10 @@ SETUP = mapping(
             {"type": "object", "title": "mapping"},
             example={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1},
         ),
-        "training": mapping(_TRAINING, ["epochs", "batch_size"]),
+        "training": {
+            "description": "how long, in what batches, and what is evaluated and kept on the way",
+            **mapping(_TRAINING, ["epochs", "batch_size"]),
+        },
     },
     ["data", "model", "optimizer", "training"],
 )
