@@ -19,20 +19,18 @@ from tests.workflow.project import ROOT, Project
 LAB, TEMPLATE = ROOT / "tests" / "lab", ROOT / "nmepkg" / "template"
 
 
-def lay_out(project: Project) -> None:
+def lay_out(folder: Path) -> None:
     """The files of the lab, whose method is that of the template."""
-    for folder in (TEMPLATE / "mylab", LAB / "mylab"):
-        shutil.copytree(
-            folder, project.folder / "mylab", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-        )
+    for package in (TEMPLATE / "mylab", LAB / "mylab"):
+        shutil.copytree(package, folder / "mylab", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("study.yaml", "table.csv"):
-        shutil.copy(LAB / name, project.folder)
+        shutil.copy(LAB / name, folder)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("lab"))
-    lay_out(project)
+    lay_out(project.folder)
     done = project.snakemake("all")
     assert done.returncode == 0, done.stdout
     return project
@@ -42,7 +40,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def lab(finished: Project) -> Iterator[Project]:
     """The finished study, whose files are as they were after the test."""
     yield finished
-    lay_out(finished)
+    lay_out(finished.folder)
 
 
 def changes(project: Project) -> set[str]:
@@ -77,7 +75,7 @@ def test_an_editor_knows_the_keys_of_the_lab(lab: Project) -> None:
     for key in ("sharpness: [1", "tau: [0", "damping: 1", "fill: f"):
         lab.edit("study.yaml", key, f"x{key}")
         assert f"'x{key.partition(':')[0]}' was unexpected" in findings(lab.folder / "study.yaml")
-        lay_out(lab)
+        lay_out(lab.folder)
 
 
 @pytest.mark.parametrize(
