@@ -144,9 +144,8 @@ def test_a_job_whose_code_was_edited_while_it_waited_is_refused(lab: Project, tm
 
 def test_in_small(lab: Project) -> None:
     """Rows of a table become noise of their shape, and options are the smallest that the lab says."""
-    command = lab.command("weights", "--config", "study=study.yaml", "smoke=true", study=None)
-    done = subprocess.run(command, cwd=lab.folder, env=lab.environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = lab.snakemake("weights", "--config", "study=study.yaml", "smoke=true", study=None)
+    assert done.returncode == 0, done.stdout
     assert (lab.folder / "results" / "figures" / "lab-smoke" / "weights.csv").exists()
     (data,) = (lab.folder / "results" / "data").glob("generated-*.json")
     assert '"train_x": [' in data.read_text(encoding="utf-8")
@@ -158,9 +157,7 @@ def test_a_new_folder_runs_at_once(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def call(*words: str, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
-        )
+        return forks.run(words[0], words[1:], cwd, environment, 240, apart=True)
 
     done = call("nmepkg", "new", "mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
