@@ -122,7 +122,8 @@ def test_what_is_wrong_is_said_of_what_is_written(ours: Server, text: str, said:
 def test_nothing_is_wrong_with_the_studies(ours: Server, labs: Server) -> None:
     for path in (ROOT / "config").rglob("*.yaml"):
         text = path.read_text(encoding="utf-8").replace("$schema=../", "$schema=")
-        assert ours.problems(text) == [], path
+        # An anchor that nothing names is a hint of the server's, and nothing that a schema knows of.
+        assert [found for found in ours.problems(text) if "Unused anchor" not in found] == [], path
     complete = (ROOT / "tests" / "study" / "complete.yaml").read_text(encoding="utf-8")
     assert ours.problems(complete.replace("$schema=../../config/", "$schema=")) == []
     assert labs.problems((labs.folder / "study.yaml").read_text(encoding="utf-8")) == []
