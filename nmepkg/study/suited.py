@@ -7,7 +7,7 @@ from nmepkg.measurement.batches import sizes
 from nmepkg.methods.limits import BASIS, MOST_PARAMETERS
 from nmepkg.registry import MEASUREMENTS, METHODS, MODELS
 from nmepkg.study.checks import StudyError
-from nmepkg.study.setups import classes, counts, data_shape, part_in_words, single
+from nmepkg.study.setups import classes, counts, data_shape, single
 from nmepkg.study.sizes import parameters
 from nmepkg.study.spec import Spec
 

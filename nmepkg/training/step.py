@@ -18,12 +18,13 @@ from jax import Array
 
 from nmepkg.data.store import Scaling
 from nmepkg.methods.base import ApplyFn, Method, Update
-from nmepkg.methods.parts import Execution, examples, mean_of_parts, split
+from nmepkg.methods.parts import Execution
 from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, OPTIMIZERS
 from nmepkg.specs import Choice, Recipe
 from nmepkg.training import build
 from nmepkg.training.decay import in_loss, penalty
 from nmepkg.training.devices import ONE, Layout
+from nmepkg.training.grouping import in_groups, in_parts
 from nmepkg.training.optimizer import Hyperparameters, learning_rate, transformation
 
 Data = tuple[Array, Array]
@@ -82,7 +83,7 @@ class Program:
       scaling: of the data's inputs; None: they are used as they are.
       augment: (all inputs, (B,) places, key) -> (B, …) inputs of a batch; None: batches are streamed.
       batch_size: examples of a step.
-      at_once: see :func:`in_parts`.
+      parts: see :func:`in_parts`.
       batch_norm_group: see :func:`in_groups`.
       examples: to train on.
       layout: of the devices.
@@ -98,7 +99,7 @@ class Program:
     scaling: Scaling | None
     augment: Callable[[Array, Array, Array], Array] | None
     batch_size: int
-    at_once: int
+    parts: Callable[[ApplyFn], ApplyFn]
     batch_norm_group: int | None
     examples: int
     layout: Layout
@@ -186,7 +187,7 @@ class Program:
 
         inputs, labels = jax.tree.map(self.layout.shared, batch)
         batch = self._scaled(inputs), labels
-        model = in_parts(in_groups(apply, self.batch_norm_group), self.at_once)
+        model = self.parts(in_groups(apply, self.batch_norm_group))
         if (which := self.decay_in_loss) is None:
             return self.method(model, self._loss, state.params, batch, key, hyper.strength)
         decayed = in_loss(model, self._loss, hyper.weight_decay, which)
@@ -230,7 +231,13 @@ def make_program(
         if DATASETS[recipe.data.name].streamed
         else partial(augmentation.load(), **recipe.augmentation.options),
         batch_size=training.batch_size,
-        at_once=training.examples_at_once,
+        # A method's groups are shared out by the method.
+        parts=partial(
+            in_parts,
+            size=training.examples_at_once,
+            together=training.batch_norm_group or 1,
+            layout=ONE if recipe.method.m else layout,
+        ),
         batch_norm_group=training.batch_norm_group,
         examples=examples,
         layout=layout,
@@ -242,59 +249,3 @@ def _method(recipe: Recipe, layout: Layout) -> Method:
     if "m" in entry.options:  # others have no parts
         options["execution"] = Execution(layout.unroll, layout.mesh)
     return entry.load()(**options)
-
-
-def in_groups(apply: ApplyFn, group: int | None) -> ApplyFn:
-    """A model in training mode that normalises groups of so many examples by themselves, as data-parallel training does.
-
-    A batch of no more than a group is one group. Running averages are the means over groups; what has none, a counter say, is
-    that of the first. (Goyal et al. 2018, section 2.3.)
-
-    Args:
-      apply: (params, inputs) -> (logits, running averages).
-      group: divides the batch; None: normalisation is over all of it.
-
-    Raises:
-      ValueError: by the model; the group does not divide the batch.
-    """
-
-    def grouped(params: Any, inputs: Any) -> tuple[Any, Any]:
-        if group is None or (size := examples(inputs)) <= group:
-            return apply(params, inputs)
-        if size % group:
-            raise ValueError(f"groups of {group} examples do not divide a batch of {size}")
-        logits, state = jax.vmap(apply, in_axes=(None, 0))(params, split(inputs, size // group))
-        return jax.tree.map(lambda z: z.reshape(size, *z.shape[2:]), logits), mean_of_parts(state)
-
-    return grouped
-
-
-def in_parts(apply: ApplyFn, size: int) -> ApplyFn:
-    """A model in training mode that is applied to ``size`` examples at a time, for memory's sake.
-
-    Logits, and all derivatives of them, are the same up to rounding, so every method perturbs and penalises what it does on the
-    whole batch. A part keeps nothing for the backward pass but its inputs, and is computed once more there: memory is that of
-    one part, at the price of a forward pass more a gradient. (Chen et al. 2016, "Training deep nets with sublinear memory cost".)
-
-    Args:
-      apply: (params, inputs) -> (logits, running averages), which does not mix examples of two parts.
-      size: examples of a part; a batch of no more is taken whole.
-
-    Returns:
-      A model whose running averages are the means over parts; what has none, a counter say, is that of the first.
-
-    Raises:
-      ValueError: parts do not divide the batch.
-    """
-
-    def taken(params: Any, inputs: Any) -> tuple[Any, Any]:
-        if (count := examples(inputs)) <= size:
-            return apply(params, inputs)
-        if count % size:
-            raise ValueError(f"parts of {size} examples do not divide a batch of {count}")
-        # One after another by a loop, of which XLA cannot merge the two passes, as it would for parts that are written out.
-        one = jax.checkpoint(lambda part: apply(params, part), prevent_cse=False)
-        logits, state = jax.lax.map(one, split(inputs, count // size))
-        return jax.tree.map(lambda z: z.reshape(count, *z.shape[2:]), logits), mean_of_parts(state)
-
-    return taken

@@ -115,7 +115,7 @@ def trained(
 
 @pytest.mark.parametrize(
     ("accumulate", "group", "m"),
-    [(4, None, None), (2, 4, None), (2, 2, 4), (2, None, 4)],
+    [(2, 4, None), (2, 2, 4), (1, None, 4), (1, 4, None)],
 )
 def test_the_gradient_measured_is_that_of_a_step(accumulate: int, group: int | None, m: int | None) -> None:
     """Parts of a batch, and the groups that BatchNorm normalises in them, in any combination; as a vector, in float64."""
@@ -127,29 +127,28 @@ def test_the_gradient_measured_is_that_of_a_step(accumulate: int, group: int | N
     if m and not group:  # at strength 0 the run is that of SGD, and the same step
         np.testing.assert_allclose(direction(canonical(spec), variables(), order()), taken, rtol=1e-9, atol=1e-12)
         assert measured(canonical(spec), variables(), "gradient") == found
-    assert found["data"]["batch_norm_group"] == (group or m or EXAMPLES // accumulate)
-    assert (found["data"]["batch_size"], found["data"]["batches"]) == (EXAMPLES // accumulate, accumulate)
+    assert found["data"]["batch_norm_group"] == (group or m)
+    assert (found["data"]["batch_size"], found["data"]["batches"]) == (EXAMPLES, 1)
 
 
 def test_without_batch_norm_nothing_is_normalised() -> None:
     spec = trained(4, model={"batch_norm": False})
     found = measured(spec, variables(batch_norm=False), "gradient")
-    assert (found["data"]["batch_norm_group"], found["data"]["batch_size"]) == (None, EXAMPLES // 4)
+    assert (found["data"]["batch_norm_group"], found["data"]["batch_size"]) == (None, EXAMPLES)
     np.testing.assert_allclose(
         found["gradient"], direction(spec, variables(batch_norm=False), order()), rtol=1e-9, atol=1e-12
     )
 
 
-def test_norms_are_of_what_a_step_takes_at_once() -> None:
-    """A penalty is of a part of a batch, so the norm of its gradient is too, however many groups it is normalised in."""
-    accumulate, group = 2, 4
-    spec, size = trained(accumulate, group), EXAMPLES // accumulate
-    where = variables()
-    taken = [direction(trained(1, group, size), where, part) for part in order().reshape(accumulate, size)]
-    lengths = [np.linalg.norm(part) for part in taken]
+def test_norms_are_of_a_batch() -> None:
+    """A penalty is of a batch, so the norm of its gradient is too, whatever it is taken in, and normalised in."""
+    batches, group, size = 2, 4, EXAMPLES // 2
+    spec, where = trained(2, group, size), variables()
+    taken = [direction(trained(1, group, size), where, batch) for batch in order().reshape(batches, size)]
+    lengths = [np.linalg.norm(batch) for batch in taken]
     found = measured(spec, where, "alignment")
     assert found["gradient_norm"] == pytest.approx(np.mean(lengths), rel=1e-9)
-    assert found["gradient_norm_se"] == pytest.approx(np.std(lengths, ddof=1) / np.sqrt(accumulate), rel=1e-6)
+    assert found["gradient_norm_se"] == pytest.approx(np.std(lengths, ddof=1) / np.sqrt(batches), rel=1e-6)
 
 
 def test_batches_of_an_own_size_are_normalised_whole() -> None:

@@ -170,7 +170,7 @@ def test_strength_0_loses_the_methods_name_and_options() -> None:
     [
         (4, None, {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True}, 4),
         (4, 2, {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True}, 2),
-        (8, None, {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True}, None),  # all of a part of 16 / 2
+        (16, None, {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True}, None),  # all of a batch
         (4, None, {"name": "mlp", "width": 4, "depth": 1, "batch_norm": False}, None),
         (None, None, {"name": "mlp", "width": 4, "depth": 1, "batch_norm": True}, None),
     ],

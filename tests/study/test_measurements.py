@@ -299,11 +299,11 @@ def test_one_example_alone_is_not_normalised(tmp_path: Path) -> None:
         study(tmp_path, normalised, one)
 
 
-def test_examples_have_to_fill_what_a_step_takes_at_once(tmp_path: Path) -> None:
+def test_examples_have_to_fill_a_batch(tmp_path: Path) -> None:
     few = ("kind: second_derivative", "kind: second_derivative, examples: 8")
     with pytest.raises(UserError, match="'after' takes 8 examples of train, which fill no batch of 16 of setup 'mlp'"):
         study(tmp_path, few)
-    assert study(tmp_path, few, ("batch_size: 16,", "batch_size: 16, accumulate: 2,"))
+    assert study(tmp_path, ("kind: second_derivative", "kind: second_derivative, examples: 8, batch_size: 8"))
 
 
 def test_validation_examples_to_measure_on_must_exist(tmp_path: Path) -> None:

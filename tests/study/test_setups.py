@@ -91,9 +91,9 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         training("batch_norm_group: 8, accumulate: 4", *CONV),
         "setups.mlp.training.batch_norm_group: groups of 8 do not divide the 4 examples that are each of 4 parts of a batch",
     ),
-    "a method's groups larger than a part": (
-        training("accumulate: 4", ("[sam, psam]", "[{name: sam, m: 8}]")),
-        "experiments.main.methods: groups of m = 8 do not divide the 4 examples that are each of 4 parts of a batch of setup",
+    "a method's groups that parts do not divide": (
+        (("batch_size: 16", "batch_size: 24, accumulate: 3"), ("[sam, psam]", "[{name: sam, m: 12}]")),
+        "experiments.main.methods: groups of m = 12 cannot be taken in parts of 8 examples, as setups.mlp.training.accumulate",
     ),
     "a method's groups and BatchNorm's": (
         training("batch_norm_group: 8", *CONV, ("[sam, psam]", "[{name: sam, m: 4}]")),
@@ -169,9 +169,10 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         (("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true"), ("batch_size: 16", "batch_size: 1")),
         "setups.mlp.training.batch_size: 1 example at once leaves BatchNorm of the model 'mlp' one value of a feature",
     ),
-    "BatchNorm over parts of one example": (
-        training("accumulate: 16", ("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true")),
-        "setups.mlp.training.accumulate: 1 example at once leaves BatchNorm of",
+    "BatchNorm over a batch in parts": (
+        training("accumulate: 4", ("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true")),
+        "setups.mlp.training.accumulate: BatchNorm normalises all of a batch, which cannot be taken in parts then; set "
+        "batch_norm_group to 4 or a divisor of it",
     ),
     "BatchNorm over groups of one example": (
         training("batch_norm_group: 1", ("width: 4, depth: 1", "width: 4, depth: 1, batch_norm: true")),

@@ -70,7 +70,7 @@ def cases() -> dict[str, dict[str, Any]]:
     found["adamw"] = {**make_spec(**without_norm, method=psam, training=training), "optimizer": adamw()}
     # Before BatchNorm a bias has a gradient of nothing but rounding, of which Adam makes steps where ε is no larger.
     found["adamw eps"] = {**make_spec(**AUGMENTED, method=psam, training=training), "optimizer": adamw(eps=1e-3)}
-    found["accumulate"] = make_spec(**AUGMENTED, method=psam, training=training | {"accumulate": 2})
+    found["accumulate"] = make_spec(**without_norm, method=psam, training=training | {"accumulate": 2})
     return found
 
 

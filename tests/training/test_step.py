@@ -15,7 +15,8 @@ from nmepkg.losses import cross_entropy
 from nmepkg.models.mlp import MLP
 from nmepkg.registry import METHODS, OPTIMIZERS
 from nmepkg.specs import recipe, shape
-from nmepkg.training.step import in_groups, in_parts, make_program
+from nmepkg.training.grouping import in_groups, in_parts
+from nmepkg.training.step import make_program
 from tests.training.recurrences import RECURRENCES
 from tests.training.runs import CLASSES, adamw, dataset, make_spec, method, quick_jit, start
 
