@@ -23,7 +23,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture notebooks findings controls optimizers lint format benchmark docs lock wheelhouse clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest test-editor soak smoke test-peers benchmark-peers known-number package picture notebooks findings controls optimizers lint format benchmark docs lock wheelhouse clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures $(if $(CONFIG),--config $(CONFIG))
@@ -44,6 +44,11 @@ test: lint
 # slurm-client, munge and iproute2. Most of the time is spent waiting, and more processes than cores do no harm.
 test-slurm: $(VENV)/dev.stamp
 	$(BIN)/pytest -m slurm -n 3 tests/slurm
+
+# What an editor completes and marks in a study, by the language server that it would ask: needs npm.
+test-editor: $(VENV)/dev.stamp
+	npm install --silent --no-save --prefix $(VENV)/editor yaml-language-server@1.25.0
+	PATH="$(CURDIR)/$(VENV)/editor/node_modules/.bin:$$PATH" $(BIN)/pytest -m editor tests/editor
 
 # What the README promises of a fresh machine, with the study in small, on a bare Debian 13 (Python 3.13) made for it: needs root
 # and debootstrap. All of the study: make test-debian COMMANDS='make figures && make test'; tests/debian.sh has the rest.

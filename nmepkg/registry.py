@@ -183,7 +183,7 @@ _ADAM = {
 OPTIMIZERS: dict[str, Entry] = {
     "sgd": Entry(
         "nmepkg.optimizers.sgd:sgd",
-        {"momentum": fraction("μ", default=0.9), "nesterov": flag("Nesterov momentum", default=True)},
+        {"momentum": fraction("the momentum μ", default=0.9), "nesterov": flag("Nesterov momentum", default=True)},
     ),
     "adam": Entry("nmepkg.optimizers.adam:adam", _ADAM),
     "adamw": Entry("nmepkg.optimizers.adam:adamw", _ADAM),

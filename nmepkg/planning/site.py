@@ -13,7 +13,7 @@ from nmepkg.errors import UserError
 from nmepkg.study.checks import StudyError, check
 from nmepkg.study.strict_yaml import read
 
-_TEXT = {"type": "string", "pattern": r"\S"}
+_TEXT = {"type": "string", "pattern": r"\S", "patternErrorMessage": "is blank; write a text, or leave the key out"}
 _LIMIT = {"type": "number", "minimum": 0}
 _NAMES = {"type": "array", "items": _TEXT}
 
@@ -41,8 +41,16 @@ _SITE = {
     "type": "object",
     "properties": {
         **dict.fromkeys(("account", "qos", "constraint", "extra"), _TEXT),
-        "gpu_model": {"type": "string", "pattern": r"^[A-Za-z0-9_.]+\Z"},
-        "gres": {"type": "string", "pattern": r"^gpu(:[A-Za-z0-9_.]+)?\Z"},
+        "gpu_model": {
+            "type": "string",
+            "pattern": r"^[A-Za-z0-9_.]+\Z",
+            "patternErrorMessage": "is not a name of a GPU; write that alone, such as a100",
+        },
+        "gres": {
+            "type": "string",
+            "pattern": r"^gpu(:[A-Za-z0-9_.]+)?\Z",
+            "patternErrorMessage": "does not name GPUs; write gpu, or gpu:a100",
+        },
         "partitions": {"type": "object", "minProperties": 1, "additionalProperties": _PARTITION},
         "jobs": {"type": "integer", "minimum": 1},
         "retries": {"type": "integer", "minimum": 0},

@@ -196,12 +196,8 @@ def _message(error: ValidationError, where: str) -> str:
             return f"{wrong}; {_example(value, kinds, join(where, *error.absolute_path))}"
         case "enum":
             return f"unknown value {shown(value)}; {suggestion(value, map(str, limit))}"
-        case "pattern" if error.absolute_path and error.absolute_path[-1] in ("store", "output"):
-            return f"{shown(value)} is not a plain path; use letters, digits and . / _ - without blanks or braces"
-        case "pattern" if error.absolute_path and error.absolute_path[0] == "sources":
-            return f"{shown(value)} is not a path; name a folder"
-        case "pattern":
-            return f"{shown(value)} is not a name; use letters, digits, '_' and '-', starting with a letter or digit"
+        case "pattern" if message := cast(Schema, error.schema).get("patternErrorMessage"):
+            return f"{shown(value)} {message}"
         case "maxLength":
             why = (
                 ""

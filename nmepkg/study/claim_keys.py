@@ -18,7 +18,9 @@ _STRENGTH = {"type": ["number", "string", "object"], "minimum": 0}
 def _arm() -> dict[str, Any]:
     return {
         "method": key("one of the study's, with its options", ENTRY, example="psam"),
-        "activation": key("the same", ENTRY, example={"name": "gelu", "second_derivative": "zero"}),
+        "activation": key(
+            "one of the study's, with its options", ENTRY, example={"name": "gelu", "second_derivative": "zero"}
+        ),
         **{
             strength: key(
                 "at which strength, one of the study's; `best`: that of the highest validation accuracy; "

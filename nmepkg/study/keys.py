@@ -57,9 +57,11 @@ def experiment() -> dict[str, Any]:
     }
     return mapping(
         {
-            "setups": key("from above", listed({"type": "string"}), example=["mlp", "resnet"]),
-            "methods": key("see [below](#methods-and-activations)", listed(ENTRY), example=["sam", "psam"]),
-            "activations": key("see [below](#methods-and-activations)", listed(ENTRY), example=["gelu", "relu"]),
+            "setups": key("of those above", listed({"type": "string"}), example=["mlp", "resnet"]),
+            "methods": key("a [method](#methods-and-activations) each", listed(ENTRY), example=["sam", "psam"]),
+            "activations": key(
+                "an [activation](#methods-and-activations) each", listed(ENTRY), example=["gelu", "relu"]
+            ),
             **strengths,
             "seeds": key(
                 "seeds of initialisation, order of batches and a method's noise; one run for each",
@@ -67,7 +69,7 @@ def experiment() -> dict[str, Any]:
                 example=[0, 1, 2],
             ),
             "measurements": key(
-                "what is measured of every run, from below",
+                "what is measured of every run, by its name below",
                 {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "default": []},
                 example=["traces"],
             ),

@@ -1,4 +1,4 @@
-"""What is generated from the keys of a study: the tables of config/README.md, and a JSON Schema for editors.
+"""What is generated from the keys of a study: the tables of config/README.md, and the JSON Schema for editors, in its file.
 
 ``python -m nmepkg.study.reference`` renews both, in the project's folder.
 """
@@ -7,77 +7,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from nmepkg.entries import COUNTED, Schema
 from nmepkg.files import written_whole
-from nmepkg.registry import FIGURES
 from nmepkg.study.claim_keys import arm, claim
-from nmepkg.study.schema import ENTRIES, FIGURE, LABEL, MEASUREMENT, OPTIMIZER, entry_schema, figure, study
+from nmepkg.study.editors import json_schema, yaml_of
+from nmepkg.study.schema import ENTRIES, FIGURE, MEASUREMENT, OPTIMIZER, study
 
 README, SCHEMA = Path("config/README.md"), Path("config/study.schema.json")
 _HEAD = "| key | type | meaning | default | example |\n|---|---|---|---|---|\n"
 _OPTIONS = "| option | of | type | meaning | default |\n|---|---|---|---|---|\n"
-
-# Kinds whose entries may have a list as the value of an option, which is a grid, and those that may have a label.
-_GRIDS = ("method", "activation", "second_derivative")
-_LABELLED = ("method", "activation")
-_LABEL = {"description": "its name in figures", "type": "string", "maxLength": LABEL}
-
-
-def json_schema() -> dict[str, Any]:
-    """A study's JSON Schema (draft 2020-12), with the options of all that a study may name.
-
-    It is for editors: whoever writes a key is told what it means, and what there is to choose from. What the loader refuses
-    beyond it, and in words of its own, is what a schema cannot say.
-    """
-    whole = json.loads(json.dumps(study()))
-    parts = whole["properties"]
-    setup = parts["setups"]["additionalProperties"]["properties"]
-    for kind in ("data", "augmentation", "model", "loss", "optimizer"):
-        setup[kind] = _reference(kind, setup[kind])
-    experiment = parts["experiments"]["additionalProperties"]["properties"]
-    experiment["methods"]["items"], experiment["activations"]["items"] = _reference("method"), _reference("activation")
-    landscape = parts["landscapes"]["additionalProperties"]["properties"]
-    landscape["model"] = _reference("model", landscape["model"])
-    landscape["activations"]["items"] = _reference("activation")
-    measurements = [entry_schema("measurement", name, "kind") for name in ENTRIES["measurement"]]
-    parts["measurements"]["additionalProperties"] = {"anyOf": measurements}
-    parts["figures"]["additionalProperties"] = {"anyOf": [figure(kind) for kind in FIGURES]}
-    definitions = {kind: _entry(kind) for kind in ENTRIES if kind != "measurement"}
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A study of nmepkg"}
-    return {**head, **whole, "$defs": definitions}
-
-
-def _reference(kind: str, besides: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    return {**(besides or {}), "$ref": f"#/$defs/{kind}"}
-
-
-def _entry(kind: str) -> dict[str, Any]:
-    """A name, or a mapping of a name and options; an optimiser's may go without a name, and is SGD's then."""
-    schemas = {name: _named(kind, name) for name in ENTRIES[kind]}
-    if kind == "optimizer":
-        schemas["sgd"]["required"].remove("name")
-        return {"type": "object", "anyOf": list(schemas.values())}
-    plain = [name for name, schema in schemas.items() if schema["required"] == ["name"]]
-    return {"type": ["string", "object"], "anyOf": [{"enum": plain}, *schemas.values()]}
-
-
-def _named(kind: str, name: str) -> dict[str, Any]:
-    schema = json.loads(json.dumps(entry_schema(kind, name, "name")))
-    options = schema["properties"]
-    if kind == "activation":
-        options["second_derivative"] |= {"anyOf": [{"type": "null"}, _reference("second_derivative")]}
-    if kind in _GRIDS:
-        for option, one in options.items():
-            if option != "name":
-                grid = {"type": "array", "minItems": 1, "uniqueItems": True, "items": one}
-                options[option] = {"description": one["description"], "anyOf": [one, grid]}
-    if kind in _LABELLED:
-        options["label"] = _LABEL
-    return schema
 
 
 def tables() -> dict[str, str]:
@@ -107,7 +48,7 @@ def _rows(part: Schema, inside: str = "") -> Iterator[str]:
             yield from _rows(schema, f"{inside}{key}.")
         else:
             default = _default(schema, required=key in part["required"])
-            example = f"`{_yaml(schema['examples'][0])}`" if "examples" in schema else ""
+            example = f"`{yaml_of(schema['examples'][0])}`" if "examples" in schema else ""
             meaning = _cell(schema["description"])
             yield f"| `{inside}{key}` | {kind_of(schema)} | {meaning} | {default} | {example} |\n"
 
@@ -171,19 +112,8 @@ def _plural(items: Schema) -> str:
 def _default(schema: Schema, required: bool) -> str:
     assumed = " (assumed)" if schema.get("assumed") else ""
     if "default" in schema:
-        return f"`{_yaml(schema['default'])}`{assumed}" if schema["default"] not in ("", [], {}) else f"none{assumed}"
+        return f"`{yaml_of(schema['default'])}`{assumed}" if schema["default"] not in ("", [], {}) else f"none{assumed}"
     return f"{'required' if required else 'none'}{assumed}"
-
-
-def _yaml(value: Any) -> str:
-    """A value as a study writes it on one line."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_yaml(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_yaml, value))}]"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _cell(text: str) -> str:

@@ -50,9 +50,26 @@ TAKEN = frozenset((*TARGETS, *FILES))
 LABEL = 100  # characters of a label in figures
 METRICS = tuple(f"{part}_{what}" for part in ("train", "validation", "test") for what in ("accuracy", "loss"))
 
-_NAME = {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z", "maxLength": 100}  # part of file names
+# Part of file names. Language servers and the loader alike say by its message what is wrong with a text that does not match.
+_NAME = {
+    "type": "string",
+    "pattern": r"^[A-Za-z0-9][A-Za-z0-9_-]*\Z",
+    "patternErrorMessage": "is not a name; use letters, digits, '_' and '-', starting with a letter or digit",
+    "maxLength": 100,
+}
 _AXIS = {"type": ["string", "null"], "default": None}
-_PATH = {"type": "string", "pattern": r"^[\w./][\w./+@=:,-]*\Z", "default": "results"}
+_PATH = {
+    "type": "string",
+    "pattern": r"^[\w./][\w./+@=:,-]*\Z",
+    "patternErrorMessage": "is not a plain path; use letters, digits and . / _ - without blanks or braces",
+    "default": "results",
+}
+_SOURCE = {"type": "string", "pattern": r"\S", "patternErrorMessage": "is not a path; name a folder"}
+_MODULE = {
+    "type": "string",
+    "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z",
+    "patternErrorMessage": "is not a module; write its name as Python imports it, such as mylab.nme",
+}
 
 
 def _named(meaning: str, items: Schema, **extra: Any) -> dict[str, Any]:
@@ -220,6 +237,7 @@ def study() -> dict[str, Any]:
                 "folder of figures and logs, relative to the working directory", _PATH, example="/home/me/nme"
             ),
             "checkpoints": {
+                "description": "how often an unfinished training is written down, to go on from",
                 **mapping(
                     {
                         "seconds": key(
@@ -229,7 +247,9 @@ def study() -> dict[str, Any]:
                             example=600,
                         ),
                         "epochs": key(
-                            "the same by epochs", {**COUNT, "type": ["integer", "null"], "default": None}, example=10
+                            "epochs after which it is written; null: not by epochs",
+                            {**COUNT, "type": ["integer", "null"], "default": None},
+                            example=10,
                         ),
                     }
                 ),
@@ -245,7 +265,7 @@ def study() -> dict[str, Any]:
             "sources": key(
                 "data set → folder that it is made from ([below](#data-sets)); paths as in `store`. Ids of runs "
                 "do not depend on it",
-                {"type": "object", "additionalProperties": {"type": "string", "pattern": r"\S"}, "default": {}},
+                {"type": "object", "additionalProperties": _SOURCE, "default": {}},
                 example={"fashion_mnist": "/usr/share/datasets/fashion-mnist"},
             ),
             "select": key(
@@ -257,11 +277,7 @@ def study() -> dict[str, Any]:
             "extensions": key(
                 "your own modules, beside the study or installed, with activations, methods, data and more that "
                 "the study may name ([docs](../docs/extending.md))",
-                {
-                    **listed({"type": "string", "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z"}),
-                    "minItems": 0,
-                    "default": [],
-                },
+                {**listed(_MODULE), "minItems": 0, "default": []},
                 example=["mylab.nme"],
             ),
             "smoke": key(

@@ -12,9 +12,9 @@ _FLAG = {"type": "boolean"}
 _YEARS = 100_000  # hours
 
 
-def _part(properties: Mapping[str, Schema]) -> dict[str, Any]:
+def _part(meaning: str, properties: Mapping[str, Schema]) -> dict[str, Any]:
     """A mapping that may be left out."""
-    return {**mapping(properties), "default": {}}
+    return {"description": meaning, **mapping(properties), "default": {}}
 
 
 _RESOURCES = {
@@ -159,7 +159,7 @@ SETUP = mapping(
             {"type": ["string", "null"], "maxLength": 300, "default": None},
             example="A100",
         ),
-        "resources": _part(_RESOURCES),
+        "resources": _part("what a job needs", _RESOURCES),
         "runs_per_job": key(
             "how many runs one job trains, or measures, one after another in one process; useful where a run "
             "takes less time than starting a job. Each run keeps its own result, log and failure, and equals a "
@@ -171,6 +171,7 @@ SETUP = mapping(
         ),
         "data": key("a [data set](#data-sets)", ENTRY, example={"name": "mnist1d", "seed": 42, "samples": 5000}),
         "validation": _part(
+            "training examples that are held out",
             {
                 "fraction": key(
                     "share of the training examples that is held out for validation. With 0 nothing is held "
@@ -186,9 +187,10 @@ SETUP = mapping(
                     default=0,
                     example=1,
                 ),
-            }
+            },
         ),
         "subset": _part(
+            "fewer examples than the data set has",
             {
                 "train": key(
                     "number of training examples to use, of those that validation leaves; null: all",
@@ -196,9 +198,10 @@ SETUP = mapping(
                     example=12000,
                 ),
                 "test": key("number of test examples to use; null: all", COUNT_OR_NULL, example=1000),
-            }
+            },
         ),
         "label_noise": _part(
+            "wrong labels to train with",
             {
                 "fraction": key(
                     "share of the training labels, without validation examples, that is replaced by another "
@@ -216,7 +219,7 @@ SETUP = mapping(
                     default=0,
                     example=1,
                 ),
-            }
+            },
         ),
         "augmentation": key(
             "how images vary from epoch to epoch: `none`; `pad_crop_flip` for images in the device's memory; "
@@ -239,7 +242,10 @@ SETUP = mapping(
             {"type": "object", "title": "mapping"},
             example={"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1},
         ),
-        "training": mapping(_TRAINING, ["epochs", "batch_size"]),
+        "training": {
+            "description": "how long, in what batches, and what is evaluated and kept on the way",
+            **mapping(_TRAINING, ["epochs", "batch_size"]),
+        },
     },
     ["data", "model", "optimizer", "training"],
 )

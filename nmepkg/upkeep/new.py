@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 from nmepkg.errors import UserError
+from nmepkg.study.editors import json_schema
 from nmepkg.study.load import load
-from nmepkg.study.reference import json_schema
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 

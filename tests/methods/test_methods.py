@@ -97,10 +97,11 @@ def expected_direction(method, case, rho, g, hessian):
     raise AssertionError(f"no oracle for {method}")
 
 
-# Products have the whole table (tests/curvature); methods, built on them, every model and every kind of activation.
+# Products have the whole table (tests/curvature); methods, built on them, every model, every kind of activation and every loss.
 each_case = pytest.mark.parametrize(
     "name",
-    [(model, "cross_entropy", activation) for model in cases.MODELS for activation in ("gelu", "relu")]
+    [(model, "cross_entropy", "gelu") for model in cases.MODELS]
+    + [(model, "cross_entropy", "relu") for model in ("mlp", "normalized")]
     + [("mlp", "smoothed", "relu_synthetic"), ("mlp", "mse", "gelu_ablated"), ("mlp", "mse", "beta_gelu")],
     ids="-".join,
 )
@@ -247,8 +248,11 @@ def test_finite_difference_sees_a_bend_that_the_hessian_product_does_not():
 
 
 # Cross-entropy alone has no point where the gradient is exactly 0.
-@pytest.mark.parametrize("method", [name for name, entry in METHODS.items() if entry.loss is None])
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(
+    ("method", "dtype"),
+    [(name, jnp.float32) for name, entry in METHODS.items() if entry.loss is None]
+    + [(name, jnp.float64) for name in ("sam", "psam")],
+)
 def test_a_zero_gradient_gives_a_finite_step(method, dtype):
     case = cases.make(("mlp", "mse", "gelu"))
     *hidden, last = jax.tree.map(lambda x: x.astype(dtype), case.params)
@@ -285,10 +289,14 @@ def test_groups_are_means_of_the_method_on_parts_of_the_batch(method):
     update = step(method, case, 0.3, m=2)
     np.testing.assert_allclose(cases.flat(update.direction), expected, **close)
     np.testing.assert_allclose(update.loss, np.mean([part.loss(part.logits(part.params)) for part in parts]))
-    whole = step(method, case, 0.3, m=cases.BATCH)
-    np.testing.assert_array_equal(cases.flat(whole.direction), cases.flat(step(method, case, 0.3).direction))
+
+
+def test_a_group_of_the_whole_batch_is_none_and_one_that_does_not_divide_it_is_refused():
+    case = cases.make(("normalized", "cross_entropy", "gelu"))
+    whole = step("psam", case, 0.3, m=cases.BATCH)
+    np.testing.assert_array_equal(cases.flat(whole.direction), cases.flat(step("psam", case, 0.3).direction))
     with pytest.raises(ValueError, match="m = 4 examples do not divide a batch of 6"):
-        step(method, case, 0.3, m=4)
+        step("psam", case, 0.3, m=4)
 
 
 def test_exponents_below_one_are_refused():

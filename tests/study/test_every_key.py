@@ -169,7 +169,7 @@ def test_a_changed_study_is_loaded_or_refused_in_one_line(path: Path, changes: l
         assert load(path, {**content, "smoke": True}).smoke
 
 
-@settings(max_examples=EXAMPLES or 25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not EXAMPLES)
+@settings(max_examples=EXAMPLES or 12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not EXAMPLES)
 @given(figure=figures(), seed=st.integers(0, 10**6))
 def test_a_figure_that_is_loaded_can_be_drawn(path: Path, figure: dict[str, Any], seed: int) -> None:
     content = {**{key: COMPLETE[key] for key in ("setups", "measurements")}, "name": "one", "figures": {"one": figure}}

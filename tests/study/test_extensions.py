@@ -13,8 +13,8 @@ from nmepkg import extensions, registry
 from nmepkg.entries import Entry
 from nmepkg.errors import UserError
 from nmepkg.runs.identity import code_hash
+from nmepkg.study.editors import json_schema
 from nmepkg.study.load import load
-from nmepkg.study.reference import json_schema
 from tests.study.samples import STUDY, edited
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,12 +13,14 @@ import pytest
 
 from nmepkg.entries import Entry
 from nmepkg.study import reference, schema
+from nmepkg.study.editors import json_schema
 from nmepkg.study.load import load
 from nmepkg.study.strict_yaml import read
+from tests.study.editors import HEAD, findings
 from tests.study.samples import edited
 
 ROOT = Path(__file__).resolve().parents[2]
-VALIDATOR = jsonschema.Draft202012Validator(reference.json_schema())
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 OPTIONS = [
     (kind, name, option)
     for kind, entries in schema.ENTRIES.items()
@@ -55,7 +57,7 @@ def test_what_is_generated_is_renewed() -> None:
     for path in (reference.README, reference.SCHEMA):
         text = (ROOT / path).read_text(encoding="utf-8")
         made = reference.renewed(text) if path == reference.README else None
-        assert text == (made or json.dumps(reference.json_schema(), indent=1, ensure_ascii=False) + "\n"), path
+        assert text == (made or json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"), path
 
 
 @pytest.mark.parametrize(("where", "fragment"), FRAGMENTS, ids=[where for where, _ in FRAGMENTS])
@@ -75,17 +77,18 @@ def test_an_option_is_a_parameter_of_its_code(kind: str, name: str, option: str)
         assert entry(kind, name).options[option].get("default") == default
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=[path.stem for path in STUDIES])
-def test_studies_are_what_the_schema_says(path: Path) -> None:
-    VALIDATOR.check_schema(VALIDATOR.schema)
-    VALIDATOR.validate(json.loads(json.dumps(read(path))))
-
-
-def test_the_studies_name_it() -> None:
-    for path in (ROOT / "config").rglob("*.yaml"):
-        schema = "../" * (path.parent.name == "search") + reference.SCHEMA.name
-        assert path.read_text("utf-8").startswith(f"# yaml-language-server: $schema={schema}\n"), path
+def test_the_studies_name_the_schema_and_are_what_it_says(tmp_path: Path) -> None:
+    """Merged keys and all, by a YAML and by regular expressions that are not Python's own."""
+    for path in STUDIES:
+        found = HEAD.match(path.read_text("utf-8"))
+        assert found, path
+        assert (path.parent / found[1]).resolve() == ROOT / reference.SCHEMA, path
         assert load(path).claims or path.stem == "known_number"
+    assert findings(*STUDIES) == ""
+    wrong = tmp_path / "wrong.yaml"
+    text = f"# yaml-language-server: $schema={ROOT / reference.SCHEMA}\n" + edited(("epochs: 1,", "<<: {epoch: 1},"))
+    wrong.write_text(text, encoding="utf-8")
+    assert "Additional properties are not allowed ('epoch' was unexpected)" in findings(wrong)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def main() -> None:
     sys.modules["vl_convert"].javascript_bundle = lambda _: bundle
     gc.collect()
     gc.freeze()  # or each fork would copy all this when it looks for garbage
+    gc.set_threshold(50_000, 20, 100)  # as in the tests' own process (tests/conftest.py)
     with socket.socket(socket.AF_UNIX) as listening:
         bound = address.with_suffix(".bound")
         listening.bind(str(bound))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -12,28 +11,26 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-from jsonschema import Draft202012Validator
 
+from tests.study.editors import findings
+from tests.workflow import forks
 from tests.workflow.project import ROOT, Project
 
 LAB, TEMPLATE = ROOT / "tests" / "lab", ROOT / "nmepkg" / "template"
 
 
-def lay_out(project: Project) -> None:
+def lay_out(folder: Path) -> None:
     """The files of the lab, whose method is that of the template."""
-    for folder in (TEMPLATE / "mylab", LAB / "mylab"):
-        shutil.copytree(
-            folder, project.folder / "mylab", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-        )
+    for package in (TEMPLATE / "mylab", LAB / "mylab"):
+        shutil.copytree(package, folder / "mylab", dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("study.yaml", "table.csv"):
-        shutil.copy(LAB / name, project.folder)
+        shutil.copy(LAB / name, folder)
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("lab"))
-    lay_out(project)
+    lay_out(project.folder)
     done = project.snakemake("all")
     assert done.returncode == 0, done.stdout
     return project
@@ -43,7 +40,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def lab(finished: Project) -> Iterator[Project]:
     """The finished study, whose files are as they were after the test."""
     yield finished
-    lay_out(finished)
+    lay_out(finished.folder)
 
 
 def changes(project: Project) -> set[str]:
@@ -69,6 +66,16 @@ def test_everything_of_a_lab_is_trained_measured_judged_and_drawn(finished: Proj
     assert verdicts["a"].str.contains("τ = 0.5").all()
     assert finished.nmepkg("status")["figures"]
     assert not changes(finished)
+
+
+def test_an_editor_knows_the_keys_of_the_lab(lab: Project) -> None:
+    words = ["schema", "--study", "study.yaml"]
+    lab.write("study.schema.json", forks.run("nmepkg", words, lab.folder, lab.environment, 120, apart=True).stdout)
+    assert findings(lab.folder / "study.yaml") == ""
+    for key in ("sharpness: [1", "tau: [0", "damping: 1", "fill: f"):
+        lab.edit("study.yaml", key, f"x{key}")
+        assert f"'x{key.partition(':')[0]}' was unexpected" in findings(lab.folder / "study.yaml")
+        lay_out(lab.folder)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +144,8 @@ def test_a_job_whose_code_was_edited_while_it_waited_is_refused(lab: Project, tm
 
 def test_in_small(lab: Project) -> None:
     """Rows of a table become noise of their shape, and options are the smallest that the lab says."""
-    command = lab.command("weights", "--config", "study=study.yaml", "smoke=true", study=None)
-    done = subprocess.run(command, cwd=lab.folder, env=lab.environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = lab.snakemake("weights", "--config", "study=study.yaml", "smoke=true", study=None)
+    assert done.returncode == 0, done.stdout
     assert (lab.folder / "results" / "figures" / "lab-smoke" / "weights.csv").exists()
     (data,) = (lab.folder / "results" / "data").glob("generated-*.json")
     assert '"train_x": [' in data.read_text(encoding="utf-8")
@@ -151,17 +157,13 @@ def test_a_new_folder_runs_at_once(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def call(*words: str, cwd: Path = folder) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=240
-        )
+        return forks.run(words[0], words[1:], cwd, environment, 240, apart=True)
 
     done = call("nmepkg", "new", "mine", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "next: cd mine && snakemake" in done.stdout
     assert call("nmepkg", "schema", "--study", "study.yaml").stdout == (folder / "study.schema.json").read_text()
-    schema = json.loads((folder / "study.schema.json").read_text(encoding="utf-8"))
-    assert list(Draft202012Validator(schema).iter_errors(yaml.safe_load((folder / "study.yaml").read_text()))) == []
-    assert "tau" in schema["properties"]["experiments"]["additionalProperties"]["properties"]
+    assert findings(folder / "study.yaml") == ""
     done = call("snakemake", "--config", "smoke=true")
     assert done.returncode == 0, done.stdout + done.stderr
     points = pd.read_csv(folder / "results" / "figures" / "mine-smoke" / "tilted.csv")
