@@ -66,13 +66,20 @@ class Plan:
     def look(self) -> None:
         """Finds out which runs are not finished, and not measured. Jobs need not know of any run but theirs."""
         runs, store = self.expansion.runs, self.store
-        unfinished = {id for id, run in runs.items() if not store.finished(id, run.spec)}
+        measurements = self.expansion.measurements.values()
+        missing = [job for job in measurements if not present(store.measurement(str(job.run), job.id))]
+        # What an archive left out, measuring needs; drawing does without.
+        bare = {str(job.run) for job in missing if present(store.left_out(str(job.run)))}
+        unfinished = {
+            id
+            for id, run in runs.items()
+            if not store.finished(id, run.spec) or (id in bare and not present(store.params(id)))
+        }
         self.packs = packs(self.study, self.expansion, lambda run: run not in unfinished)
         self.again = {run for run in unfinished if present(store.result(run))}
         self._pack_of = {run.id: pack for pack in self.packs.values() for run in pack.runs}
-        measurements = self.expansion.measurements.values()
-        missing = [job.id for job in measurements if not present(store.measurement(str(job.run), job.id))]
-        self.measured_together = measured_together(self.study, self.expansion, missing, self._pack_of)
+        absent = [job.id for job in missing]
+        self.measured_together = measured_together(self.study, self.expansion, absent, self._pack_of)
         self._together_with = {job.id: id for id, taken in self.measured_together.items() for job in taken}
 
     # What files are.

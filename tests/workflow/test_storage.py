@@ -16,6 +16,10 @@ import pytest
 
 from nmepkg.runs.expand import expand
 from nmepkg.runs.expansion import Run
+from nmepkg.sharing.checking import check
+from nmepkg.sharing.export import export
+from nmepkg.sharing.importing import put
+from nmepkg.storage import Store
 from nmepkg.study.load import load
 from tests.jobs import job_file
 from tests.workflow.project import STUDY, Project
@@ -245,3 +249,26 @@ def test_what_is_adopted_is_not_trained_and_says_so_wherever_it_is_shown(project
     assert record["note"] == "1 of 2 results of other code, adopted"
     assert record["note"].encode() in (figures / "curve.png").read_bytes()
     assert project.plan() == (set(), set(), set())
+
+
+def test_an_archive_is_drawn_from_and_continued(finished: Project, tmp_path: Path) -> None:
+    """On a machine that has never trained anything: figures train nothing, a seed more trains that, a measurement its runs."""
+    archive = tmp_path / "tiny.tar.xz"
+    study = load(finished.folder / "study.yaml")
+    store = Store(finished.folder / "results")
+    export(study, expand(study), store, archive, {}, parameters=False)
+    here = Project(tmp_path / "here")
+    put(check(archive), Store(here.folder / "results"))
+    assert here.plan() == (set(), set(), {"curve"})
+    done = here.snakemake()
+    assert done.returncode == 0, done.stdout
+    assert "Training" not in done.stdout
+    old = {run.id for run in runs(here)}
+    here.edit("study.yaml", "seeds: [0]", "seeds: [0, 1]")
+    data, trained, figures = here.plan()
+    assert (len(data), figures) == (1, {"curve"})
+    assert trained == {run.id for run in runs(here)} - old
+    measured = "seeds: [0], measurements: [step]}\nmeasurements: {step: {kind: alignment}}"
+    here.edit("study.yaml", "seeds: [0, 1]}", measured)
+    _, trained, _ = here.plan("measurements")
+    assert trained == old, "parameters are not there"
