@@ -251,24 +251,29 @@ def test_what_is_adopted_is_not_trained_and_says_so_wherever_it_is_shown(project
     assert project.plan() == (set(), set(), set())
 
 
-def test_an_archive_is_drawn_from_and_continued(finished: Project, tmp_path: Path) -> None:
-    """On a machine that has never trained anything: figures train nothing, a seed more trains that, a measurement its runs."""
-    archive = tmp_path / "tiny.tar.xz"
-    study = load(finished.folder / "study.yaml")
-    store = Store(finished.folder / "results")
-    export(study, expand(study), store, archive, {}, parameters=False)
+@pytest.mark.parametrize("parameters", [False, True])
+def test_an_archive_is_drawn_from_and_continued(finished: Project, tmp_path: Path, parameters: bool) -> None:
+    """Where nothing was ever trained: figures train nothing, a seed more trains that, and a measurement what it lacks."""
+    archive, study = tmp_path / "tiny.tar.xz", load(finished.folder / "study.yaml")
+    export(study, expand(study), Store(finished.folder / "results"), archive, {}, parameters=parameters)
     here = Project(tmp_path / "here")
     put(check(archive), Store(here.folder / "results"))
-    assert here.plan() == (set(), set(), {"curve"})
-    done = here.snakemake()
-    assert done.returncode == 0, done.stdout
-    assert "Training" not in done.stdout
     old = {run.id for run in runs(here)}
-    here.edit("study.yaml", "seeds: [0]", "seeds: [0, 1]")
-    data, trained, figures = here.plan()
-    assert (len(data), figures) == (1, {"curve"})
-    assert trained == {run.id for run in runs(here)} - old
+    if parameters:
+        assert here.plan() == (set(), set(), {"curve"})
+    else:
+        done = here.snakemake()
+        assert done.returncode == 0, done.stdout
+        assert "Training" not in done.stdout
+        assert (here.folder / "results" / "figures" / "tiny" / "curve.pdf").exists()
     measured = "seeds: [0], measurements: [step]}\nmeasurements: {step: {kind: alignment}}"
-    here.edit("study.yaml", "seeds: [0, 1]}", measured)
-    _, trained, _ = here.plan("measurements")
-    assert trained == old, "parameters are not there"
+    here.edit("study.yaml", "seeds: [0]}", measured)
+    data, trained, _ = here.plan("measurements")
+    assert (len(data), trained) == (1, set() if parameters else old)
+    for job in expand(load(here.folder / "study.yaml")).measurements.values():
+        path = Store(here.folder / "results").measurement(str(job.run), job.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    here.edit("study.yaml", "seeds: [0], measurements", "seeds: [0, 1], measurements")
+    data, trained, figures = here.plan("measurements", "curve")
+    assert (len(data), figures, trained) == (1, {"curve"}, {run.id for run in runs(here)} - old)
