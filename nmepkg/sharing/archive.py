@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from nmepkg import records
-from nmepkg.files import file_sha256, written_whole
+from nmepkg.errors import UserError
+from nmepkg.files import file_sha256, present, written_whole
 from nmepkg.records import Kind
 
 KIND = Kind("archive", 1, "get it again from where it is from")
 MANIFEST, STUDY, README = "manifest.json", "study.yaml", "README.txt"
-_MOST = 1 << 28  # bytes of a manifest: that of a million files
+_MOST = 1 << 28  # bytes of what is read at once: of a manifest, that of a million files
+_XZ = b"\xfd7zXZ\x00"  # its first bytes
 _CHUNK = 1 << 20
 _ID = r"\w[\w.+-]*-[0-9a-f]{12}"
 _NAME = re.compile(
@@ -56,7 +58,12 @@ def write(path: Path, description: Mapping[str, Any], files: Mapping[str, Path |
 
     Raises:
       OSError: a file changed meanwhile, or cannot be read or written.
+      UserError: what is there is no archive.
     """
+    if present(path) and path.is_file():
+        with path.open("rb") as there:
+            if there.read(len(_XZ)) != _XZ:
+                raise UserError(f"{path}: is there, and no archive; name another file")
     stated = {name: _stated(content) for name, content in files.items()}
     manifest = {"format": KIND.format, **description}
     manifest["files"] = {name: [file.size, file.sha256] for name, file in stated.items()}
@@ -197,6 +204,11 @@ def _manifest(path: Path, tar: tarfile.TarFile) -> dict[str, Any]:
             path, f"of format {found}, and this version reads up to {KIND.format}"
         )
     records.check(path, KIND, manifest, {})
+    match manifest.get("study"):
+        case {"file": str(_), "overrides": dict(_)}:
+            pass
+        case _:
+            raise KIND.refuse(path, "without a study")
     _check_names(path, manifest)
     return manifest
 
@@ -211,7 +223,7 @@ def _check_names(path: Path, manifest: Mapping[str, Any]) -> None:
         if not _NAME.fullmatch(name):
             raise KIND.refuse(path, f"with a file that no store has: {name!r}")
         match stated:
-            case [int(size), str(_)] if size >= 0:
+            case [int(size), str(_)] if 0 <= size <= (_MOST if name.endswith(".json") else 1 << 50):
                 pass
             case _:
                 raise KIND.refuse(path, f"without size and hash of {name}")

@@ -15,6 +15,7 @@ from nmepkg.files import arrays_sha256
 from nmepkg.records import Kind, digest
 from nmepkg.runs.looks import DECLARED, LOOK
 from nmepkg.sharing import archive
+from nmepkg.sharing.archive import File
 from nmepkg.storage import CODE, LANDSCAPE, MEASUREMENT, RESULT
 from nmepkg.upkeep.differences import leaves
 from nmepkg.upkeep.survey import serving_code
@@ -36,10 +37,10 @@ class Checked:
 
     path: Path
     manifest: Mapping[str, Any]
-    numbers: Mapping[tuple[str, str], str]
-    of: Mapping[tuple[str, str], Mapping[str, Any]]
-    run: Mapping[str, str]
-    files: Mapping[str, Mapping[str, str]]
+    numbers: dict[tuple[str, str], str]
+    of: dict[tuple[str, str], Mapping[str, Any]]
+    run: dict[str, str]
+    files: dict[str, Mapping[str, str]]
 
 
 def check(path: Path) -> Checked:
@@ -50,10 +51,7 @@ def check(path: Path) -> Checked:
     """
     manifest = archive.manifest_of(path)
     stated = archive.files_of(manifest)
-    numbers: dict[tuple[str, str], str] = {}
-    of: dict[tuple[str, str], Mapping[str, Any]] = {}
-    runs: dict[str, str] = {}
-    files: dict[str, Mapping[str, str]] = {}
+    found = Checked(path, manifest, {}, {}, {}, {})
     for name, pieces in archive.contents(path, manifest):
         kind, id = place(name)
         if kind in ("arrays", "text"):
@@ -61,24 +59,38 @@ def check(path: Path) -> Checked:
                 pass
             continue
         raw = b"".join(pieces)
-        content = _landscape(path, name, raw) if kind == "landscapes" else _record(path, name, raw, kind)
-        if kind not in KINDS:
-            continue
-        _check_id(path, name, kind, id, content)
-        numbers[kind, id], of[kind, id] = numbers_of(content), plain(content)
-        if kind == "measurements":
-            runs[id] = content["run"]
-        elif kind == "runs":
-            files[id] = content["files"]
-            for file, sha256 in content["files"].items():
-                there = stated.get(f"runs/{id}/{file}")
-                if there is not None and there.sha256 != sha256:
-                    raise archive.KIND.refuse(path, f"of parts that do not belong together: {file} is not that of {id}")
+        try:
+            content = _landscape(raw) if kind == "landscapes" else _record(path, name, raw, kind)
+            _take(found, stated, name, content)
+        except records.DamagedError:
+            raise
+        except Exception as error:  # of JSON or arrays that somebody else wrote, nearly anything
+            text = str(error) or type(error).__name__
+            raise archive.KIND.refuse(path, f"damaged: {name} is not what it should be ({text})") from None
     for name in stated:
         kind, id = place(name)
-        if kind == "arrays" and name.split("/", 2)[2] not in files.get(id, ()):
+        if kind == "arrays" and name.split("/", 2)[2] not in found.files.get(id, ()):
             raise archive.KIND.refuse(path, f"with a file of which no result speaks: {name}")
-    return Checked(path, manifest, numbers, of, runs, files)
+    return found
+
+
+def _take(found: Checked, stated: Mapping[str, File], name: str, content: Mapping[str, Any]) -> None:
+    """Notes what a file holds, if it is that of its name."""
+    kind, id = place(name)
+    if (kind in KINDS and not _is_own(name, kind, id, content)) or (kind == "code" and content["code"] != id):
+        raise archive.KIND.refuse(found.path, f"with a result under another's name: {name}")
+    if kind not in KINDS:
+        return
+    found.numbers[kind, id], found.of[kind, id] = numbers_of(content), plain(content)
+    if kind == "measurements":
+        found.run[id] = content["run"]
+    elif kind == "runs":
+        found.files[id] = {str(file): str(sha256) for file, sha256 in content["files"].items()}
+        for file, sha256 in found.files[id].items():
+            there = stated.get(f"runs/{id}/{file}")
+            if there is not None and there.sha256 != sha256:
+                problem = f"of parts that do not belong together: {file} is not that of {id}"
+                raise archive.KIND.refuse(found.path, problem)
 
 
 def place(name: str) -> tuple[str, str]:
@@ -115,37 +127,27 @@ def _record(path: Path, name: str, raw: bytes, kind: str) -> dict[str, Any]:
     return content
 
 
-def _landscape(path: Path, name: str, raw: bytes) -> dict[str, Any]:
-    try:
-        with np.load(io.BytesIO(raw)) as file:
-            arrays = {key: file[key] for key in file.files}
-        content = records.unseal(str(arrays.pop("description")))
-        whole = content["arrays"] == arrays_sha256(arrays)
-    except Exception as error:  # of a damaged archive of arrays, nearly anything
-        raise archive.KIND.refuse(path, f"damaged: {name} is not readable ({error})") from None
-    if not whole:
-        raise archive.KIND.refuse(path, f"damaged: {name} is not of the arrays that it had")
+def _landscape(raw: bytes) -> dict[str, Any]:
+    with np.load(io.BytesIO(raw)) as file:
+        arrays = {key: file[key] for key in file.files}
+    content = records.unseal(str(arrays.pop("description")))
+    if content["arrays"] != arrays_sha256(arrays):
+        raise ValueError("not of the arrays that it had")
     return content
 
 
-def _check_id(path: Path, name: str, kind: str, id: str, content: Mapping[str, Any]) -> None:
-    """Refuses a result under an id that is not its own."""
-    try:
-        provenance, spec = content["provenance"], content["spec"]
-        code = serving_code(provenance)
-        of = {
-            "runs": lambda: [spec, code, provenance["data"]],
-            "measurements": lambda: [spec, code, content["run"]],
-            "landscapes": lambda: [spec, code],
-        }[kind]()
-        own = {"runs": content.get("run"), "measurements": content.get("measurement")}.get(kind, id)
-        where = {"measurements": f"measurements/{content.get('run')}/"}.get(kind, f"{kind}/{id}")
-    except (KeyError, TypeError, IndexError):
-        raise archive.KIND.refuse(path, f"damaged: {name} does not say what it is of") from None
+def _is_own(name: str, kind: str, id: str, content: Mapping[str, Any]) -> bool:
+    """Whether a result is that of its id, which is of its spec, its code, and its data or run."""
+    provenance, spec = content["provenance"], content["spec"]
+    code = serving_code(provenance)
+    if kind == "landscapes":
+        return digest([spec, code]) == id[-12:]
+    if kind == "measurements":
+        where = f"measurements/{content['run']}/{content['measurement']}.json"
+        return where == name and digest([spec, code, content["run"]]) == id[-12:]
     # One that was adopted may have had its data prepared by other code too, which its id has and its provenance has not.
-    known = digest(of) == id[-12:] or (kind == "runs" and bool(provenance.get("adopted")))
-    if own != id or not name.startswith(where) or not known:
-        raise archive.KIND.refuse(path, f"with a result under another's name: {name}")
+    known = bool(provenance.get("adopted")) or digest([spec, code, provenance["data"]]) == id[-12:]
+    return known and content["run"] == id
 
 
 def numbers_of(content: Mapping[str, Any]) -> str:

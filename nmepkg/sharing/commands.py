@@ -23,6 +23,7 @@ from nmepkg.study import overrides
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study
 from nmepkg.upkeep import adopt, pins
+from nmepkg.upkeep.registration import register
 
 Found = tuple[Any, int]  # for --json, and the exit status
 _SHOWN = 20
@@ -96,8 +97,11 @@ def import_(options: argparse.Namespace, console: Console) -> Found:
     lines, wrote = [], _place_study(options, about, checking.file_of(checked, archive.STUDY))
     if wrote:
         lines.append(f"{options.study}: {wrote}")
-    study, expansion, store = _read(options, about["overrides"])
+    variant = {key: value for key, value in about["overrides"].items() if key in ("smoke", "select")}
+    study, expansion, store = _read(options, variant)
     found = importing.put(checked, store)
+    if any(found.new.values()):
+        register(study, expansion)  # or who tidies up the store takes them for left over
     for what in ("runs", "measurements", "landscapes"):
         if new_and_there := found.new[what] + found.there[what]:
             lines.append(f"{store.root}: {new_and_there} {what} of the archive, {found.new[what]} of them new")

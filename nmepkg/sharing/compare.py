@@ -19,6 +19,7 @@ from nmepkg.analysis.observations import Source
 from nmepkg.analysis.statistics import mean_interval
 from nmepkg.errors import UserError
 from nmepkg.records import to_json
+from nmepkg.registry import STRENGTHS
 from nmepkg.runs.expansion import Expansion
 from nmepkg.sharing import checking, importing
 from nmepkg.storage import MEASUREMENT, Store
@@ -27,7 +28,11 @@ from nmepkg.upkeep.survey import names, read_if_whole, read_results
 
 # Of a point: equal to the last bit; no further apart than seeds explain; further; other runs diverged; too few seeds to tell.
 SAME, WITHIN, MOVED, DIVERGED, UNTOLD = "same", "within", "moved", "diverged", "one seed"
-_INSIDE = (*PLACE, "step", "runs", "measurements")  # of a table of points: no part of what a point is
+_TWICE = (
+    "step",
+    "quantity",
+    *STRENGTHS,
+)  # of a table of points: axes that it has under other names, or that runs differ in
 
 
 @dataclass(frozen=True)
@@ -163,7 +168,7 @@ def _points(figure: Figure, expansion: Expansion, source: Source) -> dict[str, _
         return {}
     curves = collect(figure, cells, source)
     columns = list(map(str, curves.points))
-    named = [name for name in columns[: columns.index("n_seeds")] if name not in _INSIDE]
+    named = [name for name in columns[: columns.index("n_seeds")] if name not in (*PLACE, *_TWICE)]
     # The same runs are behind points of several figures, and at strength 0 of several methods: they count once.
     of = {cell.run_id: to_json({**expansion.runs[cell.run_id].spec, "seed": None}) for cell in cells}
     measured = {content["measurement"]: content["spec"] for content in source.measurements.values()}

@@ -59,7 +59,7 @@ def export(
 
     Raises:
       DamagedError: a result is not what was written.
-      UserError: nothing is finished.
+      UserError: nothing is finished, or what is in the archive's place is none.
     """
     results = {
         run.id: records.read(store.result(run.id), RESULT, {"run": run.id, "spec": run.spec})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,22 +45,27 @@ class Pin:
 
 
 def pins(study: Study, expansion: Expansion) -> list[Pin]:
-    """Every figure of a study, with what is pinned of it. A part of a study, or one in small, is held to nothing."""
-    pinned = {} if study.smoke or study.select is not None else study.pins
-    return [
-        Pin(name, pinned.get(name), numbers(_table(study, name)) if drawn(study, expansion, name) else None)
-        for name in study.figures
-    ]
+    """Every figure of a study, with what is pinned of it."""
+    return [_pin(study, expansion, name) for name in study.figures]
+
+
+def _pin(study: Study, expansion: Expansion, figure: str) -> Pin:
+    table = figures_folder(study) / f"{figure}.csv"
+    found = numbers(table) if drawn(study, expansion, figure) else None
+    return Pin(figure, _pinned(study).get(figure), found)
+
+
+def _pinned(study: Study) -> Mapping[str, str]:
+    """What is pinned. A part of a study, or one in small, is held to nothing."""
+    return {} if study.smoke or study.select is not None else study.pins
 
 
 def moved(study: Study, expansion: Expansion) -> list[str]:
     """A line for each figure whose numbers are not those that are pinned."""
-    if not study.pins:
-        return []
     return [
         f"{study.path}: pins.{pin.figure}: the numbers of the figure moved: {pin.drawn} is drawn, {pin.pinned} is pinned"
-        for pin in pins(study, expansion)
-        if pin.moved
+        for name in _pinned(study)
+        if (pin := _pin(study, expansion, name)).moved
     ]
 
 
@@ -82,7 +88,3 @@ def _rounded(value: str) -> str:
         return f"{float(value) + 0.0:.{_DIGITS}g}"  # and of -0, 0
     except ValueError:
         return value
-
-
-def _table(study: Study, figure: str) -> Path:
-    return figures_folder(study) / f"{figure}.csv"

@@ -53,9 +53,9 @@ def finish(made: Made, run: Run, accuracy: float | None, **where: Any) -> None:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder, but locks."""
+    """Every file of a store, but locks and who uses it."""
     return {
         os.path.relpath(path, folder): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name != ".lock" and path.parent.name != "studies"
     }

@@ -154,8 +154,27 @@ def hostile() -> dict[str, tuple[Callable[[Members], Members], str]]:
         found.insert(place - 1, found.pop(place))
         return restated(found)
 
+    def sealed(name: str, old: bytes, new: bytes) -> Callable[[Members], Members]:
+        """A record that is no result, with seals and hashes that are right."""
+
+        def change(found: Members) -> Members:
+            place = next(i for i, (m, _) in enumerate(found) if m.name.endswith(name))
+            member, raw = found[place]
+            assert old in raw
+            body = raw.replace(old, new, 1).decode().rpartition(',\n "sha256"')[0]
+            raw = f'{body},\n "sha256": "{hashlib.sha256(body.encode()).hexdigest()}"\n}}\n'.encode()
+            member.size = len(raw)
+            found[place] = (member, raw)
+            return restated(found)
+
+        return change
+
     run = "runs/x-0123456789ab"
     return {
+        "no number": (sealed("result.json", b'"epoch": 0', b'"epoch": NaN'), "is not what it should be"),
+        "no files": (sealed("result.json", b'"files": {', b'"files": 3, "others": {'), "is not what it should be"),
+        "older": (sealed("result.json", b'"format": 3', b'"format": 2'), "of format 2, and this one reads 3"),
+        "no study": (lambda found: restated(found, study={"overrides": 3}), "without a study"),
         "above": (renamed("../outside.json"), "with a file that no store has: '../outside.json'"),
         "absolute": (renamed("/tmp/outside.json"), "with a file that no store has: '/tmp/outside.json'"),
         "within": (renamed("runs/../../x-0123456789ab/result.json"), "with a file that no store has"),
@@ -263,3 +282,27 @@ def test_verdicts_do_not_change_by_moving(here: Made, whole: Path) -> None:
     assert main(["export", str(there.path), "claims.tar.xz", "--store", str(there.store.root)]) == 0
     importing.put(checking.check(Path("claims.tar.xz")), here.store)
     assert looks_at(here.store, there.study, one).number((0, 1)) == looks.number((0, 1)) == 2
+
+
+def test_nothing_else_is_overwritten(here: Made, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The study named twice, say."""
+    study = str(whole / "config" / "study.yaml")
+    text = Path(study).read_bytes()
+    assert main(["export", study, study, "--store", str(whole / "results")]) == 2
+    assert "is there, and no archive; name another file" in capsys.readouterr().err
+    assert Path(study).read_bytes() == text
+
+
+def test_a_study_that_was_sent_chooses_no_folder(here: Made) -> None:
+    """Neither by its own key, nor by what the manifest says that it was called with."""
+    text = here.path.read_bytes().replace(b"store: results", b"store: /tmp/elsewhere-of-somebody")
+    here.path.unlink()
+    path = here.folder / "full.tar.xz"
+    found = [(m, text if m.name == "study.yaml" else raw) for m, raw in members(path)]
+    for member, raw in found:
+        member.size = len(raw)
+    overrides = {"store": "/tmp/elsewhere-of-somebody"}
+    rewrite(path, restated(found, study={"name": "tiny", "file": "../../study.yaml", "overrides": overrides}))
+    assert main(["import", "full.tar.xz"]) == 0
+    assert (here.folder / "results" / "runs").is_dir()
+    assert not Path("/tmp/elsewhere-of-somebody").exists()

@@ -40,9 +40,10 @@ def test_what_moved_is_told_from_what_seeds_explain(
     words = ["compare", "full.tar.xz", str(other.store.root), "--study", "config/study.yaml"]
     assert main([*words, "--csv", "points.csv"]) == 1
     said = capsys.readouterr().out
-    assert "10 points: 6 equal to the last bit; of 3 others, 2 moved beyond the 95% interval" in said, said
-    assert "where chance alone would move 0.2" in said
-    assert "1 of which other runs diverged" in said
+    assert "10 points, 6 of them equal to the last bit\nof 3 others 2 moved beyond the 95% interval" in said, said
+    assert "by chance alone 0.2 would" in said
+    assert "curve: mlp, PSAM, GELU, rho 0.1: test_accuracy\n    0.535 [" in said
+    assert "1 of which other seeds diverged" in said
     table = pd.read_csv("points.csv")
     named = {(row.method, row.strength, row.y_name): row for row in table.itertuples()}
     verdicts = {key: row.verdict for key, row in named.items()}
@@ -64,7 +65,7 @@ def test_what_moved_is_told_from_what_seeds_explain(
 
 def test_equal_results_exit_with_0(here: Made, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "bare.tar.xz", str(whole / "results"), "--study", "config/study.yaml"]) == 0
-    assert "10 points: 10 equal to the last bit" in capsys.readouterr().out
+    assert "10 points, 10 of them equal to the last bit" in capsys.readouterr().out
     assert main(["compare", "bare.tar.xz", str(whole / "config"), "--study", "config/study.yaml"]) == 2
     assert "no store: there are no runs" in capsys.readouterr().err
 
