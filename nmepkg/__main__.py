@@ -1,4 +1,4 @@
-"""``python -m nmepkg``: what a study has, why something would run, what is left over or goes on to serve, what is unusual."""
+"""``python -m nmepkg``: what a study has, why something would run, what is left over, goes on to serve or goes elsewhere."""
 
 from __future__ import annotations
 

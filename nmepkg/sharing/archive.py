@@ -3,8 +3,8 @@
 Nothing of an archive is believed before all of it is what its manifest says, and nothing is ever unpacked by name: whoever
 reads one is handed regular files under names that a store has, in the manifest's order, and everything else is refused.
 
-The same content gives the same bytes: no times, no users, one order. xz, not gzip or zip, as results are much alike: specs
-repeat from file to file, further apart than those two look back. (zstd is no part of Python before 3.14.)
+The same content gives the same bytes: no times, no users, one order. xz, as results are much alike: those of the default study
+take 0.6 MB, by gzip 0.7 MB, and in a zip, which compresses each by itself, 1.2 MB. (zstd is no part of Python before 3.14.)
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def manifest_of(path: Path) -> dict[str, Any]:
 
     Raises:
       DamagedError: it is no archive of ours, is damaged, or of another format.
-      OSError: it cannot be read.
+      UserError: it cannot be read.
     """
     with _opened(path) as tar:
         return _manifest(path, tar)
@@ -170,8 +170,12 @@ def _content(path: Path, tar: tarfile.TarFile, member: tarfile.TarInfo, stated: 
 @contextmanager
 def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     """A tar to be read from its beginning to its end."""
+    try:
+        raw = path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}; check the name of the file") from None
     with (
-        path.open("rb") as raw,
+        raw,
         _damage(path),
         lzma.open(raw, "rb") as packed,
         tarfile.open(fileobj=packed, mode="r|") as tar,
