@@ -10,6 +10,12 @@ from tests.sharing.filled import filled
 from tests.upkeep.made import Made
 
 
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command sets for its process is no longer set for the next test."""
+    monkeypatch.setenv("MPLBACKEND", "agg")
+
+
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study, all of its results, and archives of these without and with parameters."""
