@@ -14,6 +14,7 @@ WHEELHOUSE ?= wheelhouse
 OFFLINE ?=
 HAVE ?=
 EXTRAS ?=
+VERSION ?=
 
 # With OFFLINE=1, all comes from the wheels that `make wheelhouse` has collected, and from the machine, if its packages were counted on.
 MACHINE := $(if $(OFFLINE),$(wildcard $(WHEELHOUSE)/machine.txt))
@@ -23,7 +24,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest test-editor soak smoke test-peers benchmark-peers known-number package picture notebooks findings controls optimizers lint format benchmark docs lock wheelhouse clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest test-editor soak smoke test-peers benchmark-peers known-number package release picture notebooks findings controls optimizers lint format benchmark docs lock wheelhouse clean
 
 figures: $(VENV)/figures.stamp
 	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures $(if $(CONFIG),--config $(CONFIG))
@@ -101,6 +102,14 @@ package: $(VENV)/dev.stamp
 		[importlib.import_module(module.name) for module in pkgutil.walk_packages(nmepkg.__path__, 'nmepkg.')]"
 	cd $(VENV)-package && rm -rf mine && bin/python -m nmepkg new mine && cd mine && ../bin/snakemake --config smoke=true
 	@ls -l dist
+
+# A release: everything says one version, sdist and wheel are built and tried, the default study's results (computed, where they are
+# missing) are beside them in one archive. Nothing is tagged or sent: the last lines say how. VERSION=0.2.0
+release: $(VENV)/dev.stamp
+	$(BIN)/python tools/release.py check $(VERSION)
+	$(MAKE) figures package
+	$(BIN)/python -m nmepkg export config/config.yaml dist/results-$(VERSION).tar.xz
+	$(BIN)/python tools/release.py say $(VERSION)
 
 # The picture of README.md, from the default study's figures, small.
 picture: $(VENV)/figures.stamp

@@ -18,6 +18,7 @@ CONTENTS = {
         "docs/claims",
         "docs/rerunning",
         "docs/stores",
+        "docs/sharing",
         "docs/scale",
         "docs/cluster",
         "docs/surroundings",

@@ -1,4 +1,4 @@
-"""``python -m nmepkg``: what a study has, why something would run, what is left over or goes on to serve, what is unusual."""
+"""``python -m nmepkg``: what a study has, why something would run, what is left over, goes on to serve or goes elsewhere."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from nmepkg.planning import doctor
 from nmepkg.planning.environment import check_store, one_line
 from nmepkg.runs.expand import expand
 from nmepkg.runs.expansion import Expansion
+from nmepkg.sharing import commands as commands_of_sharing
 from nmepkg.storage import Store
 from nmepkg.study import overrides
 from nmepkg.study.load import load
@@ -42,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command in (_doctor, _new, _schema):
             return int(options.command(options))
+        if hasattr(options, "alone"):  # commands that read studies by themselves, and have an exit status of their own
+            found, code = options.command(options, console)
+            if options.json:
+                print(json.dumps(found, indent=1))
+            return int(code)
         if options.study == _DEFAULT and not present(_DEFAULT):
             raise UserError(f"{_DEFAULT}: not here; call this in the project's folder, or name a study by --study FILE")
         study = load(options.study, overrides.chosen(options))
@@ -57,10 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    bare = argparse.ArgumentParser(add_help=False)
+    overrides.add_options(bare)
+    bare.add_argument("--json", action="store_true", help="for machines")
+    common = argparse.ArgumentParser(add_help=False, parents=[bare])
     common.add_argument("--study", type=Path, default=_DEFAULT, help="default: %(default)s")
-    overrides.add_options(common)
-    common.add_argument("--json", action="store_true", help="for machines")
     parser = argparse.ArgumentParser(prog="python -m nmepkg", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -95,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     judging = add("claims", _claims, "The study's claims with their verdicts, from the runs that are finished.")
     judging.add_argument("--next", action="store_true", help="how many more seeds, of which runs, would decide each")
     judging.add_argument("--budget", metavar="TIME", help="with --next: no more device time than this, as 30min or 2h")
+    commands_of_sharing.add_to(commands, common, bare)
     making = commands.add_parser("new", help="A folder with a study and code of your own, which runs at once.")
     making.add_argument("folder", type=Path)
     making.set_defaults(command=_new, json=False)

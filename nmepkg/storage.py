@@ -15,6 +15,7 @@ RESULT = Kind("result", 3, "delete the folder {folder} and train the run again")
 STATE = Kind("state of a training", 1, "delete it")
 MEASUREMENT = Kind("measurement", 2, "delete the file and measure the run again")
 LANDSCAPE = Kind("landscape", 2, "delete the file and compute it again")
+LEFT_OUT = Kind("list of files that an archive left out", 1, "delete it; then the run is trained again")
 CODE = Kind("list of modules", 1, "delete the file")
 FIGURE = Kind("record of a figure", 1, "delete it to have the figure drawn again")
 PAGE = Kind("record of a page", 1, "delete it to have the page made again")
@@ -48,6 +49,8 @@ class Store:
     def finished(self, run: str, spec: Mapping[str, Any]) -> bool:
         """Whether all that a run of a canonical spec leaves is there, its result, parameters and snapshots.
 
+        Of a run that was imported without its parameters, the result alone is (:func:`lost`).
+
         Raises:
           OSError: the run's folder is closed to this user.
         """
@@ -57,9 +60,13 @@ class Store:
         if all(map(present, asked)):
             return True
         try:  # a run that diverged took no snapshots after that, as its result says
-            return not any(gone(self.run(run), records.read(self.result(run), RESULT, {})))
+            return not any(lost(self.run(run), records.read(self.result(run), RESULT, {})))
         except records.DamagedError:
             return False
+
+    def left_out(self, run: str) -> Path:
+        """Which files of a run an archive had not, from which its result is."""
+        return self.run(run) / "left_out.json"
 
     def state(self, run: str) -> Path:
         return self.run(run) / "state.json"
@@ -94,6 +101,22 @@ class Store:
 def gone(folder: Path, result: Mapping[str, Any]) -> Iterator[Path]:
     """The files that a run's result in ``folder`` speaks of and that are there no more."""
     return (folder / name for name in result["files"] if not present(folder / name))
+
+
+def lost(folder: Path, result: Mapping[str, Any]) -> list[Path]:
+    """Those of them that should be there: all that no archive left out.
+
+    Raises:
+      DamagedError: the list of what was left out is not what was written.
+    """
+    missing = list(gone(folder, result))
+    path = folder / "left_out.json"
+    if not missing or not present(path):
+        return missing
+    # By their hashes: a run that was trained again here since then has all of its own files.
+    known = records.read(path, LEFT_OUT, {})["files"]
+    names = {folder / name for name, sha256 in result["files"].items() if known.get(name) == sha256}
+    return [file for file in missing if file not in names]
 
 
 def figure_record(folder: Path, figure: str, digest: str) -> Path:

@@ -45,6 +45,8 @@ class Plan:
       started: whether the first job is near.
       judges: whether claims are judged.
       again: runs whose result is there and whose parameters or snapshots are not.
+      apart: finished runs whose parameters or data are not there, as after an import. Snakemake is told of no file of theirs:
+        it would make what is missing, and do all again that is made of it.
     """
 
     def __init__(self, study: Study, overrides: Mapping[str, Any], *, dry: bool = False) -> None:
@@ -56,6 +58,7 @@ class Plan:
         self.lock = _OWN / f"{study.name}.lock"
         self.packs: dict[str, Pack] = {}
         self.again: set[str] = set()
+        self.apart: set[str] = set()
         self.unasked: set[str] = set()
         self.started = self.judges = False
         self._setup_of = self.expansion.setup_of()
@@ -66,13 +69,20 @@ class Plan:
     def look(self) -> None:
         """Finds out which runs are not finished, and not measured. Jobs need not know of any run but theirs."""
         runs, store = self.expansion.runs, self.store
-        unfinished = {id for id, run in runs.items() if not store.finished(id, run.spec)}
+        measurements = self.expansion.measurements.values()
+        missing = [job for job in measurements if not present(store.measurement(str(job.run), job.id))]
+        bare = {id for id in runs if present(store.left_out(id)) and not present(store.params(id))}
+        measured = {str(job.run) for job in missing}
+        unfinished = {
+            id for id, run in runs.items() if not store.finished(id, run.spec) or (id in bare and id in measured)
+        }
+        unprepared = {id for id in self.expansion.datasets if not all(map(present, store.data_files(id)))}
+        self.apart = {id for id, run in runs.items() if id in bare or run.data_id in unprepared} - unfinished
         self.packs = packs(self.study, self.expansion, lambda run: run not in unfinished)
         self.again = {run for run in unfinished if present(store.result(run))}
         self._pack_of = {run.id: pack for pack in self.packs.values() for run in pack.runs}
-        measurements = self.expansion.measurements.values()
-        missing = [job.id for job in measurements if not present(store.measurement(str(job.run), job.id))]
-        self.measured_together = measured_together(self.study, self.expansion, missing, self._pack_of)
+        absent = [job.id for job in missing]
+        self.measured_together = measured_together(self.study, self.expansion, absent, self._pack_of)
         self._together_with = {job.id: id for id, taken in self.measured_together.items() for job in taken}
 
     # What files are.
@@ -82,6 +92,10 @@ class Plan:
         if run in self._pack_of:
             return f"{self.marks}/{run}.trained"
         return f"{self.marks}/{run}.again" if run in self.again else str(self.store.result(run))
+
+    def finished(self, runs: Iterable[str]) -> list[str]:
+        """The same of several runs."""
+        return [self.result(run) for run in runs if run not in self.apart]
 
     def pack_mark(self, run: str) -> str:
         """What says that the job has ended that trains a run with others."""
@@ -104,9 +118,15 @@ class Plan:
         """What was said while it was taken."""
         return Path(self.logs, "measure", run, f"{id}.log")
 
+    def behind_measurement(self, run: str, id: str) -> list[str]:
+        """What a measurement that one job takes waits for."""
+        if run in self.apart:
+            return [] if present(self.store.measurement(run, id)) else self.data(run)
+        return [self.result(run), *self.data(run)]
+
     def behind_measured(self, run: str, id: str) -> list[str]:
         """What the check waits for that it was taken: its run, so that this is asked for, and the job that takes it."""
-        return [self.result(run), f"{self.marks}/{self._together_with[id]}.taken"]
+        return [*self.finished([run]), f"{self.marks}/{self._together_with[id]}.taken"]
 
     def behind_together(self, pack: str) -> list[str]:
         """What a job waits for that takes several measurements: that those of the runs are trained that can be.
@@ -114,7 +134,11 @@ class Plan:
         A job of a cluster, which knows of no pack, looks for nothing again: a run that failed is not there.
         """
         runs = [str(job.run) for job in self.measured_together.get(pack, ())]
-        trained = [self.pack_mark(run) if run in self._pack_of else str(self.store.result(run)) for run in runs]
+        trained = [
+            self.pack_mark(run) if run in self._pack_of else str(self.store.result(run))
+            for run in runs
+            if run not in self.apart
+        ]
         return distinct([trained, *map(self.data, runs)])
 
     def data(self, run: str) -> list[str]:
@@ -134,7 +158,7 @@ class Plan:
         drawn = self.study.figures[figure]
         if drawn.landscape is not None:
             return [str(self.store.landscape(job.id)) for _, job in self.expansion.landscapes[drawn.landscape]]
-        files = [self.result(run) for run in self.expansion.runs_of(drawn)]
+        files = self.finished(self.expansion.runs_of(drawn))
         return files + list(map(self.measurement, self.expansion.measurements_of(drawn)))
 
     def record(self, figure: str) -> str:
@@ -148,7 +172,7 @@ class Plan:
         of_landscapes = [self.behind(figure.name) for figure in figures if figure.landscape is not None]
         found = study_comparisons(self.study, self.expansion)
         measured = map(self.measurement, compared_measurements(self.study, found))
-        return distinct([*of_landscapes, map(self.result, compared_runs(found)), measured])
+        return distinct([*of_landscapes, self.finished(compared_runs(found)), measured])
 
     def lost(self, targets: Iterable[str]) -> list[str]:
         """What figures, or ``claims``, that are there are made of and that is there no more: targets ask for it besides.

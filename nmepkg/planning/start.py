@@ -34,6 +34,7 @@ from nmepkg.study.load import load
 from nmepkg.study.overrides import from_config
 from nmepkg.upkeep import verdicts
 from nmepkg.upkeep.monitor import Progress, what_failed
+from nmepkg.upkeep.pins import moved
 from nmepkg.upkeep.registration import register
 from nmepkg.upkeep.status import status
 from nmepkg.upkeep.survey import damage
@@ -201,9 +202,9 @@ def _runs(plan: Plan, job: Needed) -> list[str]:
 
 
 def after_success(call: Call, plan: Plan) -> None:
-    """Says the verdicts, if claims were judged; fails the call if something failed that was trained or measured together.
+    """Says the verdicts, if claims were judged, and which pinned numbers moved; fails the call if something failed.
 
-    Each of these has a rule that says so, which ``--until`` may leave out.
+    Of what is trained or measured together, each has a rule that says so, which ``--until`` may leave out.
     """
     runs = [run for pack in plan.unasked & plan.packs.keys() for run in plan.packs[pack].runs]
     taken = [job for pack in plan.unasked & plan.measured_together.keys() for job in plan.measured_together[pack]]
@@ -222,6 +223,8 @@ def after_success(call: Call, plan: Plan) -> None:
         raise SystemExit(1)
     if plan.judges:
         call.warn(verdicts.text(plan.study, Path(plan.verdicts)).rstrip())
+    for line in moved(plan.study, plan.expansion):
+        call.warn(line)
 
 
 def after_failure(call: Call, plan: Plan) -> None:

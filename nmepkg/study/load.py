@@ -133,7 +133,7 @@ def _checked(path: Path, complete: Spec, selected: bool = False, small: bool = F
         figures={},
         select=complete["select"] and tuple(complete["select"]),
         extensions=tuple(complete["extensions"]),
-        **{key: complete[key] for key in ("name", "store", "output", "checkpoints", "sources", "smoke")},
+        **{key: complete[key] for key in ("name", "store", "output", "checkpoints", "sources", "smoke", "pins")},
     )
     cells = {name: planned(experiment, setups) for name, experiment in experiments.items()}
     figures = {}
@@ -149,6 +149,9 @@ def _checked(path: Path, complete: Spec, selected: bool = False, small: bool = F
             raise StudyError(
                 join("figures", name), f"is the rule that draws {drawing[name.lower()]!r}; rename the figure"
             )
+    for name in study.pins:
+        if name not in complete["figures"] and not selected and not small:
+            raise StudyError(join("pins", name), f"unknown figure; {suggestion(name, figures)}")
     study = replace(study, figures=figures)
     return replace(study, claims=check_claims(study, complete["claims"], cells, lenient=selected or small))
 

@@ -299,6 +299,16 @@ def study() -> dict[str, Any]:
                 {"type": "object"},
                 default={},
             ),
+            "pins": key(
+                "figure → digest of the numbers that it had when it was published, as `python -m nmepkg pins` prints it: "
+                "where it draws others, that is said ([docs](../docs/sharing.md#pins)). No part of what a figure is",
+                {
+                    "type": "object",
+                    "additionalProperties": {"type": "string", "pattern": r"^sha256:[0-9a-f]{12}\Z"},
+                    "default": {},
+                },
+                example={"figure_1": "sha256:0123456789ab"},
+            ),
         },
         ["version", "name", "setups", "experiments"],
     )

@@ -199,6 +199,7 @@ class Study:
       select: the setups that are left of those in the file; None: all.
       extensions: modules that add to what a study may name; of the study's folder, or installed.
       smoke: whether it is the small study made of the one in the file.
+      pins: figure -> digest of the numbers that it had when it was published.
     """
 
     path: Path
@@ -216,6 +217,7 @@ class Study:
     extensions: tuple[str, ...] = ()
     smoke: bool = False
     claims: Mapping[str, Claim] = field(default_factory=dict)
+    pins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

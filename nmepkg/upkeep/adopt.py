@@ -141,8 +141,9 @@ def adopt(store: Store, adoption: Adoption, reason: str) -> None:
     if adoption.what == "run":
         old, new = store.run(adoption.old), store.run(adoption.new)
         content = records.read(old / "result.json", RESULT, {"run": adoption.old})
-        for name in content["files"]:
-            _link(old / name, new / name)
+        for name in (*content["files"], "left_out.json"):
+            if present(old / name):
+                _link(old / name, new / name)
         records.write(new / "result.json", RESULT, _noted({**content, "run": adoption.new}, note))
     elif adoption.what == "measurement":
         path = store.measurement(adoption.old_run, adoption.old)

@@ -19,7 +19,7 @@ from nmepkg.upkeep.survey import names
 _ID = r"[^/]+-[0-9a-f]{12}"
 # As nmepkg.files.written_whole calls what it is writing: a dot, the name, a dot, and eight signs of mkstemp.
 _TEMPORARY = re.compile(
-    rf"""(runs/{_ID}/\.(result\.json|state\.json|params\.npz|checkpoint\.npz)
+    rf"""(runs/{_ID}/\.(result\.json|left_out\.json|state\.json|params\.npz|checkpoint\.npz)
     | runs/{_ID}/snapshots/\.\d+\.npz
     | measurements/{_ID}/\.{_ID}\.json
     | (data|landscapes)/\.{_ID}\.(npz|json)
@@ -44,7 +44,13 @@ def runs(store: Store) -> Iterator[tuple[str, list[Path]]]:
         proofs = [path for path in (store.state(run), store.result(run)) if _sealed(path).get("run") == run]
         if proofs:
             snapshots = [path for path in folder.glob("snapshots/*.npz") if path.stem.isdigit()]
-            others = [store.params(run), *sorted(snapshots), folder / "checkpoint.npz", folder / ".lock"]
+            others = [
+                store.params(run),
+                *sorted(snapshots),
+                store.left_out(run),
+                folder / "checkpoint.npz",
+                folder / ".lock",
+            ]
             own = [*others, *_half_written(store, folder), store.state(run), store.result(run)]
             yield run, list(filter(_is_file, own))
 

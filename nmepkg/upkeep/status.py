@@ -15,6 +15,7 @@ from nmepkg.storage import Store
 from nmepkg.study.setups import classes, data_shape
 from nmepkg.study.sizes import parameters
 from nmepkg.study.spec import Setup, Spec, Study
+from nmepkg.upkeep.pins import moved
 from nmepkg.upkeep.survey import FINISHED, STATUSES, State, damaged_jobs, drawn, failed_jobs, log, names, run_states
 
 
@@ -26,7 +27,8 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
       whole study, counts by status, ``measurements`` and ``landscapes``; ``running``, ``stopped``, ``failed`` and ``damaged``
       runs, of the last two measurements and landscapes too, and figures that failed; ``device_hours``: ``spent`` on what is
       there and ``to_go``, by the time of finished runs that are alike, leaving ``unknown`` runs out; ``estimates``: by setup,
-      of those of the unknown whose setup has ``device_hours``, how many and how long they take on which device.
+      of those of the unknown whose setup has ``device_hours``, how many and how long they take on which device; ``moved``: a
+      line for each figure whose numbers are not those that the study pins.
     """
     states = run_states(store, expansion.runs.values())
     damaged = damaged_jobs(store, expansion)
@@ -66,6 +68,7 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
         **described,
         "device_hours": {"spent": spent / 3600, "to_go": to_go / 3600, "unknown_runs": without},
         "estimates": estimates,
+        "moved": moved(study, expansion),
     }
 
 

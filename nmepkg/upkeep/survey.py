@@ -15,7 +15,7 @@ from nmepkg.files import present
 from nmepkg.records import DamagedError, Kind
 from nmepkg.runs.expansion import Expansion, Run
 from nmepkg.runs.figure_identity import claims_identity, figure_digest, origin_identity, page_identity
-from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, PAGE, RESULT, STATE, Store, figure_record, gone
+from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, PAGE, RESULT, STATE, Store, figure_record, lost
 from nmepkg.study.spec import Study
 
 _TOLD = 10
@@ -60,9 +60,12 @@ def _run_state(store: Store, run: Run) -> State:
         if present(store.result(run.id)):
             return State("damaged", problem=str(problem))
         return _unfinished(store, run.id)
-    lost = next(gone(store.run(run.id), result), None)
-    if lost is not None:
-        return State("missing", problem=f"{lost} is gone")
+    try:
+        missing = lost(store.run(run.id), result)
+    except DamagedError as problem:
+        return State("damaged", problem=str(problem))
+    if missing:
+        return State("missing", problem=f"{missing[0]} is gone")
     provenance = result["provenance"]
     status = "done" if result["status"] == "completed" else "diverged"
     epochs = run.spec["training"]["epochs"]
@@ -189,9 +192,16 @@ def read_if_whole(path: Path, kind: Kind) -> dict[str, Any] | None:
 
 
 def read_results(store: Store) -> dict[str, dict[str, Any]]:
-    """Every result in a store that is whole, with all files that it speaks of: id -> content."""
+    """Every result in a store that is whole, with all files that it should have: id -> content."""
     found = {run: read_if_whole(store.result(run), RESULT) for run in sorted(names(store.root / "runs"))}
-    return {run: result for run, result in found.items() if result and not any(gone(store.run(run), result))}
+    return {run: result for run, result in found.items() if result and _whole(store.run(run), result)}
+
+
+def _whole(folder: Path, result: Mapping[str, Any]) -> bool:
+    try:
+        return not lost(folder, result)
+    except DamagedError:
+        return False
 
 
 def serving_code(provenance: Mapping[str, Any]) -> str:

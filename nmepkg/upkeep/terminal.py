@@ -71,6 +71,8 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
     for kind in ("running", "stopped", "failed", "damaged"):
         if len(found[kind]) > _SHOWN:
             console.print(f"… and {len(found[kind]) - _SHOWN} more {kind}")
+    for line in found["moved"]:
+        console.print(f"[yellow]moved[/] {escape(line)}")
     hours = found["device_hours"]
     unknown = f", and {hours['unknown_runs']} runs like none that is finished" if hours["unknown_runs"] else ""
     to_go = f", about {duration(3600 * hours['to_go'])} to go" if hours["to_go"] else ""

@@ -16,6 +16,10 @@ import pytest
 
 from nmepkg.runs.expand import expand
 from nmepkg.runs.expansion import Run
+from nmepkg.sharing.checking import check
+from nmepkg.sharing.export import export
+from nmepkg.sharing.importing import put
+from nmepkg.storage import Store
 from nmepkg.study.load import load
 from tests.jobs import job_file
 from tests.workflow.project import STUDY, Project
@@ -245,3 +249,31 @@ def test_what_is_adopted_is_not_trained_and_says_so_wherever_it_is_shown(project
     assert record["note"] == "1 of 2 results of other code, adopted"
     assert record["note"].encode() in (figures / "curve.png").read_bytes()
     assert project.plan() == (set(), set(), set())
+
+
+@pytest.mark.parametrize("parameters", [False, True])
+def test_an_archive_is_drawn_from_and_continued(finished: Project, tmp_path: Path, parameters: bool) -> None:
+    """Where nothing was ever trained: figures train nothing, a seed more trains that, and a measurement what it lacks."""
+    archive, study = tmp_path / "tiny.tar.xz", load(finished.folder / "study.yaml")
+    export(study, expand(study), Store(finished.folder / "results"), archive, {}, parameters=parameters)
+    here = Project(tmp_path / "here")
+    put(check(archive), Store(here.folder / "results"))
+    old = {run.id for run in runs(here)}
+    if parameters:
+        assert here.plan() == (set(), set(), {"curve"})
+    else:
+        done = here.snakemake()
+        assert done.returncode == 0, done.stdout
+        assert "Training" not in done.stdout
+        assert (here.folder / "results" / "figures" / "tiny" / "curve.pdf").exists()
+    measured = "seeds: [0], measurements: [step]}\nmeasurements: {step: {kind: alignment}}"
+    here.edit("study.yaml", "seeds: [0]}", measured)
+    data, trained, _ = here.plan("measurements")
+    assert (len(data), trained) == (1, set() if parameters else old)
+    for job in expand(load(here.folder / "study.yaml")).measurements.values():
+        path = Store(here.folder / "results").measurement(str(job.run), job.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    here.edit("study.yaml", "seeds: [0], measurements", "seeds: [0, 1], measurements")
+    data, trained, figures = here.plan("measurements", "curve")
+    assert (len(data), figures, trained) == (1, {"curve"}, {run.id for run in runs(here)} - old)

@@ -4,7 +4,7 @@ from nmepkg.planning.texts import in_command
 
 rule measure:
     input:
-        lambda wildcards: ancient([plan.result(wildcards.run), *plan.data(wildcards.run)]),
+        lambda wildcards: ancient(plan.behind_measurement(wildcards.run, wildcards.measurement)),
     output:
         update(plan.store.measurement("{run}", "{measurement}")),
     log:

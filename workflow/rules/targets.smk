@@ -21,7 +21,7 @@ rule report:
 rule all:
     input:
         rules.report.input,
-        lambda wildcards: distinct([plan.measurements(), map(plan.result, plan.expansion.runs)]),
+        lambda wildcards: distinct([plan.measurements(), plan.finished(plan.expansion.runs)]),
     localrule: True
     message:
         f"The figures are in {plan.figures}, all results in {plan.store.root}"
