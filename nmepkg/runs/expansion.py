@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nmepkg.study.axes import in_panel
 from nmepkg.study.spec import Cell, Figure, Spec
 
 
@@ -66,7 +67,12 @@ class Expansion:
         Of planes those of each experiment's first seed: every net's is its own plane, of its own directions, and a mean over
         seeds would be the loss of no net.
         """
-        cells = tuple(cell for name in figure.experiments for cell in self.cells if cell.experiment == name)
+        cells = tuple(
+            cell
+            for name in figure.experiments
+            for cell in self.cells
+            if cell.experiment == name and in_panel(figure, cell)
+        )
         if figure.kind != "plane":
             return cells
         first: dict[str, int] = {}

@@ -131,7 +131,7 @@ def failed_jobs(study: Study, expansion: Expansion, store: Store) -> dict[str, t
     logs = {id: log(study, "measure", f"{job.run}/{id}") for id, job in expansion.measurements.items()}
     logs |= {id: log(study, "landscape", id) for id in expansion.panels()}
     logs |= {name: log(study, "figure", f"{study.name}/{name}") for name in study.figures}
-    failures = {id: problem for id, path in logs.items() if (problem := _last_failure(path))}
+    failures = {id: problem for id, path in logs.items() if (problem := last_failure(path))}
     return {
         id: (problem.removeprefix(f"{id}: "), logs[id])
         for id, problem in failures.items()
@@ -139,7 +139,7 @@ def failed_jobs(study: Study, expansion: Expansion, store: Store) -> dict[str, t
     }
 
 
-def _last_failure(path: Path) -> str:
+def last_failure(path: Path) -> str:
     """What the last line of a log says failed; nothing where it says no such thing, as while the job runs."""
     try:
         with path.open("rb") as file:
