@@ -36,7 +36,7 @@ from nmepkg.study.lists import read_lists
 from nmepkg.study.load import load
 from nmepkg.study.overrides import from_config
 from nmepkg.upkeep import verdicts
-from nmepkg.upkeep.monitor import Progress, what_failed
+from nmepkg.upkeep.monitor import Looks, Progress, what_failed
 from nmepkg.upkeep.registration import register
 from nmepkg.upkeep.status import status
 from nmepkg.upkeep.survey import damage
@@ -165,8 +165,10 @@ def before_jobs(call: Call, plan: Plan) -> None:
             jobs.write(Path(plan.file(rule, name)), assignment)
         call.note_interruption()
         call.say(_begun(plan, needed))
-        before = {job_name(job) for job in status(study, plan.expansion, store)["failed"]}
-        Progress(study, plan.expansion, store, call.say, lambda job: _tell_failure(call, plan, job, before)).start()
+        looks, before = Looks(study, plan.expansion, store), set[str]()
+        with suppress(UserError, OSError):  # jobs will say what is wrong with the store
+            before = {job_name(job) for job in looks.look()["failed"]}
+        Progress(looks, call.say, lambda job: _tell_failure(call, plan, job, before)).start()
     try:
         register(study, plan.expansion)
     except OSError as error:

@@ -26,7 +26,7 @@ def _style(**defaults: Any) -> dict[str, Any]:
         "font": key(
             "a font of this machine; what it lacks, as φ or ″, is set in DejaVu Sans, which comes with Matplotlib",
             {"type": "string", "maxLength": 100},
-            example="Liberation Serif",
+            example="STIXGeneral",
         ),
         "font_size": key(
             "of labels, in points; ticks and legends are one point smaller",

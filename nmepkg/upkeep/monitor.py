@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from nmepkg.errors import UserError
@@ -13,11 +14,42 @@ from nmepkg.storage import Store
 from nmepkg.study.spec import Study
 from nmepkg.training.progress import duration
 from nmepkg.upkeep.status import status
+from nmepkg.upkeep.survey import Seen
 from nmepkg.upkeep.terminal import job_name
 
 _EVERY, _FIRST = 30.0, 10.0  # seconds between lines, and to the first
 _SHARE = 20  # of the time between two lines at most a twentieth is spent on finding out
 _SHOWN = 10
+
+
+class Looks:
+    """Looks at a study, one after another, each reading what is new alone; how fast it goes on is known by them all."""
+
+    def __init__(self, study: Study, expansion: Expansion, store: Store) -> None:
+        seen = Seen()
+        self._status = lambda: status(study, expansion, store, seen)
+        self._first: dict[str, Any] | None = None
+        self._last: dict[str, Any] | None = None
+        self._when, self._trained = 0.0, 0.0
+
+    def look(self) -> dict[str, Any]:
+        """The state of the study, as :func:`nmepkg.upkeep.status.status` has it.
+
+        Raises:
+          UserError, OSError: the store cannot be read.
+        """
+        start, now = time.monotonic(), self._status()
+        # While other jobs run than trainings, nothing is learnt of how fast those are.
+        if self._last is not None and now["device_hours"]["spent"] > self._last["device_hours"]["spent"]:
+            self._trained += start - self._when
+        self._first, self._last, self._when = self._first or now, now, start
+        return now
+
+    def line(self) -> str:
+        """The last look in a line; nothing before there were two, by which it is known how fast things go."""
+        if self._first is None or self._last is None or self._first is self._last:
+            return ""
+        return progress_line(self._last, self._first, self._trained)
 
 
 class Progress(threading.Thread):
@@ -28,44 +60,21 @@ class Progress(threading.Thread):
       failed: is called with each job that has failed, as :func:`nmepkg.upkeep.status.status` has it, again at each look.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        expansion: Expansion,
-        store: Store,
-        say: Callable[[str], None],
-        failed: Callable[[Mapping[str, Any]], None],
-    ) -> None:
+    def __init__(self, looks: Looks, say: Callable[[str], None], failed: Callable[[Mapping[str, Any]], None]) -> None:
         super().__init__(name="progress", daemon=True)
-        self._status = lambda: status(study, expansion, store)
-        self._say, self._failed = say, failed
+        self._looks, self._say, self._failed = looks, say, failed
 
     def run(self) -> None:
-        said, pause, trained, last = "", min(_FIRST, _EVERY), 0.0, time.monotonic()
-        first = before = self._look()
+        said, pause = "", min(_FIRST, _EVERY)
         while True:
             time.sleep(pause)
             start = time.monotonic()
-            now = self._look()
+            with suppress(UserError, OSError):  # the jobs themselves will say what is wrong with the store
+                for job in self._looks.look()["failed"]:
+                    self._failed(job)
+                if (line := self._looks.line()) not in ("", said):
+                    self._say(said := line)
             pause = max(_EVERY, _SHARE * (time.monotonic() - start))
-            if first is None or before is None or now is None:
-                first = before = first or now
-                continue
-            # While other jobs run than trainings, nothing is learnt of how fast those are.
-            if now["device_hours"]["spent"] > before["device_hours"]["spent"]:
-                trained += start - last
-            before, last = now, start
-            for job in now["failed"]:
-                self._failed(job)
-            line = progress_line(now, first, trained)
-            if line != said:
-                self._say(said := line)
-
-    def _look(self) -> dict[str, Any] | None:
-        try:
-            return self._status()
-        except (UserError, OSError):  # the jobs themselves will say what is wrong with the store
-            return None
 
 
 def progress_line(now: Mapping[str, Any], first: Mapping[str, Any], trained: float) -> str:

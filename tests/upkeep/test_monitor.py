@@ -38,11 +38,17 @@ def test_it_says_each_line_once_and_survives_a_store_that_cannot_be_read(
     monkeypatch.setattr(monitor, "_EVERY", 0.05)
     said: list[str] = []
     failed: list[Mapping[str, Any]] = []
-    watcher = monitor.Progress(made.study, made.expansion, made.store, said.append, failed.append)
-    looks = iter([watcher._look(), None])
-    real = watcher._look
-    monkeypatch.setattr(watcher, "_look", lambda: next(looks, None) or real())
-    watcher.start()
+    watcher = monitor.Looks(made.study, made.expansion, made.store)
+    looks = iter([watcher.look(), None])
+    real = watcher.look
+
+    def look() -> Mapping[str, Any]:
+        if (found := next(looks, {})) is None:
+            raise OSError("a network file system")
+        return found or real()
+
+    monkeypatch.setattr(watcher, "look", look)
+    monitor.Progress(watcher, said.append, failed.append).start()
     end = time.monotonic() + 20
     while not said and time.monotonic() < end:
         time.sleep(0.01)
