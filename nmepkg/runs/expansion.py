@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nmepkg.study.axes import in_panel
 from nmepkg.study.spec import Cell, Figure, Spec
 
 
@@ -67,6 +66,8 @@ class Expansion:
         Of planes those of each experiment's first seed: every net's is its own plane, of its own directions, and a mean over
         seeds would be the loss of no net.
         """
+        from nmepkg.study.axes import in_panel  # jobs of runs, which know no figures, do without
+
         cells = tuple(
             cell
             for name in figure.experiments
