@@ -65,9 +65,14 @@ class Terminal(logging.StreamHandler[TextIO]):
         self.told: set[str] = set()
         self.interrupted = False
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether there is anything to write."""
-        return super().filter(record) is not False and bool(self.format(record))
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes what there is to be read of a record, once; of most there is nothing."""
+        try:
+            if text := self.format(record):
+                self.stream.write(f"{text}\n")
+                self.flush()
+        except Exception:
+            self.handleError(record)
 
     def format(self, record: logging.LogRecord) -> str:
         """What is written of a record of Snakemake's, or one of :func:`say`."""

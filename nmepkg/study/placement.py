@@ -151,7 +151,7 @@ def refuse_narrow(figure: Figure, columns: int, where: str, margin: float = 0.0,
     """
     least = math.ceil(10 * (columns * narrowest + margin)) / 10
     if figure.width is not None and figure.width < least:
-        remedy = f"give at least {least:g}, or null"
+        remedy = f"give it at least {least:g}"
         raise StudyError(
             join(where, "width"), f"{figure.width:g} inches have no room for {columns} panels side by side; {remedy}"
         )
