@@ -44,10 +44,10 @@ from nmepkg.upkeep.terminal import job_name
 
 _MEASURING = ("measure", "measure_together")
 _COUNTED = {
-    **dict.fromkeys(("train", "train_again", "trained"), "runs to train"),
-    **dict.fromkeys(("measure", "measured"), "measurements to take"),
-    "landscape": "landscapes to compute",
-    "draw": "figures to draw",
+    **dict.fromkeys(("train", "train_again", "trained"), "run to train"),
+    **dict.fromkeys(("measure", "measured"), "measurement to take"),
+    "landscape": "landscape to compute",
+    "draw": "figure to draw",
 }
 _COMPUTING = ("train", "train_again", "train_together", *_MEASURING, "landscape")
 
@@ -178,7 +178,11 @@ def before_jobs(call: Call, plan: Plan) -> None:
 def _begun(plan: Plan, needed: list[Needed]) -> str:
     """What this call is going to do, and that it may be stopped."""
     counts = Counter(_COUNTED.get(job.rule) for job in needed)
-    parts = [f"{counts[what]} {what}" for what in dict.fromkeys(_COUNTED.values()) if counts[what]]
+    parts = [
+        f"{counts[what]} {what if counts[what] == 1 else what.replace(' ', 's ', 1)}"
+        for what in dict.fromkeys(_COUNTED.values())
+        if counts[what]
+    ]
     return (
         f"{plan.study.name} ({plan.study.path}): {', '.join(parts) or 'nothing to train'}\n"
         "Stop it by Ctrl-C whenever you like: the same command goes on from there."

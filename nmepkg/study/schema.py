@@ -91,8 +91,8 @@ LANDSCAPE = mapping(
 
 _ANY_FIGURE: dict[str, Schema] = {
     "kind": key(
-        "`landscape` has `landscape`, `title`, `caption` and `width` alone; `plane`, of measurements `loss_plane`, "
-        "`experiments`, `measurement`, `rows` and `columns` besides the last three",
+        "`landscape` has `landscape`, `title`, `caption`, `width` and `style` alone; `plane`, of measurements `loss_plane`, "
+        "`experiments`, `measurement`, `rows`, `columns` and `panel` besides the last four",
         {"enum": list(FIGURES), "default": "curve"},
         example="landscape",
     ),

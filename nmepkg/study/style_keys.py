@@ -41,9 +41,10 @@ def _style(**defaults: Any) -> dict[str, Any]:
             example="text",
         ),
         "colors": key(
-            "method, activation or setup, by its name or label → colour of its lines, `#RRGGBB` or a name of Matplotlib's",
+            "method, activation or setup, by its name or label → colour of its lines, `'#RRGGBB'` in quotes or a name of "
+            "Matplotlib's",
             {"type": "object", "additionalProperties": {"type": "string"}, "title": "name → colour"},
-            example={"psam": "#8F3B76", "gelu": "tab:blue"},
+            example={"psam": "purple", "gelu": "tab:blue"},
         ),
     }
     return {name: {**part, **({"default": defaults[name]} if name in defaults else {})} for name, part in parts.items()}
