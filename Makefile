@@ -32,7 +32,7 @@ figures: $(VENV)/figures.stamp
 
 report: $(VENV)/figures.stamp
 	@$(BIN)/snakemake --profile profiles/local --cores $(CORES) $(if $(VERBOSE),-p) report
-	@$(BIN)/snakemake --profile profiles/local $(if $(VERBOSE),,--quiet all) report --report $(REPORT)
+	@$(BIN)/snakemake --profile profiles/local $(if $(VERBOSE),-p) report --report $(REPORT)
 	@echo "The report is $(REPORT)"
 
 # A file is tested in one process, for its fixtures' sake; the slowest files first, so that all processes end together. (`tests`
