@@ -24,7 +24,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture findings controls lint format benchmark lock wheelhouse clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest soak smoke test-peers benchmark-peers known-number package picture notebooks findings controls lint format benchmark lock wheelhouse clean
 
 # VERBOSE=1 shows each job with its command, and all else that Snakemake says.
 figures: $(VENV)/figures.stamp
@@ -104,6 +104,11 @@ picture: $(VENV)/figures.stamp
 	$(BIN)/python -c "from PIL import Image; image = Image.open('results/figures/mnist1d/figure_8.png'); image.thumbnail((1000, 1000)); \
 		image.convert('RGB').quantize(64).save('docs/images/figure_8.png', optimize=True)"
 
+# The notebooks of examples/ anew, with what they print and draw. `make test` runs them in small.
+notebooks: $(VENV)/dev.stamp
+	$(INSTALL) --editable '.[notebooks]'
+	$(BIN)/python examples/run.py
+
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -143,7 +148,7 @@ benchmark: $(VENV)/dev.stamp
 # Needs uv. One version of each package for every Python from 3.11 on (fewest), so that all compute the same numbers. What the lock
 # has stays as it is where that still fits; delete it first for the newest of all.
 lock:
-	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --extra dev --extra cuda --extra cuda13 --no-emit-index-url --quiet \
+	uv pip compile --universal --fork-strategy fewest --python-version 3.11 --extra dev --extra notebooks --extra cuda --extra cuda13 --no-emit-index-url --quiet \
 		--output-file requirements.lock pyproject.toml
 
 # For a machine without a network: the wheels that it lacks, to carry there, where `make figures OFFLINE=1` installs them. PYTHON=3.12 is its

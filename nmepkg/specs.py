@@ -104,7 +104,7 @@ class Training:
 
     @property
     def examples_at_once(self) -> int:
-        """Of the parts of a batch, one after another, the size."""
+        """The size of the parts of a batch that are taken one after another."""
         return self.batch_size // self.accumulate
 
 

@@ -19,7 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 # Modules that are called otherwise than the distributions they come in.
-DISTRIBUTIONS = {"PIL": "pillow", "absl": "absl-py", "yaml": "pyyaml"}
+DISTRIBUTIONS = {"PIL": "pillow", "absl": "absl-py", "vl_convert": "vl-convert-python", "yaml": "pyyaml"}
 
 
 def declared(requirements: list[str]) -> set[str]:

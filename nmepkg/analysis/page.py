@@ -6,20 +6,25 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from nmepkg import records
+from nmepkg.analysis.explored import explored
+from nmepkg.analysis.explorer import explorer
 from nmepkg.analysis.labels import number
+from nmepkg.analysis.measurements import read_measurements
+from nmepkg.analysis.results import read_results
+from nmepkg.analysis.templates import write
 from nmepkg.errors import UserError
-from nmepkg.runs.compared import compared_runs, study_comparisons
+from nmepkg.runs.compared import compared_measurements, compared_runs, study_comparisons
 from nmepkg.runs.expansion import Expansion
-from nmepkg.storage import FIGURE, RESULT, Store
+from nmepkg.storage import FIGURE, Store
 from nmepkg.study.spec import Figure, Study
+
+Content = dict[str, Any]  # of a file
 
 _ORDER = ("supported", "contradicted", "undecided")
 
@@ -45,10 +50,10 @@ def page(study: Study, expansion: Expansion, folder: Path, verdicts: Path) -> st
         for place, row in enumerate(rows)
     ]
     counted = Counter(claim["verdict"] for claim in claims)
-    setups = _setups(study, expansion)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(files("nmepkg.analysis").joinpath("page.html").read_text(encoding="utf-8"))
-    return template.render(
+    results, measured = _read(study, expansion)
+    setups = _setups(study, expansion, results)
+    html = write(
+        "page.html",
         name=study.name,
         runs=sum(setup["runs"] for setup in setups),
         diverged=sum(setup["diverged"] for setup in setups),
@@ -58,7 +63,9 @@ def page(study: Study, expansion: Expansion, folder: Path, verdicts: Path) -> st
         table=f"../../claims/{verdicts.name}",
         figures=[_figure(figure, folder, claims) for figure in study.figures.values()],
         setups=setups,
+        explorer=explorer(explored(study, expansion, results, measured)) if results else "",
     )
+    return str(html)
 
 
 def _figure(figure: Figure, folder: Path, claims: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -128,15 +135,23 @@ def _three(value: str) -> float:
     return float(f"{float(value):.3g}")
 
 
-def _setups(study: Study, expansion: Expansion) -> list[dict[str, Any]]:
-    """Of the runs that figures and claims show, how many there are of each setup, and how many of them diverged."""
+def _read(study: Study, expansion: Expansion) -> tuple[dict[str, Content], dict[tuple[str, str], Content]]:
+    """The results that figures and claims show, and the measurements, as :mod:`nmepkg.analysis.explorer` takes them."""
+    store, compared = Store(Path(study.store)), study_comparisons(study, expansion)
     shown = {run for figure in study.figures.values() for run in expansion.runs_of(figure)}
-    shown |= set(compared_runs(study_comparisons(study, expansion)))
-    store, setup_of = Store(Path(study.store)), expansion.setup_of()
-    counts, diverged = Counter(setup_of[run] for run in shown), Counter[str]()
-    for run in shown:
-        result = records.read(store.result(run), RESULT, {"run": run})
-        diverged[setup_of[run]] += result["status"] == "diverged"
+    shown |= set(compared_runs(compared))
+    specs = {id: run.spec for id, run in expansion.runs.items() if id in shown}
+    taken = {id for figure in study.figures.values() for id in expansion.measurements_of(figure)}
+    taken |= set(compared_measurements(study, compared))
+    jobs = [job for id, job in expansion.measurements.items() if id in taken]
+    return read_results(store, specs), read_measurements(store, jobs, specs)
+
+
+def _setups(study: Study, expansion: Expansion, results: Mapping[str, Content]) -> list[dict[str, Any]]:
+    """How many runs there are of each setup, and how many of them diverged."""
+    setup_of = expansion.setup_of()
+    counts = Counter(setup_of[run] for run in results)
+    diverged = Counter(setup_of[run] for run, result in results.items() if result["status"] == "diverged")
     return [
         {"title": setup.title or name, "runs": counts[name], "diverged": diverged[name]}
         for name, setup in study.setups.items()

@@ -9,11 +9,11 @@ from nmepkg.specs import Choice, Training
 
 
 class Sizes(NamedTuple):
-    """Examples that are taken at once.
+    """Examples that belong together.
 
     Attributes:
-      group: that BatchNorm normalises together; all of a batch's without BatchNorm.
-      batch: whose gradient is taken as one; a multiple of ``group``.
+      group: that BatchNorm normalises together; without BatchNorm, that are taken at once.
+      batch: whose gradient is one; a multiple of ``group``.
     """
 
     group: int
@@ -21,11 +21,10 @@ class Sizes(NamedTuple):
 
 
 def sizes(training: Training, model: Choice, batch_size: int | None, m: int | None = None) -> Sizes:
-    """What a measurement takes at once: batches of its own size, or else what a training step does.
+    """What a measurement takes: batches of its own size, or else a training step's.
 
-    Of a step's batch that is a part of ``batch_size / accumulate`` examples, in which BatchNorm normalises groups of
-    ``batch_norm_group``, or of a method's ``m``, by themselves. ``m`` counts for BatchNorm alone: the gradient is that of the
-    whole part, as SGD's, so that one measurement is the same for all methods.
+    Of a step's batch BatchNorm normalises groups of ``batch_norm_group``, or of a method's ``m``, by themselves. ``m`` counts
+    for BatchNorm alone: the gradient is that of the whole batch, as SGD's, so that one measurement is the same for all methods.
 
     Args:
       training, model: of the run.
@@ -34,7 +33,7 @@ def sizes(training: Training, model: Choice, batch_size: int | None, m: int | No
     """
     if batch_size is not None:
         return Sizes(batch_size, batch_size)
-    part = training.examples_at_once
-    if not MODELS[model.name].mixes_examples(model.options):
-        return Sizes(part, part)
-    return Sizes(training.batch_norm_group or m or part, part)
+    group = training.examples_at_once
+    if MODELS[model.name].mixes_examples(model.options):
+        group = training.batch_norm_group or m or group
+    return Sizes(group, training.batch_size)

@@ -17,6 +17,7 @@ from nmepkg.runs.fingerprint import module_hashes
 from nmepkg.runs.identity import code_hash, figure_targets, modules
 from nmepkg.study.spec import Cell, Figure, Study
 
+_TEMPLATES = ("page.html", "explorer.html", "explorer.js", "vega.txt")  # of which a page is made
 _NAMED: dict[str, Mapping[str, Entry]] = {"method": METHODS, "activation": ACTIVATIONS}
 
 
@@ -83,7 +84,7 @@ def page_identity(study: Study, expansion: Expansion) -> dict[str, Any]:
     """The digest of all that a study's page shows besides results, and the parts that it is of."""
     parts = {
         "code": code_hash(["nmepkg.analysis.page"]),
-        "template": file_sha256(Path(__file__).parents[1] / "analysis" / "page.html"),
+        "template": {name: file_sha256(Path(__file__).parents[1] / "analysis" / name) for name in _TEMPLATES},
         "figures": {name: figure_digest(study, expansion, figure) for name, figure in study.figures.items()},
         "claims": claims_identity(study, expansion)["digest"] if study.claims else None,
         "titles": {name: setup.title for name, setup in study.setups.items()},

@@ -25,7 +25,7 @@ def canonical(spec: Spec) -> Spec:
 def _without_groups(spec: Spec) -> Spec:
     """The ``training`` of a spec by SGD that normalises what a method at strength 0 normalises."""
     training, m = spec["training"], spec["method"].get("m")
-    if m is None or training["batch_norm_group"] or m == training["batch_size"] // training["accumulate"]:
+    if m is None or training["batch_norm_group"] or m == training["batch_size"]:
         return training
     return (
         {**training, "batch_norm_group": m} if MODELS[spec["model"]["name"]].mixes_examples(spec["model"]) else training

@@ -102,15 +102,15 @@ _TRAINING = {
         "examples a step; those that fill no batch wait for the next epoch's order (assumed)", COUNT, example=128
     ),
     "accumulate": key(
-        "parts that a batch is split into and that are taken one after another, for less memory; divides `batch_size`. A "
-        "method's perturbation or penalty, and BatchNorm, are of a part",
+        "parts of a batch that are taken one after another, for the memory of one, at the price of a forward pass more a gradient; "
+        "divides `batch_size`. The numbers are those of the whole batch. With BatchNorm, say what it normalises: `batch_norm_group`",
         COUNT,
         default=1,
         example=4,
     ),
     "batch_norm_group": key(
-        "examples that BatchNorm normalises together; divides a batch, or its part, and a method's `m`; null: all that "
-        "are taken at once. One example at once is refused where it gives BatchNorm a single value of a feature, which "
+        "examples that BatchNorm normalises together; divides a batch, or its part, and a method's `m`; null: the whole "
+        "batch, or a method's group. One example at once is refused where it gives BatchNorm a single value of a feature, which "
         "it would make 0: with `mlp`, and where strides leave an image or sequence one position. Else it is normalised "
         "over its positions",
         COUNT_OR_NULL,

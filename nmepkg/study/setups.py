@@ -150,11 +150,18 @@ def _refuse_parts(spec: Spec, where: str) -> None:
         raise StudyError(
             join(where, "accumulate"), f"{parts} parts do not divide the batch of {batch}; choose a divisor"
         )
+    mixes = MODELS[spec["model"]["name"]].mixes_examples(spec["model"])
     if group is None:
-        if batch // parts == 1 and (reason := single(spec)):
-            raise StudyError(join(where, "batch_size" if parts == 1 else "accumulate"), f"1 example at once {reason}")
+        if parts > 1 and mixes:
+            raise StudyError(
+                join(where, "accumulate"),
+                f"BatchNorm normalises all of a batch, which cannot be taken in parts then; set batch_norm_group to "
+                f"{batch // parts} or a divisor of it",
+            )
+        if batch == 1 and (reason := single(spec)):
+            raise StudyError(join(where, "batch_size"), f"1 example at once {reason}")
         return
-    if not MODELS[spec["model"]["name"]].mixes_examples(spec["model"]):
+    if not mixes:
         raise StudyError(
             join(where, "batch_norm_group"),
             f"the model {spec['model']['name']!r} has no BatchNorm here; set it to null",

@@ -21,9 +21,17 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
     entry, name = METHODS[method["name"]], method["name"]
     training = spec["training"]
     if m := method.get("m"):
-        if (training["batch_size"] // training["accumulate"]) % m:
+        if training["batch_size"] % m:
             raise StudyError(
-                where, f"groups of m = {m} do not divide the {part_in_words(spec)} of setup {setup!r}; choose a divisor"
+                where,
+                f"groups of m = {m} do not divide the batch of {training['batch_size']} of setup {setup!r}; choose a divisor",
+            )
+        part = training["batch_size"] // training["accumulate"]
+        if m > part and m % part:
+            raise StudyError(
+                where,
+                f"groups of m = {m} cannot be taken in parts of {part} examples, as setups.{setup}.training.accumulate has it; "
+                "choose a multiple or fewer",
             )
         if (group := training["batch_norm_group"]) and m % group:
             raise StudyError(

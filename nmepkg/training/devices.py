@@ -76,8 +76,8 @@ ONE = Layout()
 def layout(recipe: Recipe) -> Layout:
     """All devices among which a batch can be shared out evenly, or as many of them as can.
 
-    What is shared out are the examples that are worked on at once, a batch or what accumulation leaves of it; where a method
-    has groups, whole groups, or else the examples of each.
+    What is shared out are the examples that are worked on at once, a batch or a part of it; where a method has groups, whole
+    groups, or else the examples of each.
 
     Args:
       recipe: of the run.
@@ -87,8 +87,8 @@ def layout(recipe: Recipe) -> Layout:
     """
     devices = jax.devices()
     examples = recipe.training.examples_at_once
-    m = recipe.method.m or examples
-    count = max(n for n in range(1, len(devices) + 1) if (examples // m) % n == 0 or m % n == 0)
+    batch, m = recipe.training.batch_size, recipe.method.m or recipe.training.batch_size
+    count = max(n for n in range(1, len(devices) + 1) if (batch // m) % n == 0 or min(m, examples) % n == 0)
     if jax.process_count() > 1 and count < len(devices):
         raise UserError(
             f"training.batch_size: {examples} examples at once cannot be shared out among {len(devices)} devices of "

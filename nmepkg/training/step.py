@@ -18,7 +18,7 @@ from jax import Array
 
 from nmepkg.data.store import Scaling
 from nmepkg.methods.base import ApplyFn, Method, Update
-from nmepkg.methods.parts import Execution, examples, mean_in_turn, mean_of_parts, split
+from nmepkg.methods.parts import Execution, examples, mean_of_parts, split
 from nmepkg.registry import AUGMENTATIONS, DATASETS, METHODS, OPTIMIZERS
 from nmepkg.specs import Choice, Recipe
 from nmepkg.training import build
@@ -82,7 +82,7 @@ class Program:
       scaling: of the data's inputs; None: they are used as they are.
       augment: (all inputs, (B,) places, key) -> (B, …) inputs of a batch; None: batches are streamed.
       batch_size: examples of a step.
-      accumulate: parts of a batch, taken one after another.
+      at_once: see :func:`in_parts`.
       batch_norm_group: see :func:`in_groups`.
       examples: to train on.
       layout: of the devices.
@@ -98,7 +98,7 @@ class Program:
     scaling: Scaling | None
     augment: Callable[[Array, Array, Array], Array] | None
     batch_size: int
-    accumulate: int
+    at_once: int
     batch_norm_group: int | None
     examples: int
     layout: Layout
@@ -174,7 +174,7 @@ class Program:
         return self.loss(logits if self.ablated_model is None else logits[0], labels)
 
     def _update(self, state: State, hyper: Hyperparameters, batch: Data, key: Array) -> Update:
-        """The method's step on a batch, or the mean of its steps on parts of it."""
+        """The method's step on a batch."""
 
         def apply(params: Any, inputs: Array) -> tuple[Array, Any]:
             variables = {"params": params, "batch_stats": state.batch_stats}
@@ -184,22 +184,15 @@ class Program:
                 logits = (logits, ablated)
             return logits, updates.get("batch_stats", {})
 
-        def update(part: tuple[Data, Array]) -> Update:
-            (inputs, labels), key = part
-            batch = self._scaled(inputs), labels
-            model, loss, which = in_groups(apply, self.batch_norm_group), self._loss, self.decay_in_loss
-            if which is None:
-                return self.method(model, loss, state.params, batch, key, hyper.strength)
-            found = self.method(
-                *in_loss(model, loss, hyper.weight_decay, which), state.params, batch, key, hyper.strength
-            )
-            # What is recorded is the loss of the data.
-            return found._replace(loss=found.loss - penalty(state.params, hyper.weight_decay, which))
-
-        if self.accumulate == 1:
-            return update((jax.tree.map(self.layout.shared, batch), key))
-        parts = jax.tree.map(partial(self.layout.shared, axis=1), split(batch, self.accumulate))
-        return mean_in_turn(update, (parts, jax.random.split(key, self.accumulate)), self.layout.unroll)
+        inputs, labels = jax.tree.map(self.layout.shared, batch)
+        batch = self._scaled(inputs), labels
+        model = in_parts(in_groups(apply, self.batch_norm_group), self.at_once)
+        if (which := self.decay_in_loss) is None:
+            return self.method(model, self._loss, state.params, batch, key, hyper.strength)
+        decayed = in_loss(model, self._loss, hyper.weight_decay, which)
+        found = self.method(*decayed, state.params, batch, key, hyper.strength)
+        # What is recorded is the loss of the data.
+        return found._replace(loss=found.loss - penalty(state.params, hyper.weight_decay, which))
 
 
 def make_program(
@@ -237,7 +230,7 @@ def make_program(
         if DATASETS[recipe.data.name].streamed
         else partial(augmentation.load(), **recipe.augmentation.options),
         batch_size=training.batch_size,
-        accumulate=training.accumulate,
+        at_once=training.examples_at_once,
         batch_norm_group=training.batch_norm_group,
         examples=examples,
         layout=layout,
@@ -274,3 +267,34 @@ def in_groups(apply: ApplyFn, group: int | None) -> ApplyFn:
         return jax.tree.map(lambda z: z.reshape(size, *z.shape[2:]), logits), mean_of_parts(state)
 
     return grouped
+
+
+def in_parts(apply: ApplyFn, size: int) -> ApplyFn:
+    """A model in training mode that is applied to ``size`` examples at a time, for memory's sake.
+
+    Logits, and all derivatives of them, are the same up to rounding, so every method perturbs and penalises what it does on the
+    whole batch. A part keeps nothing for the backward pass but its inputs, and is computed once more there: memory is that of
+    one part, at the price of a forward pass more a gradient. (Chen et al. 2016, "Training deep nets with sublinear memory cost".)
+
+    Args:
+      apply: (params, inputs) -> (logits, running averages), which does not mix examples of two parts.
+      size: examples of a part; a batch of no more is taken whole.
+
+    Returns:
+      A model whose running averages are the means over parts; what has none, a counter say, is that of the first.
+
+    Raises:
+      ValueError: parts do not divide the batch.
+    """
+
+    def taken(params: Any, inputs: Any) -> tuple[Any, Any]:
+        if (count := examples(inputs)) <= size:
+            return apply(params, inputs)
+        if count % size:
+            raise ValueError(f"parts of {size} examples do not divide a batch of {count}")
+        # One after another by a loop, of which XLA cannot merge the two passes, as it would for parts that are written out.
+        one = jax.checkpoint(lambda part: apply(params, part), prevent_cse=False)
+        logits, state = jax.lax.map(one, split(inputs, count // size))
+        return jax.tree.map(lambda z: z.reshape(count, *z.shape[2:]), logits), mean_of_parts(state)
+
+    return taken

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 
 from nmepkg.registry import (
@@ -212,6 +213,19 @@ def test_the_picture_of_the_first_page_is_small_and_can_be_made_again() -> None:
     figure = Path(picture).stem
     assert f"results/figures/mnist1d/{figure}.png" in (ROOT / "Makefile").read_text(encoding="utf-8")
     assert f"\n  {figure}:" in (ROOT / "config/config.yaml").read_text(encoding="utf-8")
+
+
+def test_the_verdicts_of_the_first_page_are_those_of_the_results() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = re.search(r"<!-- verdicts -->\n(.*?)<!-- end -->", text, flags=re.DOTALL)[1].splitlines()
+    heads, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
+    claims = pd.read_csv(ROOT / "docs/findings/claims.csv")
+    assert len(rows) == 5
+    for says, *cells in rows:
+        of = claims[claims["says"] == says]
+        setups = ["; ".join(of.loc[of["verdict"] == verdict, "setup"]) or "–" for verdict in heads[1:]]
+        assert len(of) > 0, says
+        assert cells == setups, says
 
 
 def test_the_snippet_of_the_library_runs() -> None:

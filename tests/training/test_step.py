@@ -15,7 +15,7 @@ from nmepkg.losses import cross_entropy
 from nmepkg.models.mlp import MLP
 from nmepkg.registry import METHODS, OPTIMIZERS
 from nmepkg.specs import recipe, shape
-from nmepkg.training.step import in_groups, make_program
+from nmepkg.training.step import in_groups, in_parts, make_program
 from tests.training.recurrences import RECURRENCES
 from tests.training.runs import CLASSES, adamw, dataset, make_spec, method, quick_jit, start
 
@@ -114,19 +114,45 @@ def test_groups_of_one_batch_change_nothing_and_smaller_ones_do() -> None:
     assert any(np.abs(a - b).max() > 1e-4 for a, b in zip(*map(jax.tree.leaves, (halves, whole)), strict=True))
 
 
-@pytest.mark.parametrize("name", ["sgd", "sam", "psam", "weight_noise", "gn_trace"])
-def test_accumulation_is_the_method_on_each_part(name: str) -> None:
-    """Two parts of four are two groups of four, one after another; SGD, which has no groups, is the mean of two gradients."""
-    accumulated = train_steps(make_spec(method=method(name, 0.1), training={"accumulate": 2}), 1)[1]
-    grouped = {"training": {"batch_norm_group": 4}} if name == "sgd" else {"method": method(name, 0.1) | {"m": 4}}
-    _, expected = train_steps(make_spec(**grouped), 1)
-    jax.tree.map(close, accumulated._replace(key=0), expected._replace(key=0))
+@pytest.mark.parametrize("name", METHODS)
+def test_a_batch_in_parts_changes_nothing(name: str) -> None:
+    """Not what is perturbed, penalised or drawn: of any method, with whole groups that BatchNorm normalises where it may."""
+    group = None if METHODS[name].per_example else 4
+    spec = {"model": {"batch_norm": group is not None}, "method": method(name, 0.1)}
+    whole, parts = (
+        train_steps(make_spec(**spec, training={"batch_norm_group": group, "accumulate": count}), 1)[1]
+        for count in (1, 2)
+    )
+    # Up to rounding, which a short step of finite differences, and BatchNorm of four examples, make more of.
+    near = partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    jax.tree.map(near, parts._replace(key=0), whole._replace(key=0))
 
 
-def test_accumulation_without_batch_norm_is_one_batch() -> None:
-    spec = make_spec(model={"batch_norm": False})
-    parts = make_spec(model={"batch_norm": False}, training={"accumulate": 4})
-    jax.tree.map(close, *(train_steps(s)[1]._replace(key=0) for s in (spec, parts)))
+@pytest.mark.parametrize("m", [2, 8])
+def test_groups_of_a_method_are_not_those_of_memory(m: int) -> None:
+    spec = {"model": {"batch_norm": False}, "method": method("psam", 0.2) | {"m": m}}
+    whole, parts = (train_steps(make_spec(**spec, training={"accumulate": count}), 1)[1] for count in (1, 2))
+    jax.tree.map(close, parts._replace(key=0), whole._replace(key=0))
+
+
+@pytest.mark.parametrize("name", ["sgd", "psam", "gn_trace"])
+def test_a_batch_in_parts_takes_the_memory_of_one(name: str) -> None:
+    def memory(parts: int) -> int:
+        spec = make_spec(
+            model={"batch_norm": False, "depth": 8, "width": 32},
+            method=method(name, 0.1),
+            training={"batch_size": 24, "accumulate": parts},
+        )
+        program, state, hyper = start(spec, dataset())
+        compiled = jax.jit(program.step).lower(state, hyper, dataset().train).compile()
+        return int(compiled.memory_analysis().temp_size_in_bytes)
+
+    assert memory(12) < memory(1) / 2
+
+
+def test_parts_that_do_not_divide_a_batch_are_refused() -> None:
+    with pytest.raises(ValueError, match="parts of 4 examples do not divide a batch of 6"):
+        in_parts(lambda params, x: (x, {}), 4)(1.0, np.ones(6))
 
 
 def test_batch_norm_in_groups_is_the_mean_of_models_on_groups() -> None:

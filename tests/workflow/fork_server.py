@@ -16,6 +16,7 @@ import runpy
 import select
 import shlex
 import socket
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -24,8 +25,10 @@ _FOUND = (
     *("snakemake.cli", "packaging.requirements", "jsonschema", "yaml"),
     *("jax.numpy", "flax.linen", "optax", "pandas", "scipy.special", "scipy.ndimage"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf"),
-    *("matplotlib.backends.backend_svg", "fontTools.subset"),
+    *("matplotlib.backends.backend_svg", "fontTools.subset", "vl_convert"),
 )
+# What takes a second and is the same for every page. In a process of its own: it starts threads, which no fork has.
+_BUNDLE = "import vl_convert; print(vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;'), end='')"
 
 
 _status = 0  # with which this process ends
@@ -37,6 +40,8 @@ def main() -> None:
     _write_python(address)
     for name in _FOUND:
         importlib.import_module(name)
+    bundle = subprocess.run([sys.executable, "-c", _BUNDLE], check=True, stdout=subprocess.PIPE).stdout.decode()
+    sys.modules["vl_convert"].javascript_bundle = lambda _: bundle
     gc.collect()
     gc.freeze()  # or each fork would copy all this when it looks for garbage
     with socket.socket(socket.AF_UNIX) as listening:
