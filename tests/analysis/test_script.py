@@ -56,8 +56,9 @@ def draw_here(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(SCRIPT.parent)
-    with patch.dict(os.environ), patch.dict(sys.modules):  # which the scripts' own module changes
+    with patch.dict(os.environ):  # which the scripts' own module changes
         yield draw
+    sys.modules.pop("job", None)  # that module; libraries stay, as some of theirs would not fit a second import
 
 
 @pytest.mark.parametrize(("name", "points", "labels"), [
