@@ -15,6 +15,7 @@ OFFLINE ?=
 HAVE ?=
 EXTRAS ?=
 VERSION ?=
+VERBOSE ?=
 
 # With OFFLINE=1, all comes from the wheels that `make wheelhouse` has collected, and from the machine, if its packages were counted on.
 MACHINE := $(if $(OFFLINE),$(wildcard $(WHEELHOUSE)/machine.txt))
@@ -26,12 +27,13 @@ unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMOD
 
 .PHONY: figures report test test-slurm test-debian test-snakemake test-latest test-editor soak smoke test-peers benchmark-peers known-number package release picture notebooks findings controls optimizers lint format benchmark docs lock wheelhouse clean
 
+# VERBOSE=1 shows each job with its command, and all else that Snakemake says.
 figures: $(VENV)/figures.stamp
-	$(BIN)/snakemake --profile profiles/local --cores $(CORES) figures $(if $(CONFIG),--config $(CONFIG))
+	@$(BIN)/snakemake --profile profiles/local --cores $(CORES) $(if $(VERBOSE),-p) figures $(if $(CONFIG),--config $(CONFIG))
 
 report: $(VENV)/figures.stamp
-	$(BIN)/snakemake --profile profiles/local --cores $(CORES) report
-	$(BIN)/snakemake --profile profiles/local report --report $(REPORT)
+	@$(BIN)/snakemake --profile profiles/local --cores $(CORES) $(if $(VERBOSE),-p) report
+	@$(BIN)/snakemake --profile profiles/local $(if $(VERBOSE),-p) report --report $(REPORT)
 	@echo "The report is $(REPORT)"
 
 # A file is tested in one process, for its fixtures' sake; the slowest files first, so that all processes end together. (`tests`
@@ -198,9 +200,10 @@ $(VENV)/figures.stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import shutil, sys; sys.version_info < (3, 14) or shutil.which("cc") or sys.exit("Python 3.14 and newer need a C compiler and the headers of Python (on Debian gcc and python3-dev), as immutables, which Snakemake uses, is compiled for them: install those, or call make PYTHON=/path/to/python3.13")'
 	@test -z "$(OFFLINE)" || test -n "$(firstword $(wildcard $(WHEELHOUSE)/*.whl))" || \
 		{ echo 'There are no wheels in $(WHEELHOUSE), from which OFFLINE=1 installs: collect them where there is a network, by make wheelhouse' >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) $(if $(MACHINE),containers/beside.py,-m venv) $(VENV)
-	$(INSTALL) --editable .
-	touch $@
+	@echo 'Installing the locked packages into $(VENV), about a minute …'
+	@test -x $(BIN)/python || $(PYTHON) $(if $(MACHINE),containers/beside.py,-m venv) $(VENV)
+	@$(INSTALL) --editable .
+	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/figures.stamp
 	$(INSTALL) --editable '.[dev]'

@@ -25,7 +25,7 @@ from nmepkg.storage import Store
 from nmepkg.study import overrides
 from nmepkg.study.load import load
 from nmepkg.study.spec import Study
-from nmepkg.upkeep import adopt, explain, gc, new, registration, status, terminal
+from nmepkg.upkeep import adopt, draw, explain, gc, new, registration, status, terminal, watch
 
 _DEFAULT = Path("config/config.yaml")
 
@@ -76,7 +76,17 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=command)
         return added
 
-    add("status", _status, "How far each figure is, what is running or failed, device time spent and to go.")
+    telling = add("status", _status, "How far each figure is, what is running or failed, device time spent and to go.")
+    telling.add_argument(
+        "--watch",
+        nargs="?",
+        type=float,
+        const=5.0,
+        metavar="SECONDS",
+        help="again and again, until the study has ended",
+    )
+    drawing = add("draw", _draw, "One figure of results that are there, or one panel of it, into a folder of your own.")
+    draw.add_options(drawing)
     explaining = add("explain", _explain, "Why each run, measurement and figure would be computed.")
     explaining.add_argument(
         "only", nargs="*", metavar="RUN|FIGURE", help="ids, their beginnings, or figures; default: all"
@@ -138,10 +148,23 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:
+    if options.watch is not None:
+        if options.json or not options.watch > 0:
+            raise UserError("status: --watch takes seconds above 0, and goes without --json")
+        lock = Path(".snakemake", f"{study.name}.lock")
+        terminal_alone = Console(highlight=False, width=console.width)
+        return watch.watch(terminal_alone, study, expansion, store, options.watch, lock)
     found = status.status(study, expansion, store)
     if not options.json:
         terminal.show_status(console, found)
     return found
+
+
+def _draw(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:
+    drawn = draw.draw(options, study)
+    if not options.json:
+        console.print(f"The figure is {options.out / options.figure}.pdf", markup=False)
+    return drawn
 
 
 def _explain(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:

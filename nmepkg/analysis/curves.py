@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -16,7 +15,7 @@ from nmepkg.analysis.statistics import Estimate, mean_interval, paired_differenc
 from nmepkg.errors import UserError
 from nmepkg.records import to_json
 from nmepkg.registry import STRENGTHS
-from nmepkg.study.axes import Observation, axis_value, clash, follows_training, x_value
+from nmepkg.study.axes import Observation, axis_value, clash, follows_training, in_panel, x_value
 from nmepkg.study.spec import Cell, Figure
 
 PLACE = ["row", "column", "line"]  # internal columns: where a run is drawn
@@ -34,6 +33,7 @@ class Curves:
         those of others differ in what replaces φ'' alone.
       methods: names, in the registry, of the methods that are drawn.
       optimizers: those of the optimisers of its runs.
+      titles: what figures call the setups that have a title.
     """
 
     figure: Figure
@@ -45,6 +45,7 @@ class Curves:
     measured: Mapping[str, Any] | None = None
     methods: tuple[str, ...] = ()
     optimizers: tuple[str, ...] = ("sgd",)
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def line_axis(self) -> str:
@@ -61,9 +62,9 @@ class Curves:
         """Whether a curve follows runs through their training."""
         return follows_training(self.figure)
 
-    def label(self, axis: str | None, value: Any, titles: Mapping[str, str] = MappingProxyType({})) -> str:
-        """The text of an axis's value; ``titles`` are those of the setups."""
-        return axis_label(axis, value, titles, self.measured, self.optimizers)
+    def label(self, axis: str | None, value: Any) -> str:
+        """The text of an axis's value."""
+        return axis_label(axis, value, self.titles, self.measured, self.optimizers)
 
     def on_axis(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of ``runs`` or ``points`` whose x has a place on the axis."""
@@ -88,6 +89,8 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Curves:
     placed: dict[tuple[Any, ...], tuple[Cell, Observation]] = {}
     for cell in cells:
         for seen in source.observe(figure, cell):
+            if not in_panel(figure, cell, seen):
+                continue
             x = x_value(figure, cell, seen)
             place = [
                 index(values, axis_value(figure, cell, seen, axis))

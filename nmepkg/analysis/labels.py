@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from matplotlib import rcParams
 from matplotlib.cbook import is_math_text
 
 from nmepkg.entries import Entry
@@ -227,11 +228,14 @@ def number(value: float) -> str:
 def drawn(text: str) -> str:
     """A label as a figure shows it: its Greek symbols, and H, G and N alone, as mathematics.
 
-    Text with mathtext of its own stays as it is; a dollar sign that begins none stays a dollar sign.
+    Text with mathtext of its own stays as it is; a dollar sign that begins none stays a dollar sign. In a style whose SVGs have
+    text, symbols are letters: a text with mathematics would be written sign by sign, which no editor takes for words.
     """
     if is_math_text(text):
         return text
     text = re.sub(r"(?<!\\)\$", r"\\$", text)
+    if rcParams["svg.fonttype"] == "none":
+        return text
     return re.sub(r"φ″|φ''|σ²|[ρβσφηĝ]|\b[HGNg]\b", lambda match: f"${_MATHS.get(match[0], match[0])}$", text)
 
 

@@ -12,7 +12,7 @@ from nmepkg.analysis.curves import index, labels
 from nmepkg.analysis.observations import Source
 from nmepkg.errors import UserError
 from nmepkg.storage import MEASUREMENT
-from nmepkg.study.axes import Observation, axis_value, clash
+from nmepkg.study.axes import Observation, axis_value, clash, in_panel
 from nmepkg.study.spec import Cell, Figure
 
 NUMBERS = ("loss", "accuracy", "cosine", "eigenvalue_u", "bound_u", "eigenvalue_v", "bound_v")  # of a plane as a whole
@@ -73,6 +73,8 @@ def collect(figure: Figure, cells: Sequence[Cell], source: Source) -> Planes:
         content = source.measurements[_key(figure, cell)]
         for point in content["points"]:
             seen = Observation("loss_plane", None, point["status"], point["at"], point["step"])
+            if not in_panel(figure, cell, seen):
+                continue
             row, column = (
                 index(values, axis_value(figure, cell, seen, axis))
                 for values, axis in ((rows, figure.rows), (columns, figure.columns))

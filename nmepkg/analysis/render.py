@@ -18,7 +18,7 @@ from nmepkg.analysis.observations import ORIGINS, THEN, Source, adopted, everywh
 from nmepkg.analysis.planes import collect as planes_of
 from nmepkg.analysis.results import read_results
 from nmepkg.analysis.save import FORMATS, save
-from nmepkg.analysis.style import RC
+from nmepkg.analysis.style import rc
 from nmepkg.analysis.tables import landscape_table, plane_tables, tables, write_tables
 from nmepkg.files import file_sha256
 from nmepkg.registry import FIGURES
@@ -48,7 +48,7 @@ def render(study: Study, expansion: Expansion, figure: Figure, folder: Path, ide
     titles = {key: setup.title for key, setup in study.setups.items()}
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's matplotlibrc says: equal figures are equal files
-        matplotlib.rcParams.update(RC)
+        matplotlib.rcParams.update(rc(figure.style))
         if figure.landscape is not None:
             panels, points, runs = _landscapes(study, expansion, figure)
             canvas = draw(panels, figure.title, figure.width)

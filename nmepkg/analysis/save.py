@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 from matplotlib.figure import Figure as Canvas
 from matplotlib.transforms import Bbox
 
-from nmepkg.analysis.style import DPI, NEUTRAL, SMALLEST
+from nmepkg.analysis.style import DPI, NEUTRAL, smallest
 from nmepkg.files import written_whole
 
 FORMATS = ("pdf", "svg", "png")
@@ -37,7 +37,7 @@ def save(canvas: Canvas, stem: Path, origin: Mapping[str, Any]) -> None:
         width, height = canvas.get_size_inches()
         wrapped = "\n".join(textwrap.wrap(origin["note"], int(width * _CHARACTERS)))
         below = _LINE * (wrapped.count("\n") + 2)
-        canvas.text(0.01, -_LINE / 2 / height, wrapped, va="top", ha="left", fontsize=SMALLEST, color=NEUTRAL)
+        canvas.text(0.01, -_LINE / 2 / height, wrapped, va="top", ha="left", fontsize=smallest(), color=NEUTRAL)
         area = Bbox.from_extents(0, -below, width, height)
         for legend in canvas.legends:  # which would follow the bottom of the area
             legend.set_bbox_to_anchor((0, 0, 1, 1), canvas.transFigure)

@@ -14,10 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from matplotlib.colors import to_rgb
+import matplotlib
+from matplotlib.colors import to_hex, to_rgb
 
-ONE_COLUMN, TWO_COLUMNS = 3.3, 6.75  # inches: the column and text width of common conference styles
-SMALLEST, NORMAL = 7.0, 8.0  # points
+from nmepkg.study.style_keys import FONT, FONT_SIZE, WIDTHS
+
+ONE_COLUMN, TWO_COLUMNS = WIDTHS["column"], WIDTHS["page"]
+SMALLEST, NORMAL = FONT_SIZE - 1, FONT_SIZE  # points
+_POINTS = (SMALLEST, NORMAL, NORMAL + 1)
 DPI = 300  # of pictures
 
 
@@ -28,7 +32,7 @@ def figure_width(asked: float | None, columns: int) -> float:
 
 # Any: the type of its keys differs between versions of Matplotlib.
 RC: Any = {
-    "font.family": "DejaVu Sans",  # comes with Matplotlib: the same figure on every machine
+    "font.family": FONT,
     "mathtext.fontset": "dejavusans",
     "font.size": NORMAL,
     "axes.labelsize": NORMAL,
@@ -54,6 +58,26 @@ RC: Any = {
     "svg.fonttype": "path",  # outlines: looks the same wherever the font is absent
     "svg.hashsalt": "nmepkg",  # ids of SVG elements that don't change from run to run
 }
+
+
+def rc(style: Mapping[str, Any]) -> Any:
+    """:data:`RC` as a study's or figure's style changes it; what is not in its font is set in DejaVu Sans."""
+    size = style.get("font_size", NORMAL)
+    sizes = {name: size + RC[name] - NORMAL for name in RC if name.endswith("size") and RC[name] in _POINTS}
+    font = style.get("font", FONT)
+    return {
+        **RC,
+        **sizes,
+        "font.family": list(dict.fromkeys((font, FONT))),
+        "mathtext.fontset": style.get("math", RC["mathtext.fontset"]),
+        "svg.fonttype": "none" if style.get("svg") == "text" else "path",
+    }
+
+
+def smallest() -> float:
+    """The size of small texts in points, in the style that is being drawn in."""
+    return float(matplotlib.rcParams["legend.fontsize"])
+
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#B97D00", "#2F97D0", "#00966C"
 BLUE, VERMILION, PURPLE, OLIVE = "#005A9C", "#C8501E", "#8F3B76", "#6B6200"
@@ -148,11 +172,14 @@ def _meaning(axis: str | None, value: Any) -> LineStyle | None:
     return None
 
 
-def line_styles(axis: str | None, values: Sequence[Any]) -> list[LineStyle]:
+def line_styles(axis: str | None, values: Sequence[Any], colors: Sequence[str | None] | None = None) -> list[LineStyle]:
     """The styles of the lines of a figure, one a value of the axis that tells them apart.
 
     What has a fixed colour and marker gets them, the first time; the rest gets colours and markers that are still free, in
     order. Dashes are the colour's, unless an earlier line has them whose lightness is within :data:`APART`.
+
+    Args:
+      colors: of each line, the colour that the study gives to it, or None.
     """
     styles: list[LineStyle | None] = []
     for value in values:
@@ -166,18 +193,18 @@ def line_styles(axis: str | None, values: Sequence[Any]) -> list[LineStyle]:
     several = range(len(_REST))
     pairs = ((_REST[i].color, _REST[(i + shift) % len(_REST)].marker) for shift in several[1:] for i in several)
     mixed = (style for color, marker in pairs if (style := LineStyle(color, marker)) not in taken)
-    for style in styles:
+    for style, color in zip(styles, colors or [None] * len(styles), strict=True):
         if style is None:
             style = free.pop(0) if free else next(mixed)
+        style = style if color is None else replace(style, color=to_hex(color))
         chosen.append(replace(style, dashes=_dashes(style.color, chosen)))
     return chosen
 
 
 def _dashes(color: str, earlier: Sequence[LineStyle]) -> Dashes:
     alike = {style.dashes for style in earlier if abs(lightness(style.color) - lightness(color)) < APART}
-    return next(
-        (dashes for dashes in (_DASHES[color], *_DASHES.values(), *_MORE) if dashes not in alike), _DASHES[color]
-    )
+    own = _DASHES.get(color, ())
+    return next((dashes for dashes in (own, *_DASHES.values(), *_MORE) if dashes not in alike), own)
 
 
 def lightness(color: str) -> float:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from nmepkg.errors import UserError
 from nmepkg.files import present
 from nmepkg.planning.environment import one_line
+from nmepkg.planning.terminal import OURS, Terminal
 
 # Rules by which results and marks are made; those that draw figures are called ``draw_<figure>``.
 _RULES = (
@@ -61,12 +66,16 @@ class Call:
       is_module: whether another Snakefile has the word, and this one's rules are among its own.
       is_main: whether this process plans; if not, it is that of a job, which Snakemake has called once more.
       is_dry: whether nothing will be run.
+      terminal: what a person reads, where Snakemake does not write all that it has to say.
+      interrupted: whether it was stopped by Ctrl-C.
     """
 
     def __init__(self, workflow: Any, config: Mapping[str, Any]) -> None:
         self._workflow = workflow
         self._modifier = workflow.modifier
         self._rules: dict[str, str | None] = {}
+        self.terminal: Terminal | None = None
+        self.interrupted = False
         self.folder = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
         self.is_module = workflow.modifier.base_snakefile is not None
         settings = workflow.config_settings
@@ -89,31 +98,82 @@ class Call:
         """The jobs of these rules that are going to be run. Known once Snakemake has looked at all files."""
         found = []
         for job in self._workflow.dag.needrun_jobs():
-            if rule := self._rule(job):
+            if rule := self._rule(job.rule.name):
                 submitted = self.executor == "slurm" and not (job.is_local or job.is_norun)
                 minutes = job.resources.get("runtime") if submitted else None
                 files = tuple(Path(file) for file in [*job.output, *job.log])
                 found.append(Needed(rule, dict(job.wildcards.items()), minutes, files))
         return found
 
-    def _rule(self, job: Any) -> str | None:
-        """How the rules here call that of a job, those that draw figures ``draw``; None for another Snakefile's."""
-        if job.rule.name not in self._rules:
-            renamed = {self._modifier.modify_rulename(name): name for name in _RULES}
+    def _rule(self, name: str) -> str | None:
+        """How the rules here call one, those that draw figures ``draw``; None for a target, or another Snakefile's."""
+        if name not in self._rules:
+            renamed = {self._modifier.modify_rulename(rule): rule for rule in _RULES}
             before, _, after = self._modifier.modify_rulename("draw_\0").partition("\0")
-            draws = job.rule.name.startswith(before) and job.rule.name.endswith(after)
-            self._rules[job.rule.name] = renamed.get(job.rule.name, "draw" if draws else None)
-        return self._rules[job.rule.name]
+            draws = name.startswith(before) and name.endswith(after)
+            self._rules[name] = renamed.get(name, "draw" if draws else None)
+        return self._rules[name]
+
+    def be_brief(self, target: Callable[[str, Sequence[str], Sequence[str]], str | None]) -> None:
+        """Has the terminal say what a person needs; all that Snakemake says is in its log file, or here with ``-p``.
+
+        Args:
+          target: as :class:`nmepkg.planning.terminal.Terminal` has it.
+        """
+        from snakemake.logging import logger
+
+        shown = self._workflow.output_settings
+        chosen = {about.name for about in shown.quiet or ()} - {"HOST", "REASON"}
+        if self.is_module or self.is_dry or shown.verbose or shown.printshellcmds or chosen:
+            return
+        for handler in list(logger.handlers):
+            if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+                logger.removeHandler(handler)
+                self.terminal = Terminal(handler.stream, not shown.nocolor, self._rule, target, self.command)
+                logger.addHandler(self.terminal)
+
+    def note_interruption(self) -> None:
+        """Has :attr:`interrupted` say whether this call was stopped by Ctrl-C: jobs that end then have not failed."""
+        before = signal.getsignal(signal.SIGINT)
+
+        def interrupted(number: int, frame: FrameType | None) -> None:
+            self.interrupted = True
+            if self.terminal is not None:
+                self.terminal.interrupted = True
+            if callable(before):
+                before(number, frame)
+
+        if callable(before):  # of nohup, nothing is interrupted
+            signal.signal(signal.SIGINT, interrupted)
+
+    def command(self, target: str) -> str:
+        """The words of this call, with another target in place of its own."""
+        program, *words = sys.argv
+        words = [word for word in words if word not in self._workflow.dag_settings.targets]
+        return shlex.join(["snakemake" if program.endswith("__main__.py") else program, target, *words])
 
     def say(self, line: str) -> None:
         """A line among Snakemake's own."""
         from snakemake.logging import logger
 
-        logger.info(line)
+        logger.info(line, extra={OURS: True})
+
+    def tell_failure(self, name: str, why: str, log: str, target: str | None) -> None:
+        """Says that a job failed, unless that was said, or Snakemake says it at length."""
+        if self.terminal is not None and (lines := self.terminal.failure(name, why, [log], target)):
+            self.say("\n".join(lines))
+
+    @property
+    def results(self) -> list[str]:
+        """What the targets of this call say of themselves, those that were not said yet."""
+        return self.terminal.results if self.terminal is not None else []
 
     def warn(self, line: str) -> None:
         """A line that is to be seen however quiet Snakemake is."""
-        print(line, file=sys.stderr)
+        if self.terminal is not None:
+            self.say(line)
+        else:
+            print(line, file=sys.stderr)
 
     def refuse(self, problem: str) -> NoReturn:
         """Ends Snakemake with a line."""
@@ -170,7 +230,9 @@ class Call:
 
             def build_and_check() -> None:
                 before()
-                shown = [job for job in workflow.dag.jobs if self._rule(job) in ("judge", "page", "origin", "draw")]
+                shown = [
+                    job for job in workflow.dag.jobs if self._rule(job.rule.name) in ("judge", "page", "origin", "draw")
+                ]
                 lacking = [file for job in shown for file in job.output if not present(Path(file))]
                 if lacking:
                     self.refuse(

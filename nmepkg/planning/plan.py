@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -123,6 +123,20 @@ class Plan:
         if run in self.apart:
             return [] if present(self.store.measurement(run, id)) else self.data(run)
         return [self.result(run), *self.data(run)]
+
+    def target(self, rule: str, outputs: Sequence[str], logs: Sequence[str]) -> str | None:
+        """What has Snakemake do a job alone, whatever it was done with: a figure, or the file of a result.
+
+        Of a job that does several there is none.
+        """
+        log = Path(logs[0])
+        if rule in ("draw", "judge"):
+            return log.stem if rule == "draw" else "claims"
+        if rule == "trained":
+            return str(self.store.result(log.stem))
+        if rule == "measured":
+            return str(self.store.measurement(log.parent.name, log.stem))
+        return None if rule.endswith("together") else outputs[0]
 
     def behind_measured(self, run: str, id: str) -> list[str]:
         """What the check waits for that it was taken: its run, so that this is asked for, and the job that takes it."""

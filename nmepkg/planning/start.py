@@ -5,8 +5,11 @@ from __future__ import annotations
 import atexit
 import gc
 import shutil
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 from nmepkg.errors import UserError
 from nmepkg.files import present
@@ -33,13 +36,20 @@ from nmepkg.study.lists import read_lists
 from nmepkg.study.load import load
 from nmepkg.study.overrides import from_config
 from nmepkg.upkeep import verdicts
-from nmepkg.upkeep.monitor import Progress, what_failed
+from nmepkg.upkeep.monitor import Looks, Progress, what_failed
 from nmepkg.upkeep.pins import moved
 from nmepkg.upkeep.registration import register
 from nmepkg.upkeep.status import status
 from nmepkg.upkeep.survey import damage
+from nmepkg.upkeep.terminal import job_name
 
 _MEASURING = ("measure", "measure_together")
+_COUNTED = {
+    **dict.fromkeys(("train", "train_again", "trained"), "run to train"),
+    **dict.fromkeys(("measure", "measured"), "measurement to take"),
+    "landscape": "landscape to compute",
+    "draw": "figure to draw",
+}
 _COMPUTING = ("train", "train_again", "train_together", *_MEASURING, "landscape")
 
 
@@ -59,6 +69,7 @@ def plan(call: Call) -> Plan:
         found = Plan(load(file, overrides), overrides, dry=call.is_dry)
         if call.is_main:
             _check(call, found)
+            call.be_brief(found.target)
             call.attach(
                 start=lambda: before_jobs(call, found),
                 success=lambda: after_success(call, found),
@@ -154,11 +165,44 @@ def before_jobs(call: Call, plan: Plan) -> None:
                 declare(store, study, plan.expansion)
         for (rule, name), assignment in assigned.items():
             jobs.write(Path(plan.file(rule, name)), assignment)
-        Progress(study, plan.expansion, store, call.say).start()
+        call.note_interruption()
+        call.say(_begun(plan, needed))
+        looks, before = Looks(study, plan.expansion, store), set[str]()
+        with suppress(UserError, OSError):  # jobs will say what is wrong with the store
+            before = {job_name(job) for job in looks.look()["failed"]}
+        Progress(looks, call.say, lambda job: _tell_failure(call, plan, job, before)).start()
     try:
         register(study, plan.expansion)
     except OSError as error:
         call.warn(f"{study.path}: the store does not know that it is used here, nor will who tidies up there ({error})")
+
+
+def _begun(plan: Plan, needed: list[Needed]) -> str:
+    """What this call is going to do, and that it may be stopped."""
+    counts = Counter(_COUNTED.get(job.rule) for job in needed)
+    parts = [
+        f"{counts[what]} {what if counts[what] == 1 else what.replace(' ', 's ', 1)}"
+        for what in dict.fromkeys(_COUNTED.values())
+        if counts[what]
+    ]
+    return (
+        f"{plan.study.name} ({plan.study.path}): {', '.join(parts) or 'nothing to train'}\n"
+        "Stop it by Ctrl-C whenever you like: the same command goes on from there."
+    )
+
+
+def _tell_failure(call: Call, plan: Plan, job: Mapping[str, Any], before: set[str]) -> None:
+    """Says what failed in this call: Snakemake learns late of what was done together.
+
+    Args:
+      before: what had failed when it began, and is tried again.
+    """
+    rules = {"run": "trained", "measurement": "measured", "landscape": "landscape", "figure": "draw"}
+    rule = next(rule for what, rule in rules.items() if what in job)
+    if (name := job_name(job)) not in before:
+        call.tell_failure(
+            name, job["problem"], job["log"], plan.target(rule, [str(plan.store.landscape(name))], [job["log"]])
+        )
 
 
 def _work_alone(plan: Plan) -> None:
@@ -202,9 +246,9 @@ def _runs(plan: Plan, job: Needed) -> list[str]:
 
 
 def after_success(call: Call, plan: Plan) -> None:
-    """Says the verdicts, if claims were judged, and which pinned numbers moved; fails the call if something failed.
+    """Says the verdicts, if claims were judged, which pinned numbers moved, and where figures are.
 
-    Of what is trained or measured together, each has a rule that says so, which ``--until`` may leave out.
+    It fails the call where what was done together lacks something. Of what is trained or measured together, each has a rule that says so, which ``--until`` may leave out.
     """
     runs = [run for pack in plan.unasked & plan.packs.keys() for run in plan.packs[pack].runs]
     taken = [job for pack in plan.unasked & plan.measured_together.keys() for job in plan.measured_together[pack]]
@@ -222,12 +266,21 @@ def after_success(call: Call, plan: Plan) -> None:
     if any(lost.values()):
         raise SystemExit(1)
     if plan.judges:
-        call.warn(verdicts.text(plan.study, Path(plan.verdicts)).rstrip())
-    for line in moved(plan.study, plan.expansion):
-        call.warn(line)
+        for line in verdicts.counted(Path(plan.verdicts)):
+            call.say(line)
+        call.say(f"  each with its numbers: python -m nmepkg claims {plan.study_arguments}")
+    for line in (*moved(plan.study, plan.expansion), *call.results):
+        call.say(line)
 
 
 def after_failure(call: Call, plan: Plan) -> None:
-    """Says what failed, with its log."""
-    for line in what_failed(status(plan.study, plan.expansion, plan.store)):
+    """Says what failed, with its log, or what is kept where the call was stopped."""
+    found = status(plan.study, plan.expansion, plan.store)
+    if call.interrupted:
+        runs = found["runs"]
+        finished, of = runs["done"] + runs["diverged"], sum(runs.values())
+        begun = f", {runs['stopped']} under way go on from their checkpoints" if runs["stopped"] else ""
+        call.warn(f"stopped: {finished} of {of} runs are finished and kept{begun}; the same command goes on from there")
+        return
+    for line in what_failed(found):
         call.warn(line)

@@ -66,7 +66,14 @@ class Expansion:
         Of planes those of each experiment's first seed: every net's is its own plane, of its own directions, and a mean over
         seeds would be the loss of no net.
         """
-        cells = tuple(cell for name in figure.experiments for cell in self.cells if cell.experiment == name)
+        from nmepkg.study.axes import in_panel  # jobs of runs, which know no figures, do without
+
+        cells = tuple(
+            cell
+            for name in figure.experiments
+            for cell in self.cells
+            if cell.experiment == name and in_panel(figure, cell)
+        )
         if figure.kind != "plane":
             return cells
         first: dict[str, int] = {}

@@ -74,6 +74,7 @@ def claims_identity(study: Study, expansion: Expansion) -> dict[str, Any]:
         },
         "titles": {one.setup: study.setups[one.setup].title for one in found if one.seeds},
         "compared": digest(compared),
+        "style": {key: study.style.get(key) for key in ("font", "font_size", "math", "svg")},
         "landscapes": {name: [job.id for _, job in panels] for name, panels in expansion.landscapes.items()},
     }
     return {"digest": digest(parts), "parts": parts}

@@ -36,6 +36,10 @@ class Observation:
     se: float | None = None
 
 
+_SEEN = ("quantity", "at", "step", "radius")  # axes of a number, not of the cell that it is of
+_NOTHING = Observation("", None, "")
+
+
 def roles(figure: Figure) -> list[str]:
     """The axes that a figure shows."""
     return [axis for axis in (figure.x, figure.rows, figure.columns, figure.lines) if axis is not None]
@@ -117,6 +121,33 @@ def axis_value(figure: Figure, cell: Cell, seen: Observation, axis: str | None) 
     if axis in reserved(figure):
         return getattr(seen, axis)
     return (axes_of("method", cell.method) | axes_of("activation", cell.activation) | cell.axes)[axis]
+
+
+def in_panel(figure: Figure, cell: Cell, seen: Observation | None = None) -> bool:
+    """Whether a number lies in the panel that a figure draws alone, if it draws one.
+
+    Args:
+      seen: without it, whether any number of the cell may.
+    """
+    return all(
+        same_value(axis_value(figure, cell, seen or _NOTHING, axis), wanted)
+        for axis, wanted in figure.panel.items()
+        if seen is not None or axis not in _SEEN
+    )
+
+
+def same_value(value: Any, wanted: Any) -> bool:
+    """Whether a value of an axis is the one that is written: ``psam`` for ``{"name": "psam"}``, or its label.
+
+    >>> [same_value({"name": "psam", "m": 8}, wanted) for wanted in ("psam", {"name": "psam", "m": 8})]
+    [False, True]
+    """
+    if not isinstance(value, Mapping):
+        return bool(value == wanted) and isinstance(value, bool) == isinstance(wanted, bool)
+    bare = {key: part for key, part in value.items() if key != "label"}
+    if not isinstance(wanted, Mapping):
+        return wanted == value.get("label") or bare == {"name": wanted}
+    return bare.keys() == wanted.keys() and all(same_value(bare[key], wanted[key]) for key in bare)
 
 
 def x_value(figure: Figure, cell: Cell, seen: Observation) -> float:

@@ -246,4 +246,5 @@ _UNITS = {"hours": "which is in hours", "memory_gb": "which is in gigabytes", "s
 def _alternative(schema: Schema) -> str:
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
-    return f"{_TYPES[schema['type']][0]} from {schema['minimum']}"
+    kind = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
+    return f"{_TYPES[kind][0]} from {schema['minimum']}"

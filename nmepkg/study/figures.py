@@ -19,6 +19,7 @@ from nmepkg.study.placement import (
 )
 from nmepkg.study.setups import counts
 from nmepkg.study.spec import Cell, Experiment, Figure, Spec, Study
+from nmepkg.study.style import complete_style, line_names, width_in_inches
 
 
 def load_figure(name: str, spec: Spec, study: Study, cells: Mapping[str, list[Cell]]) -> Figure:
@@ -38,6 +39,7 @@ def load_figure(name: str, spec: Spec, study: Study, cells: Mapping[str, list[Ce
         raise StudyError(join(where, "kind"), f"unknown value {shown(kind)}; {suggestion(kind, FIGURES)}")
     complete = check(spec, schema.figure(kind), where)
     refuse_unset(complete["title"], join(where, "title"))
+    _set_looks(complete, study, where)
     if kind == "landscape":
         if complete["landscape"] not in study.landscapes:
             remedy = suggestion(complete["landscape"], study.landscapes)
@@ -62,6 +64,21 @@ def load_figure(name: str, spec: Spec, study: Study, cells: Mapping[str, list[Ce
     return figure
 
 
+def _set_looks(spec: Spec, study: Study, where: str) -> None:
+    """Puts the figure's width and style, with what it has of the study's, in place of its own."""
+    shown_experiments = _experiments(spec, study, where) if "experiments" in spec else []
+    spec["width"] = width_in_inches(spec["width"], study.style["width"])
+    spec["style"] = complete_style(study.style, spec["style"], line_names(shown_experiments, study.setups))
+
+
+def _refuse_panel(figure: Figure, where: str) -> None:
+    """A panel of an axis that tells none apart. That it is one of those there are, its placement finds out."""
+    axes = [axis for axis in (figure.rows, figure.columns) if axis is not None]
+    for axis in figure.panel:
+        if axis not in axes:
+            raise StudyError(join(where, "panel", axis), f"is no axis of its rows or columns; {suggestion(axis, axes)}")
+
+
 def _experiments(spec: Spec, study: Study, where: str) -> list[Experiment]:
     """The experiments that a figure names."""
     for i, name in enumerate(spec["experiments"]):
@@ -79,6 +96,7 @@ def _plane(name: str, spec: Spec, experiments: list[Experiment], study: Study, w
     values.pop("step", None)  # the option of a method, which `at` has the name of here
     roles = _roles(spec, ("rows", "columns"), values, where)
     figure = Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"])})
+    _refuse_panel(figure, where)
     _refuse_not_told_apart(figure, roles, values, "rows or columns", where)
     return figure
 
@@ -117,6 +135,7 @@ def _curve(name: str, spec: Spec, experiments: list[Experiment], study: Study, w
                     )
     _refuse_differences(spec, join(where, "differences"))
     figure = Figure(name=name, **{**spec, "experiments": tuple(spec["experiments"]), "y": y})
+    _refuse_panel(figure, where)
     _refuse_not_told_apart(figure, roles, values, "rows, columns or lines", where)
     return figure
 

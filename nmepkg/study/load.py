@@ -29,6 +29,7 @@ from nmepkg.study.smoke import smoke
 from nmepkg.study.sources import check_sources, content_of
 from nmepkg.study.spec import Experiment, Setup, Spec, Study
 from nmepkg.study.strict_yaml import read
+from nmepkg.study.style import check_style, line_names
 from nmepkg.study.suited import refuse_unmeasurable, refuse_unsuited
 
 # Numbers whose squares still fit into single precision, or nearly.
@@ -133,7 +134,10 @@ def _checked(path: Path, complete: Spec, selected: bool = False, small: bool = F
         figures={},
         select=complete["select"] and tuple(complete["select"]),
         extensions=tuple(complete["extensions"]),
-        **{key: complete[key] for key in ("name", "store", "output", "checkpoints", "sources", "smoke", "pins")},
+        **{
+            key: complete[key]
+            for key in ("name", "store", "output", "checkpoints", "sources", "smoke", "style", "pins")
+        },
     )
     cells = {name: planned(experiment, setups) for name, experiment in experiments.items()}
     figures = {}
@@ -141,8 +145,14 @@ def _checked(path: Path, complete: Spec, selected: bool = False, small: bool = F
         try:
             figures[name] = load_figure(name, spec, study, cells)
         except StudyError:
-            if not selected:
+            # In small, the one panel that is drawn may be gone from its grid.
+            if not (selected or (small and spec.get("panel"))):
                 raise
+    if not selected:  # which may have lost what has a colour
+        names = line_names(experiments.values(), setups)
+        check_style(study.style, "style", names)
+        for name, spec in complete["figures"].items():
+            check_style(spec.get("style", {}), join("figures", name, "style"), names)
     drawing = {f"draw_{name}".lower(): name for name in figures}
     for name in figures:
         if name.lower() in drawing:

@@ -11,8 +11,8 @@ from nmepkg.errors import UserError
 from nmepkg.records import to_json
 from nmepkg.registry import STRENGTHS
 from nmepkg.study.arms import run_text
-from nmepkg.study.axes import Observation, axis_value, clash, options, x_value
-from nmepkg.study.checks import StudyError, join
+from nmepkg.study.axes import Observation, axis_value, clash, in_panel, options, same_value, x_value
+from nmepkg.study.checks import StudyError, join, shown
 from nmepkg.study.grid import grid
 from nmepkg.study.setups import counts
 from nmepkg.study.spec import Cell, Experiment, Figure, Setup, Study
@@ -50,8 +50,12 @@ def refuse_misplaced(figure: Figure, study: Study, cells: Mapping[str, list[Cell
     known: dict[str, list[Any]] = {role: [] for role in MOST}
     shown = {"rows": figure.rows, "columns": figure.columns, "lines": figure.lines or "method"}
     placed: dict[tuple[Any, ...], tuple[Cell, Observation]] = {}
+    panels: dict[str, list[Any]] = {}
     for cell in itertools.chain.from_iterable(cells[name] for name in figure.experiments):
         for seen in _observations(figure, study, cell):
+            _note_panels(panels, figure, cell, seen)
+            if not in_panel(figure, cell, seen):
+                continue
             try:
                 x = x_value(figure, cell, seen)
                 values = {role: axis_value(figure, cell, seen, axis) for role, axis in shown.items()}
@@ -66,6 +70,7 @@ def refuse_misplaced(figure: Figure, study: Study, cells: Mapping[str, list[Cell
                         f"two numbers fall on one point, {figure.x} = {x:g} and seed {seed}; give what they differ in to "
                         "rows, columns or lines",
                     )
+    _refuse_no_panel(figure, panels, bool(placed), where)
     refuse_narrow(figure, len(known["columns"]), where)
     if figure.x_scale == "log" and not any(x > 0 for *_, x, _ in placed):
         what = "strength" if figure.x in STRENGTHS else "value"
@@ -81,9 +86,13 @@ def refuse_misplaced_planes(figure: Figure, study: Study, cells: Mapping[str, li
     where = join("figures", figure.name)
     known: dict[str, list[Any]] = {role: [] for role in MOST_PLANES}
     placed: dict[tuple[int, ...], tuple[Cell, Observation]] = {}
+    panels: dict[str, list[Any]] = {}
     for cell in itertools.chain.from_iterable(cells[name] for name in figure.experiments):
         for at in study.measurements[figure.measurement or ""]["at"]:
             seen = Observation("loss_plane", None, "measured", at)
+            _note_panels(panels, figure, cell, seen)
+            if not in_panel(figure, cell, seen):
+                continue
             try:
                 values = {role: axis_value(figure, cell, seen, getattr(figure, role)) for role in MOST_PLANES}
             except UserError as problem:
@@ -91,7 +100,32 @@ def refuse_misplaced_planes(figure: Figure, study: Study, cells: Mapping[str, li
             there = placed.setdefault(tuple(_place(known, values, MOST_PLANES, where)), (cell, seen))
             if there[0].seed != cell.seed or clash(figure, there, (cell, seen)):
                 raise StudyError(where, "two planes fall on one panel; give what they differ in to rows or columns")
+    _refuse_no_panel(figure, panels, bool(placed), where)
     refuse_narrow(figure, len(known["columns"]), where, BESIDE, _NARROWEST_PLANE)
+
+
+def _note_panels(panels: dict[str, list[Any]], figure: Figure, cell: Cell, seen: Observation) -> None:
+    """Adds the values of the axes of which one panel is asked for."""
+    for axis in figure.panel:
+        value = axis_value(figure, cell, seen, axis)
+        if value not in panels.setdefault(axis, []):
+            panels[axis].append(value)
+
+
+def _refuse_no_panel(figure: Figure, panels: Mapping[str, list[Any]], placed: bool, where: str) -> None:
+    for axis, wanted in figure.panel.items():
+        if not any(same_value(value, wanted) for value in panels[axis]):
+            there = ", ".join(_written(value) for value in panels[axis])
+            raise StudyError(join(where, "panel", axis), f"no panel is {shown(wanted)}; choose from {there}")
+    if not placed:
+        raise StudyError(join(where, "panel"), "no panel is of all of these; leave one out")
+
+
+def _written(value: Any) -> str:
+    """A value of an axis as a study names its panel."""
+    if not isinstance(value, Mapping):
+        return shown(value)
+    return str(value.get("label") or (value["name"] if len(value) == 1 else shown(dict(value))))
 
 
 def _place(known: dict[str, list[Any]], values: Mapping[str, Any], most: Mapping[str, int], where: str) -> list[int]:
@@ -117,7 +151,7 @@ def refuse_narrow(figure: Figure, columns: int, where: str, margin: float = 0.0,
     """
     least = math.ceil(10 * (columns * narrowest + margin)) / 10
     if figure.width is not None and figure.width < least:
-        remedy = f"give at least {least:g}, or null"
+        remedy = f"give it at least {least:g}"
         raise StudyError(
             join(where, "width"), f"{figure.width:g} inches have no room for {columns} panels side by side; {remedy}"
         )

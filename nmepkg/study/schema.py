@@ -34,6 +34,7 @@ from nmepkg.study.keys import (
     mapping,
 )
 from nmepkg.study.setup_keys import OPTIMIZER, SETUP
+from nmepkg.study.style_keys import OWN_STYLE, STYLE, WIDTH
 
 __all__ = [
     "ENTRIES", "FIGURE", "MEASUREMENT", "METRICS", "OPTIMIZER", "STRENGTHS", "TAKEN", "entry_schema", "figure", "study",
@@ -108,9 +109,9 @@ LANDSCAPE = mapping(
 
 _ANY_FIGURE: dict[str, Schema] = {
     "kind": key(
-        "what is drawn. `landscape` takes only the keys `landscape`, `title`, `caption` and `width`. `plane` "
-        "draws measurements `loss_plane`, and takes `experiments`, `measurement`, `rows`, `columns`, `title`, "
-        "`caption` and `width`",
+        "what is drawn. `landscape` takes only the keys `landscape`, `title`, `caption`, `width` and `style`. `plane` "
+        "draws measurements `loss_plane`, and takes `experiments`, `measurement`, `rows`, `columns`, `panel`, `title`, "
+        "`caption`, `width` and `style`",
         {"enum": list(FIGURES), "default": "curve"},
         example="landscape",
     ),
@@ -120,13 +121,15 @@ _ANY_FIGURE: dict[str, Schema] = {
         {"type": "string", "maxLength": 10_000, "default": ""},
         example="PSAM follows SAM where …",
     ),
-    "width": key(
-        "in inches; text is of 7 and 8 points at this width. null: 3.3, a column of a conference's style, for one column of "
-        "panels, 6.75 for several",
-        {"type": ["number", "null"], "minimum": 2, "maximum": 40, "default": None},
-        example=5.5,
-    ),
+    "width": WIDTH,
+    "style": OWN_STYLE,
 }
+_PANEL = key(
+    "draws one panel, or one row or column of them, alone: axis of `rows` or `columns` → its value, written as the experiment "
+    "has it, or its label. Nothing else is computed for the figure then",
+    {"type": "object", "default": {}, "title": "mapping"},
+    example={"setup": "mlp"},
+)
 _ROWS = key("an axis: what tells panels apart, 40 rows at most, or 8 of planes", _AXIS, example="setup")
 _COLUMNS = key("an axis: what tells panels apart, 12 columns at most, or 5 of planes", _AXIS, example="activation")
 _EXPERIMENTS = key("experiments whose runs are drawn", listed({"type": "string"}), example=["sam_and_psam"])
@@ -160,6 +163,7 @@ FIGURE: dict[str, dict[str, Any]] = {
             ),
             "rows": _ROWS,
             "columns": _COLUMNS,
+            "panel": _PANEL,
             "lines": key("an axis: what tells curves apart, 24 at most", _AXIS, example="method"),
             "x_scale": key(
                 "on `log`, a strength of 0 is drawn as a horizontal line; no other value of 0 or below can be "
@@ -205,6 +209,7 @@ FIGURE: dict[str, dict[str, Any]] = {
             "measurement": key("of the kind `loss_plane`; required", {"type": "string"}, example="around"),
             "rows": _ROWS,
             "columns": _COLUMNS,
+            "panel": _PANEL,
         },
         ["experiments", "measurement"],
     ),
@@ -285,6 +290,7 @@ def study() -> dict[str, Any]:
                 {"type": "boolean", "default": False},
                 example=True,
             ),
+            "style": STYLE,
             "setups": _named("what is trained ([below](#setupsname))", SETUP, minProperties=1),
             "experiments": _named("grids of runs ([below](#experimentsname))", experiment(), minProperties=1),
             "measurements": _named(

@@ -78,6 +78,8 @@ class Figure:
       y: metrics of the run's evaluation, or quantities of the ``measurement``.
       report: which evaluation counts, ``final``, ``best_validation`` or ``median_last``.
       width: in inches; None: that of a column or of a page's text.
+      style: how it looks besides: ``font``, ``font_size``, ``math``, ``svg``, and ``colors`` of what its lines are told by.
+      panel: axis of rows or columns -> the value of the only panels that are drawn; empty: all.
       options: of a kind of an extension's, which has all that a curve has.
       differences: what the paired differences below each panel are to, ``first_line`` or ``strength_0``; None: there are none.
     """
@@ -99,6 +101,8 @@ class Figure:
     y_scale: str = "linear"
     report: str = "final"
     differences: str | None = None
+    style: Mapping[str, Any] = field(default_factory=dict)
+    panel: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -200,6 +204,7 @@ class Study:
       extensions: modules that add to what a study may name; of the study's folder, or installed.
       smoke: whether it is the small study made of the one in the file.
       pins: figure -> digest of the numbers that it had when it was published.
+      style: how all figures look that say nothing else, as a figure's.
     """
 
     path: Path
@@ -218,6 +223,7 @@ class Study:
     smoke: bool = False
     claims: Mapping[str, Claim] = field(default_factory=dict)
     pins: Mapping[str, str] = field(default_factory=dict)
+    style: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from nmepkg.upkeep.survey import (
     damaged_jobs,
     drawn,
     figures_folder,
+    jobs_there,
     judged,
     log,
     names,
@@ -69,7 +70,7 @@ def explain(study: Study, expansion: Expansion, store: Store) -> list[Reason]:
     """A reason for everything that Snakemake would run for ``all``, and for damaged results, for which it would refuse to."""
     states = run_states(store, expansion.runs.values())
     unfinished = {run: state for run, state in states.items() if state.status not in FINISHED}
-    damaged = damaged_jobs(store, expansion)
+    damaged = damaged_jobs(store, expansion, jobs_there(store, expansion))
     reasons = list(_data(expansion, store, unfinished))
     if unfinished:
         results = read_results(store)

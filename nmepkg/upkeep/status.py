@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from nmepkg.records import to_json
@@ -16,11 +15,25 @@ from nmepkg.study.setups import classes, data_shape
 from nmepkg.study.sizes import parameters
 from nmepkg.study.spec import Setup, Spec, Study
 from nmepkg.upkeep.pins import moved
-from nmepkg.upkeep.survey import FINISHED, STATUSES, State, damaged_jobs, drawn, failed_jobs, log, names, run_states
+from nmepkg.upkeep.survey import (
+    FINISHED,
+    STATUSES,
+    Seen,
+    State,
+    damaged_jobs,
+    drawn,
+    failed_jobs,
+    jobs_there,
+    log,
+    run_states,
+)
 
 
-def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
+def status(study: Study, expansion: Expansion, store: Store, seen: Seen | None = None) -> dict[str, Any]:
     """The state of a study, JSON-able.
+
+    Args:
+      seen: what earlier looks found, which need not be read again; this one adds to it.
 
     Returns:
       ``figures``: by name, how many of its runs, measurements and landscapes there are and whether it is drawn; ``runs`` of the
@@ -30,11 +43,10 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
       of those of the unknown whose setup has ``device_hours``, how many and how long they take on which device; ``moved``: a
       line for each figure whose numbers are not those that the study pins.
     """
-    states = run_states(store, expansion.runs.values())
-    damaged = damaged_jobs(store, expansion)
-    there = {Path(name).stem for name in names(store.root / "landscapes")} - damaged.keys()
-    for run in {str(job.run) for job in expansion.measurements.values()}:
-        there |= {Path(name).stem for name in names(store.root / "measurements" / run)} - damaged.keys()
+    states = run_states(store, expansion.runs.values(), seen)
+    files = jobs_there(store, expansion)
+    damaged = damaged_jobs(store, expansion, files, seen)
+    there = files - damaged.keys()
     figures = {}
     for name, figure in study.figures.items():
         counts = Counter(states[run].status for run in expansion.runs_of(figure))
@@ -43,7 +55,7 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
             "runs": {status: counts[status] for status in STATUSES},
             "measurements": _counted(expansion.measurements_of(figure), there),
             "landscapes": _counted([job.id for _, job in expansion.landscapes.get(figure.landscape or "", ())], there),
-            "drawn": drawn(study, expansion, name),
+            "drawn": drawn(study, expansion, name, seen),
         }
     spent, to_go, unknown = device_seconds(states, expansion.runs)
     estimates = _estimates(study, expansion, unknown)
@@ -55,7 +67,8 @@ def status(study: Study, expansion: Expansion, store: Store) -> dict[str, Any]:
     }
     for id, problem in damaged.items():
         described["damaged"].append({_kind(study, expansion, id): id, "problem": problem})
-    for id, (problem, path) in failed_jobs(study, expansion, store).items():
+    done = {*files, *(name for name, figure in figures.items() if figure["drawn"])}
+    for id, (problem, path) in failed_jobs(study, expansion, done).items():
         described["failed"].append({_kind(study, expansion, id): id, "problem": problem, "log": str(path)})
     return {
         "study": study.name,

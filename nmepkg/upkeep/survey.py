@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,32 @@ class State:
     provenance: Mapping[str, Any] | None = None
 
 
-def run_states(store: Store, runs: Iterable[Run]) -> dict[str, State]:
+@dataclass
+class Seen:
+    """What looks at a study found that will be so at the next one, unless it is deleted: who looks again need not read it.
+
+    Attributes:
+      runs: id -> the state of a run that is finished.
+      jobs: ids of measurements and landscapes that are there and whole.
+      digests: name -> digest of a figure.
+    """
+
+    runs: dict[str, State] = field(default_factory=dict)
+    jobs: set[str] = field(default_factory=set)
+    digests: dict[str, str] = field(default_factory=dict)
+
+
+def run_states(store: Store, runs: Iterable[Run], seen: Seen | None = None) -> dict[str, State]:
     """The state of each run, by id."""
-    there = names(store.root / "runs")
-    return {run.id: _run_state(store, run) if run.id in there else State("missing") for run in runs}
+    there, known = names(store.root / "runs"), {} if seen is None else seen.runs
+    states = {}
+    for run in runs:
+        if run.id not in there:
+            states[run.id] = State("missing")
+        else:
+            states[run.id] = known[run.id] if run.id in known else _run_state(store, run)
+    known.update({id: state for id, state in states.items() if state.status in FINISHED})
+    return states
 
 
 def _run_state(store: Store, run: Run) -> State:
@@ -102,47 +124,61 @@ def next_memory(store: Store, run: str, least: float) -> float:
     return 1.5 * last if noted["status"] == "running" and not is_locked(store.run(run)) else last
 
 
-def damaged_jobs(store: Store, expansion: Expansion) -> dict[str, str]:
-    """Measurements and landscapes that are there and are not what they should be: id -> one line with the remedy."""
+def damaged_jobs(
+    store: Store, expansion: Expansion, there: Collection[str], seen: Seen | None = None
+) -> dict[str, str]:
+    """Measurements and landscapes that are there and are not what they should be: id -> one line with the remedy.
+
+    Args:
+      there: ids of those whose file is there, :func:`jobs_there`.
+    """
     found = {}
+    known = set() if seen is None else seen.jobs
     for job in expansion.measurements.values():
-        path = store.measurement(str(job.run), job.id)
-        if f"{job.id}.json" in names(path.parent):
+        if job.id in there and job.id not in known:
+            path = store.measurement(str(job.run), job.id)
             try:
                 records.read(path, MEASUREMENT, {"measurement": job.id, "run": job.run})
             except DamagedError as problem:
                 found[job.id] = str(problem)
     for job in expansion.panels().values():
-        if present(store.landscape(job.id)):
+        if job.id in there and job.id not in known:
             from nmepkg.analysis.landscapes import read_landscape  # NumPy, which planning does without otherwise
 
             try:
                 read_landscape(store.landscape(job.id), job.spec)
             except DamagedError as problem:
                 found[job.id] = str(problem)
+    known |= set(there) - found.keys()
     return found
 
 
-def failed_jobs(study: Study, expansion: Expansion, store: Store) -> dict[str, tuple[str, Path]]:
+def jobs_there(store: Store, expansion: Expansion) -> set[str]:
+    """Ids of the measurements and landscapes whose file is there."""
+    there = names(store.root / "landscapes")
+    measured = names(store.root / "measurements")
+    for run in {str(job.run) for job in expansion.measurements.values()} & measured:
+        there |= names(store.root / "measurements" / run)
+    return {Path(name).stem for name in there} & {*expansion.measurements, *expansion.panels()}
+
+
+def failed_jobs(study: Study, expansion: Expansion, there: Collection[str]) -> dict[str, tuple[str, Path]]:
     """Measurements, landscapes and figures that are not there because the last job on them failed.
+
+    Args:
+      there: ids and names of those that are there.
 
     Returns:
       Id, or name of a figure -> what the job said, and its log.
     """
-    results = {id: store.measurement(str(job.run), id) for id, job in expansion.measurements.items()}
-    results |= {id: store.landscape(id) for id in expansion.panels()}
     logs = {id: log(study, "measure", f"{job.run}/{id}") for id, job in expansion.measurements.items()}
     logs |= {id: log(study, "landscape", id) for id in expansion.panels()}
     logs |= {name: log(study, "figure", f"{study.name}/{name}") for name in study.figures}
-    failures = {id: problem for id, path in logs.items() if (problem := _last_failure(path))}
-    return {
-        id: (problem.removeprefix(f"{id}: "), logs[id])
-        for id, problem in failures.items()
-        if not (present(results[id]) if id in results else drawn(study, expansion, id))
-    }
+    failures = {id: problem for id, path in logs.items() if id not in there and (problem := last_failure(path))}
+    return {id: (problem.removeprefix(f"{id}: "), logs[id]) for id, problem in failures.items()}
 
 
-def _last_failure(path: Path) -> str:
+def last_failure(path: Path) -> str:
     """What the last line of a log says failed; nothing where it says no such thing, as while the job runs."""
     try:
         with path.open("rb") as file:
@@ -157,15 +193,20 @@ def damage(store: Store, expansion: Expansion) -> list[str]:
     """A line with the remedy for each result of a study that is damaged. The first ten; the rest is counted."""
     states = run_states(store, expansion.runs.values()).values()
     lines = [state.problem for state in states if state.status == "damaged"]
-    lines += damaged_jobs(store, expansion).values()
+    lines += damaged_jobs(store, expansion, jobs_there(store, expansion)).values()
     more = len(lines) - _TOLD
     return lines if more <= 0 else [*lines[:_TOLD], f"and {more} more: python -m nmepkg status --json"]
 
 
 def is_locked(folder: Path) -> bool:
     """Whether a process is training the run of a folder."""
+    return is_held(folder / ".lock")
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds the lock of a file."""
     try:
-        with (folder / ".lock").open("rb") as file:
+        with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -220,9 +261,12 @@ def figures_folder(study: Study) -> Path:
     return Path(study.output, "figures", study.name)
 
 
-def drawn(study: Study, expansion: Expansion, name: str) -> bool:
+def drawn(study: Study, expansion: Expansion, name: str, seen: Seen | None = None) -> bool:
     """Whether a figure's files are there, of all that it shows now and by the code that draws it now."""
-    return _there(study, name, figure_digest(study, expansion, study.figures[name]), FIGURE)
+    digests = {} if seen is None else seen.digests
+    if name not in digests:
+        digests[name] = figure_digest(study, expansion, study.figures[name])
+    return _there(study, name, digests[name], FIGURE)
 
 
 def paged(study: Study, expansion: Expansion) -> bool:

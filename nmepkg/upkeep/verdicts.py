@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,27 @@ from nmepkg.study.spec import Study
 _COLOURS = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
 
 
-def text(study: Study, table: Path) -> str:
-    """The same of a file with the table of verdicts, as on a terminal of 100 signs without colours."""
+def counted(table: Path) -> Iterator[str]:
+    """Lines that count verdicts and name those that say no, or nothing yet: ``verdicts: 9 supported, 1 contradicted, …``.
+
+    Args:
+      table: the file of verdicts.
+    """
     with table.open(encoding="utf-8", newline="") as file:
-        rows: list[dict[str, Any]] = [
-            {key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)
-        ]
-    console = Console(file=io.StringIO(), width=100, highlight=False)
-    show_claims(console, study, rows)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+        rows = list(csv.DictReader(file))
+    yield "verdicts: " + _counts(row["verdict"] for row in rows)
+    for verdict in ("contradicted", "undecided"):
+        setups: dict[str, list[str]] = {}
+        for row in rows:
+            if row["verdict"] == verdict:
+                setups.setdefault(row["claim"], []).append(row["setup"])
+        if setups:
+            yield f"  {verdict}: " + ", ".join(f"{claim} ({', '.join(where)})" for claim, where in setups.items())
 
 
-def _number(value: str) -> Any:
-    try:
-        return float(value)
-    except ValueError:
-        return value or math.nan
+def _counts(verdicts: Iterable[str]) -> str:
+    counts = Counter(verdicts)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in _COLOURS)
 
 
 def show_claims(console: Console, study: Study, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -50,17 +54,17 @@ def show_claims(console: Console, study: Study, rows: Iterable[Mapping[str, Any]
         table.add_column(name, no_wrap=True)
     table.add_column("n", justify="right")
     table.add_column("verdict", no_wrap=True)
-    before, counts = "", dict.fromkeys(_COLOURS, 0)
+    before, told = "", []
     for row in rows:
         setup, verdict = str(row["setup"]), str(row["verdict"])
-        counts[verdict] += 1
+        told.append(verdict)
         name = escape(str(row["claim"]).replace("_", " ")) if row["claim"] != before else ""
         before = str(row["claim"])
         title = study.setups[setup].title if setup in study.setups else setup
         n = str(int(row["n_seeds"]) or "·")
         table.add_row(name, escape(title or setup), _effect(row), n, f"[{_COLOURS[verdict]}]{verdict}[/]")
     console.print(table)
-    console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    console.print(_counts(told))
 
 
 def _effect(row: Mapping[str, Any]) -> str:

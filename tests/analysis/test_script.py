@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from nmepkg import records
+from nmepkg.__main__ import main
 from nmepkg.runs.figure_identity import figure_digest
 from nmepkg.storage import FIGURE, figure_record
 from tests.analysis.study import prepare
@@ -55,8 +56,9 @@ def draw_here(
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(SCRIPT.parent)
-    with patch.dict(os.environ), patch.dict(sys.modules):  # which the scripts' own module changes
+    with patch.dict(os.environ):  # which the scripts' own module changes
         yield draw
+    sys.modules.pop("job", None)  # that module; libraries stay, as some of theirs would not fit a second import
 
 
 @pytest.mark.parametrize(("name", "points", "labels"), [
@@ -108,6 +110,21 @@ def _refused(done: subprocess.CompletedProcess[str], message: str) -> None:
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_one_figure_is_drawn_as_asked_into_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    called = ["draw", "curve", "--out", "paper", "--study", "study.yaml", "--panel", "activation=rectifier"]
+    assert main([*called, "--width", "column", "--svg", "text", "--colors", "{sam: red}"]) == 0
+    assert "paper/curve.pdf" in capsys.readouterr().out
+    assert set(pd.read_csv("paper/curve.csv")["activation_label"]) == {"rectifier"}
+    assert "<text" in Path("paper/curve.svg").read_text(encoding="utf-8")
+    assert not Path("out").exists()
+    assert main([*called, "--font", "Helvetca"]) == 2
+    assert "figures.curve.style.font: this machine has no font 'Helvetca'" in capsys.readouterr().err
 
 
 def test_jax_is_not_imported() -> None:

@@ -204,7 +204,7 @@ class ClusterProject(Project):
 
     def command(self, *arguments: str, study: str | None = "study.yaml") -> list[str]:
         snakemake = [sys.executable, "-P", str(Path(__file__).with_name("impatient.py"))]
-        command = [*snakemake, "--profile", "profiles/slurm", *arguments, *QUICK]
+        command = [*snakemake, "--profile", "profiles/slurm", "-p", *arguments, *QUICK]
         return command if study is None else [*command, "--configfile", study]
 
     def call(self, *arguments: str, study: str | None = "study.yaml", **variables: str) -> Workflow:

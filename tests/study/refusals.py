@@ -214,7 +214,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "a figure too narrow": (
         ("[gelu, relu]", "[gelu, relu, silu, tanh]"),
         ("lines: method}", "lines: method, width: 2}"),
-        "figures.curve.width: 2 inches have no room for 4 panels side by side; give at least 2.3, or null",
+        "figures.curve.width: 2 inches have no room for 4 panels side by side; give it at least 2.3",
     ),
     "differences between no lines": (
         ("lines: method}", "rows: method, differences: first_line}"),

@@ -146,7 +146,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "narrow planes": (
         *AROUND,
         (LINE, f"{PLANES}, width: 3"),
-        "figures.curve.width: 3 inches have no room for 2 panels side by side; give at least 3.4, or null",
+        "figures.curve.width: 3 inches have no room for 2 panels side by side; give it at least 3.4",
     ),
     "a claim about planes": (
         *AROUND,

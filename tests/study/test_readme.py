@@ -126,6 +126,15 @@ def test_an_experiment(tmp_path: Path) -> None:
     assert len(expansion.runs) == 2 * 2 * 3 + 3
 
 
+def test_figures_for_a_paper(tmp_path: Path) -> None:
+    (example,) = (text for text in EXAMPLES if text.startswith("style:"))
+    setups = STUDY[: STUDY.index("experiments:")]
+    study = load(write(tmp_path, setups + example))
+    alone = study.figures["compared_relu"]
+    assert (alone.width, alone.style["font_size"], alone.style["font"]) == (3.3, 9.0, "STIXGeneral")
+    assert 2 * len(expand(study).cells_of(alone)) == len(expand(study).cells_of(study.figures["compared"]))
+
+
 def test_a_learning_rate(tmp_path: Path) -> None:
     (example,) = (text for text in EXAMPLES if text.startswith("setups:"))
     rest = (

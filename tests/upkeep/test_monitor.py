@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from tests.upkeep.made import Made
 def test_a_line_counts_runs_not_steps(made: Made) -> None:
     first = status(made.study, made.expansion, made.store)
     runs, job = made.runs, next(iter(made.expansion.measurements.values()))
-    assert monitor.progress_line(first, first, 1.0) == "runs: 0 of 11 finished; measurements: 0 of 10; figures: 0 of 2"
+    assert monitor.progress_line(first, first, 1.0) == "runs: 0 of 11; measured: 0 of 10; drawn: 0 of 2"
     for run in runs[:3]:
         made.finish(run, seconds=36)
     made.finish(runs[3], status="diverged", seconds=12)
@@ -24,10 +26,10 @@ def test_a_line_counts_runs_not_steps(made: Made) -> None:
     made.measure(job)
     with made.training(runs[4]):
         now = status(made.study, made.expansion, made.store)
-    line = monitor.progress_line(now, first, elapsed=66.0)
-    counts = "4 of 11 finished (1 diverged), 1 running, 1 failed"
+    line = monitor.progress_line(now, first, trained=66.0)
+    counts = "4 of 11 (1 diverged), 1 running, 1 failed"
     # 144 s of jobs in 66 s, and 240 to go: 110 s.
-    assert line == f"runs: {counts}; measurements: 1 of 10; figures: 0 of 2; trainings: about 1 min 50 s to go"
+    assert line == f"runs: {counts}; measured: 1 of 10; drawn: 0 of 2; trainings: about 1 min 50 s to go"
 
 
 def test_it_says_each_line_once_and_survives_a_store_that_cannot_be_read(
@@ -35,18 +37,25 @@ def test_it_says_each_line_once_and_survives_a_store_that_cannot_be_read(
 ) -> None:
     monkeypatch.setattr(monitor, "_EVERY", 0.05)
     said: list[str] = []
-    watcher = monitor.Progress(made.study, made.expansion, made.store, said.append)
-    looks = iter([watcher._look(), None])
-    real = watcher._look
-    monkeypatch.setattr(watcher, "_look", lambda: next(looks, None) or real())
-    watcher.start()
+    failed: list[Mapping[str, Any]] = []
+    watcher = monitor.Looks(made.study, made.expansion, made.store)
+    looks = iter([watcher.look(), None])
+    real = watcher.look
+
+    def look() -> Mapping[str, Any]:
+        if (found := next(looks, {})) is None:
+            raise OSError("a network file system")
+        return found or real()
+
+    monkeypatch.setattr(watcher, "look", look)
+    monitor.Progress(watcher, said.append, failed.append).start()
     end = time.monotonic() + 20
     while not said and time.monotonic() < end:
         time.sleep(0.01)
     made.finish(made.runs[0])
     while len(said) < 2 and time.monotonic() < end:
         time.sleep(0.01)
-    assert [line.split(";")[0] for line in said] == ["runs: 0 of 11 finished", "runs: 1 of 11 finished"]
+    assert [line.split(";")[0] for line in said] == ["runs: 0 of 11", "runs: 1 of 11"]
 
 
 def test_jobs_on_runs_and_figures_that_failed_are_counted_and_named(made: Made) -> None:
@@ -56,7 +65,7 @@ def test_jobs_on_runs_and_figures_that_failed_are_counted_and_named(made: Made) 
         path.parent.mkdir(parents=True)
         path.write_text(f"Traceback\n  one\nfailed: {path.stem}: no space left\n")
     found = status(made.study, made.expansion, made.store)
-    assert "measurements: 0 of 10 (1 failed)" in monitor.progress_line(found, found, 30.0)
+    assert "measured: 0 of 10 (1 failed)" in monitor.progress_line(found, found, 30.0)
     measured, drawn, undrawn = monitor.what_failed(found)
     assert measured == f"failed: {job.id}: no space left; log: {made.store.root}/logs/measure/{job.run}/{job.id}.log"
     assert drawn == f"failed: curve: no space left; log: {made.store.root}/logs/figure/tiny/curve.log"

@@ -106,7 +106,7 @@ class Project:
 
     @staticmethod
     def _words(arguments: Sequence[str], study: str | None) -> list[str]:
-        words = ["--profile", "profiles/local", *arguments]
+        words = ["--profile", "profiles/local", "-p", *arguments]  # with all that Snakemake says
         return words if study is None else [*words, "--config", f"study={study}"]
 
     def snakemake(

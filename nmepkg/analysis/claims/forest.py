@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter
 from nmepkg.analysis.claims.judge import CONTRADICTED, SUPPORTED, UNDECIDED, Judged
 from nmepkg.analysis.figures.layout import add_legend, freeze, wrap
 from nmepkg.analysis.labels import drawn, number
-from nmepkg.analysis.style import BLUE, NEUTRAL, SMALLEST, TWO_COLUMNS, VERMILION
+from nmepkg.analysis.style import BLUE, NEUTRAL, TWO_COLUMNS, VERMILION, smallest
 
 _ROW = 0.19  # inches
 _LINEAR = 2.0  # smallest effects of interest, to either side of 0, before the axis is logarithmic
@@ -64,7 +64,7 @@ def forest(judged: Sequence[Judged], found: Sequence[str], titles: Mapping[str, 
     for value, style in ((0, "-"), (1, ":"), (-1, ":")):
         ax.axvline(value, color=NEUTRAL, linewidth=0.7, linestyle=style, zorder=1)
     ax.set_xscale("symlog", linthresh=_LINEAR, linscale=1.5)
-    ax.set_yticks(range(len(judged)), texts, fontsize=SMALLEST)
+    ax.set_yticks(range(len(judged)), texts, fontsize=smallest())
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(judged) - 0.4, -0.6)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value).replace("-", "\N{MINUS SIGN}")))

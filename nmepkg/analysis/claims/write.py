@@ -13,7 +13,7 @@ from nmepkg import records
 from nmepkg.analysis.claims.forest import forest
 from nmepkg.analysis.claims.judge import Judged, judge, table, verdicts
 from nmepkg.analysis.save import FORMATS, save
-from nmepkg.analysis.style import RC
+from nmepkg.analysis.style import rc
 from nmepkg.files import file_sha256, written_whole
 from nmepkg.runs.expansion import Expansion
 from nmepkg.runs.looks import declared_before, looks_at
@@ -48,7 +48,7 @@ def write(study: Study, expansion: Expansion, csv: Path, folder: Path, identity:
         old.unlink()
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # as of figures
-        matplotlib.rcParams.update(RC)
+        matplotlib.rcParams.update(rc(study.style))
         titles = {name: setup.title for name, setup in study.setups.items()}
         save(forest(judged, verdicts(judged), titles), folder / NAME, origin)
     with written_whole(csv) as file:

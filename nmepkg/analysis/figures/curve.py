@@ -9,6 +9,8 @@ steps, seeds are thin lines in place of bars and dots, and a cross is where a ru
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +46,8 @@ def draw(curves: Curves, titles: Mapping[str, str], chance: Mapping[str, float] 
       titles: those of the setups.
       chance: setup -> accuracy of guessing, 1 / classes; left out, it is not drawn.
     """
-    styles = line_styles(curves.line_axis, curves.lines)
+    curves = replace(curves, titles=titles)
+    styles = line_styles(curves.line_axis, curves.lines, line_colors(curves))
     baselines = find_baselines(curves, styles)
     diverged = find_diverged(curves, styles)
     strips = [diverged.height(row) for row in range(len(curves.rows))]
@@ -68,7 +71,7 @@ def draw(curves: Curves, titles: Mapping[str, str], chance: Mapping[str, float] 
         guesses += _draw_chance(panel.values, curves, chance or {}, *place)
     if curves.figure.differences is not None:
         draw_differences(curves, find_differences(curves), panels, styles, slots)
-    _set_texts(curves, panels, scales, titles)
+    _set_texts(curves, panels, scales)
     canvas.align_ylabels()
     add_legend(canvas, legend_entries(curves, styles, slots[0, 0], baselines, guesses), curves.figure.title)
     fit_height(canvas, heights)
@@ -76,6 +79,16 @@ def draw(curves: Curves, titles: Mapping[str, str], chance: Mapping[str, float] 
         set_x_ticks(panel.lowest, curves.figure.x_scale, _x(curves, *place).tolist())
     freeze(canvas)
     return canvas
+
+
+def line_colors(curves: Curves) -> list[str | None]:
+    """Of each line, the colour that the study gives to its label, title or name; None: it gives none."""
+    colors = curves.figure.style.get("colors", {})
+    return [next((colors[name] for name in _named(curves, value) if name in colors), None) for value in curves.lines]
+
+
+def _named(curves: Curves, value: Any) -> list[str]:
+    return [curves.label(curves.line_axis, value), str(value["name"] if isinstance(value, Mapping) else value)]
 
 
 def _panel(frame: pd.DataFrame, row: int, column: int) -> pd.DataFrame:
@@ -194,13 +207,13 @@ def _draw_chance(ax: Axes, curves: Curves, chance: Mapping[str, float], row: int
     return near
 
 
-def _set_texts(curves: Curves, panels: Panels, scales: Scales, titles: Mapping[str, str]) -> None:
+def _set_texts(curves: Curves, panels: Panels, scales: Scales) -> None:
     figure = curves.figure
     width = panel_width(curves)
     for (row, column), panel in panels.items():
         title = _value_title(curves, row, column, scales[row, column])
-        heading = curves.label(figure.columns, curves.columns[column], titles)
-        name = curves.label(figure.rows, curves.rows[row], titles)
+        heading = curves.label(figure.columns, curves.columns[column])
+        name = curves.label(figure.rows, curves.rows[row])
         if figure.columns == "quantity":
             heading, title = title, ""
         elif figure.rows == "quantity":

@@ -19,7 +19,7 @@ from nmepkg.analysis.figures.scales import ValueScale, difference_scale
 from nmepkg.analysis.figures.ticks import scale_remark, set_value_ticks
 from nmepkg.analysis.labels import drawn, optimizer_label, symbol
 from nmepkg.analysis.quantities import is_accuracy
-from nmepkg.analysis.style import NEUTRAL, SMALLEST, LineStyle
+from nmepkg.analysis.style import NEUTRAL, LineStyle, smallest
 
 _POINT = 0.01  # of an accuracy: where all differences are about as small, none is worth a logarithmic axis
 _UNBOUNDED = (-math.inf, math.inf)
@@ -59,7 +59,7 @@ def draw_differences(
         scale = _set_range(ax, differences, set(runs["setup"]), set(runs["_quantity"]), factor)
         if column == 0:
             wrap(ax.yaxis.label, DIFFERENCES, _title(curves, differences.ratios, factor))
-        remark = ax.set_title("", loc="left", fontsize=SMALLEST, color=NEUTRAL, pad=2)
+        remark = ax.set_title("", loc="left", fontsize=smallest(), color=NEUTRAL, pad=2)
         wrap(remark, panel_width(curves), scale_remark(scale, factor))
 
 

@@ -14,7 +14,7 @@ from matplotlib.transforms import Transform
 
 from nmepkg.analysis.curves import Curves
 from nmepkg.analysis.figures.marks import followed
-from nmepkg.analysis.style import NEUTRAL, SMALLEST, LineStyle
+from nmepkg.analysis.style import NEUTRAL, LineStyle, smallest
 
 _ROW, _MOST, _AIR = 0.12, 1.0, 0.05  # inches: a row of crosses, all of them, what is free above and below
 _BESIDE = 0.02  # fraction of the width at which a strength of 0 lies
@@ -107,5 +107,5 @@ def _cross(ax: Axes, x: float, y: float, transform: Transform, count: int, color
     if count > 1:
         ax.annotate(
             str(count), (x, y), xycoords=transform, xytext=(3.5, 0), textcoords="offset points",
-            va="center_baseline", fontsize=SMALLEST, color=color,
+            va="center_baseline", fontsize=smallest(), color=color,
         )  # fmt: skip

@@ -27,7 +27,7 @@ from nmepkg.analysis.figures.layout import add_legend, fit_height, freeze, wrap
 from nmepkg.analysis.figures.ticks import tick_text
 from nmepkg.analysis.labels import DIRECTIONS, drawn
 from nmepkg.analysis.planes import Plane, Planes
-from nmepkg.analysis.style import NEUTRAL, NORMAL, figure_width
+from nmepkg.analysis.style import NEUTRAL, figure_width
 from nmepkg.study.placement import BESIDE
 
 _GAP, _LARGEST, _ROOMY = (
@@ -153,7 +153,7 @@ def _map(ax: Axes, plane: Plane, scale: _Scale) -> None:
         ax.plot([0], [0], linestyle="", **_MARK)
     else:
         text = _STATUS.get(plane.status, plane.status)
-        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=NEUTRAL, fontsize=NORMAL)
+        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=NEUTRAL)
 
 
 def _set_texts(planes: Planes, grid: np.ndarray, titles: Mapping[str, str], side: float) -> None:

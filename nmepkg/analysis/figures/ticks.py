@@ -20,7 +20,7 @@ from matplotlib.transforms import BboxBase
 
 from nmepkg.analysis.figures.scales import ValueScale
 from nmepkg.analysis.labels import number
-from nmepkg.analysis.style import SMALLEST
+from nmepkg.analysis.style import smallest
 
 _STEPS = [1, 2, 2.5, 5, 10]  # between round numbers, but for powers of ten
 _GAP = 2.0  # on either side of a label, in points
@@ -128,7 +128,7 @@ def set_x_ticks(ax: Axes, scale: str, values: Sequence[float]) -> None:
     """
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.tick_params(axis="x", pad=SMALLEST + 1.5)  # from the axis to the baseline: exponents don't push labels down
+    ax.tick_params(axis="x", pad=smallest() + 1.5)  # from the axis to the baseline: exponents don't push labels down
     if scale == "log":
         _set_grid_ticks(ax, values)
     else:

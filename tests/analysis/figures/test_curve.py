@@ -1,6 +1,8 @@
 """What can be checked without eyes: nothing overlaps, nothing is too small, everything is drawn."""
 
+import io
 import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -15,7 +17,7 @@ from matplotlib.text import Text
 
 from nmepkg.analysis.figures.curve import draw
 from nmepkg.analysis.figures.ticks import tick_text
-from nmepkg.analysis.style import ONE_COLUMN, RC, SMALLEST, TWO_COLUMNS
+from nmepkg.analysis.style import ONE_COLUMN, RC, SMALLEST, TWO_COLUMNS, rc
 from tests.analysis.figures import forms
 from tests.analysis.samples import ABLATED, GELU, RELU, SYNTHETIC, Sample, figure, grid
 
@@ -421,3 +423,24 @@ def test_the_name_of_a_row_is_across_from_the_values(drawing: Callable[[str], Ca
     assert {label for label in labels if label} == {"Trace (linear within ±1, logarithmic beyond)"}
     names = [text.get_text().replace("\n", " ") for ax in _axes(canvas)[1::2] for text in ax.texts]
     assert r"Penalty on tr $H$ ($\sigma^2$ = 0.001)" in names
+
+
+def test_lines_of_setups_have_their_titles_and_the_studys_colours(tmp_path: Path) -> None:
+    sample = grid(tmp_path, _plain, setups=("mlp", "resnet"), methods=("psam",), activations=(GELU,), rho=RHO)
+    style = {"colors": {"mlp": "tab:red", TITLES["resnet"]: "#123456"}}
+    canvas = draw(sample.collect(figure(lines="setup", style=style, differences="first_line")), TITLES)
+    lines = canvas.legends[0].get_lines()
+    assert [line.get_label() for line in lines[:2]] == [TITLES["mlp"], TITLES["resnet"]]
+    assert [line.get_color() for line in lines[:2]] == ["#d62728", "#123456"]
+
+
+def test_text_of_an_svg_stays_text_with_its_signs(tmp_path: Path) -> None:
+    sample = grid(tmp_path, _plain, methods=("psam",), activations=(ABLATED, SYNTHETIC), rho=RHO)
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(rc({"svg": "text", "font": "STIXGeneral", "font_size": 9})):
+        canvas = draw(sample.collect(figure(lines="activation")), TITLES)
+        canvas.savefig(buffer, format="svg")
+    texts = re.findall(r"<text[^>]*>(.*?)</text>", buffer.getvalue().decode(), re.DOTALL)
+    assert {"Penalty strength ρ", "GELU, φ″ := 0", "ReLU, synthetic φ″ (β = 100)"} <= set(texts)
+    assert "font-size: 9px; font-family: 'STIXGeneral'" in buffer.getvalue().decode()
+    assert {text.get_fontsize() for text in canvas.legends[0].get_texts()} == {8.0}
