@@ -248,7 +248,7 @@ def _runs(plan: Plan, job: Needed) -> list[str]:
 def after_success(call: Call, plan: Plan) -> None:
     """Says the verdicts, if claims were judged, which pinned numbers moved, and where figures are.
 
-    It fails the call where what was done together lacks something. Of what is trained or measured together, each has a rule that says so, which ``--until`` may leave out.
+    It fails the call where what was done together lacks something: the rules that say so may be left out by ``--until``.
     """
     runs = [run for pack in plan.unasked & plan.packs.keys() for run in plan.packs[pack].runs]
     taken = [job for pack in plan.unasked & plan.measured_together.keys() for job in plan.measured_together[pack]]
