@@ -14,7 +14,9 @@ _SELF = Path("/proc/self")
 def peak(program: Callable[[], Any]) -> float:
     """Bytes: the peak of the process's resident set during a call, above what it has before. Linux and glibc alone."""
     gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what is free goes back, or the call would find it there and seem to need none
+    ctypes.CDLL("libc.so.6").malloc_trim(
+        0
+    )  # what is free goes back, or the call would find it there and seem to need none
     (_SELF / "clear_refs").write_text("5", encoding="utf-8")  # the peak is that from now on
     before = _bytes("VmRSS")
     program()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import os
-import platform
 import signal
 import sys
 from functools import partial
@@ -20,6 +19,8 @@ from benchmarks.peers import cases, operators
 from benchmarks.peers.__main__ import PACKAGES, THEIR_ENVIRONMENT, cpu, ours_environment
 from benchmarks.peers.operators import errors, tasks
 from benchmarks.peers.turns import Worker, rounds
+
+_TURN = 0.05  # seconds that a turn takes at least
 
 
 class Together:
@@ -49,7 +50,7 @@ class Together:
         turns = {
             library: partial(self.ask, library, "seconds", task) for library, row in found.items() if not row["failure"]
         }
-        times = {library: np.array(seconds) for library, seconds in rounds(turns, most, self.budget).items()}
+        times = {library: np.array(seconds) for library, seconds in rounds(turns, most, self.budget, _TURN).items()}
         for library, seconds in times.items():
             found[library] |= {
                 "seconds": np.median(seconds),
@@ -84,9 +85,11 @@ class Together:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=operators.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=operators.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=9, help="at most; fewer, but 5, where they take long")
-    parser.add_argument("--budget", type=float, default=10, help="seconds of a task's rounds")
+    parser.add_argument("--budget", type=float, default=5, help="seconds on the clock, of a task's rounds")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", default="", help="what NETWORK/TASK begins with")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder of operators.csv")

@@ -169,12 +169,10 @@ LIBRARIES: dict[str, dict[str, Task]] = {
     EIGENTHINGS: {
         tasks.EIGENPAIRS: _eigenthings_eigenpairs,
         tasks.DENSITY: _eigenthings_density,
-        tasks.HUTCHINSON: lambda at, draw: hutchinson(
-            _eigenthings(at), num_samples=tasks.PRODUCTS, seed=draw
-        ).estimate,
-        tasks.HUTCHPP: lambda at, draw: hutch_plus_plus(
-            _eigenthings(at), num_matvecs=tasks.PRODUCTS, seed=draw
-        ).estimate,
+        tasks.HUTCHINSON: lambda at, draw: hutchinson(_eigenthings(at), num_samples=tasks.PRODUCTS, seed=draw).estimate,
+        tasks.HUTCHPP: lambda at, draw: (
+            hutch_plus_plus(_eigenthings(at), num_matvecs=tasks.PRODUCTS, seed=draw).estimate
+        ),
         tasks.PRODUCT: lambda at, draw: _eigenthings(at, at.data).matvec(at.vectors[0])[None],
         tasks.TOGETHER: lambda at, draw: torch.stack([*map(_eigenthings(at, at.data).matvec, at.vectors)]),
     },

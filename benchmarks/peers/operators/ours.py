@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,10 +13,10 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-
 from benchmarks.peers import ours as of_products
 from benchmarks.peers.memory import peak
 from benchmarks.peers.operators import tasks
+from benchmarks.peers.turns import seconds
 from nmepkg import activations, curvature, losses
 from nmepkg.measurement.directions import directions
 from nmepkg.measurement.loss_plane import loss_plane
@@ -36,6 +37,10 @@ class Ours(of_products.Ours):
     def value(self, task: str, draw: int) -> Any:
         """What a task gives, as numbers of the host."""
         return jax.device_get(self._program(task)(draw))
+
+    def seconds(self, task: str, repetitions: int) -> float:
+        """Of the processor's time, of one repetition."""
+        return seconds(partial(self._program(task), 0), repetitions, time.process_time)
 
     def memory(self, task: str) -> float:
         """Bytes of one repetition."""
@@ -90,7 +95,12 @@ class Ours(of_products.Ours):
             return self._apply(params, self._averages, x)[0]
 
         problem = Problem(
-            logits, logits, lambda *_: [], lambda context, x: activations.gelu(x), losses.cross_entropy, tuple(self._data)
+            logits,
+            logits,
+            lambda *_: [],
+            lambda context, x: activations.gelu(x),
+            losses.cross_entropy,
+            tuple(self._data),
         )
         options = {"directions": "filter_normalized", "steps": 2, "tolerance": 1.0}
         measure = loss_plane(problem, range=1.0, points=tasks.POINTS, **options)

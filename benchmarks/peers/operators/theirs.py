@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -40,8 +41,8 @@ class Theirs(of_products.Theirs):
         return variables, x, labels, vectors, data
 
     def seconds(self, library: str, task: str, repetitions: int) -> float:
-        """Of one repetition."""
-        return seconds(self._task(library, task), repetitions)
+        """Of the processor's time, of one repetition."""
+        return seconds(self._task(library, task), repetitions, time.process_time)
 
     def memory(self, library: str, task: str) -> float:
         """Bytes of one repetition."""
@@ -69,7 +70,9 @@ class Theirs(of_products.Theirs):
         """H v of rows in our order, of the batch or of the data set."""
         kept = self._at
         inputs, labels = (torch.cat(parts) for parts in zip(*self._point.data, strict=True))
-        self._at = kept._replace(vectors=self._theirs(vectors), **({"inputs": inputs, "labels": labels} if whole else {}))
+        self._at = kept._replace(
+            vectors=self._theirs(vectors), **({"inputs": inputs, "labels": labels} if whole else {})
+        )
         try:
             return self.exact("H v")
         finally:

@@ -19,6 +19,7 @@ class WithMatfree(Ours):
 
     def _program(self, task: str) -> Callable[[int], Any]:
         if task not in self._programs:
+
             def matvec(v: Array, flat: Array, batch: Any) -> Array:
                 def loss(flat: Array) -> Array:
                     return self._loss(self._logits(self._unravel(flat), batch), batch)
