@@ -64,6 +64,7 @@ class Together:
         """Its row without times; what is beyond the task's bound is a failure."""
         row = {"network": network, "task": task, "library": library, "error": np.nan, "failure": ""}
         try:
+            self.ask(library, "value", task, 0)  # where nothing exact is at hand, it is not to fail later
             error = errors.of(network, library, task, partial(self.ask, library, "value", task), self._float64)
         except RuntimeError as problem:
             return row | {"failure": str(problem)}
