@@ -7,7 +7,7 @@ leave. They win where few eigenvalues carry the trace, as in G, and where it is 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,7 @@ def trace(operator: Operator, *, precision: float = 0.01, max_samples: int = 100
 
 
 @jax.jit
-def _probe(key: Key, number: int, like: Params) -> Params:
+def _probe(key: Key, number: Any, like: Params) -> Params:
     return probes.draw(jax.random.fold_in(key, number), like, "rademacher")
 
 
