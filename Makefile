@@ -87,6 +87,7 @@ test-peers: $(VENV)/peers.stamp
 # Training steps against PyTorch's, curvature against three libraries for it. BENCHMARK_OUT=docs/performance renews what the docs have.
 benchmark-peers: $(VENV)/peers.stamp
 	$(BIN)/python -m benchmarks.peers --out $(BENCHMARK_OUT)
+	$(BIN)/python -m benchmarks.peers.operators --out $(BENCHMARK_OUT)
 
 # Two small networks on all of Fashion-MNIST (downloaded), beside what others publish: ten minutes.
 known-number: $(VENV)/dev.stamp

@@ -71,6 +71,37 @@ def gpu(measured: pd.DataFrame) -> Iterable[list[str]]:
         yield [*place, *map(_three_digits, [*numbers, *memory])]
 
 
+def operators(measured: pd.DataFrame) -> Iterable[list[str]]:
+    """Of ``operators.csv``: a row a task and another library; memory is of the large network, errors are of the small."""
+    small, large = "MLP 2×16", "MLP 3×128"
+    cells = {(row["network"], row["task"], row["library"]): row for _, row in measured.iterrows()}
+    yield [
+        *("task", "beside", f"{small}: ours / theirs", f"{large}: ours / theirs", "ours, ms", "ours, MB", "theirs, MB"),
+        *("ours, error", "theirs, error"),
+    ]
+
+    def told(place: tuple[str, str, str], column: str) -> float:
+        return float(cells[place][column]) if place in cells else float("nan")
+
+    for task, library in dict.fromkeys((task, library) for _, task, library in cells if library != "nmepkg"):
+        failed = [
+            (network, task, library) in cells and cells[network, task, library]["failure"] for network in (small, large)
+        ]
+        ratios = [told((network, task, library), "ratio") for network in (small, large)]
+        mine, theirs = (large, task, "nmepkg"), (large, task, library)
+        numbers = [1e3 * told(mine, "seconds"), told(mine, "megabytes"), told(theirs, "megabytes")]
+        errors = [told((small, task, whose), "error") for whose in ("nmepkg", library)]
+        yield [
+            *(task, library),
+            *(
+                "fails" if no else "" if pd.isna(ratio) else f"{ratio:.2f}"
+                for no, ratio in zip(failed, ratios, strict=True)
+            ),
+            *map(_three_digits, numbers),
+            *("" if pd.isna(error) else f"{error:.0e}" for error in errors),
+        ]
+
+
 def _three_digits(number: float) -> str:
     return "" if pd.isna(number) else f"{number:#.3g}".rstrip(".")
 
@@ -80,6 +111,7 @@ TABLES: dict[str, tuple[str, Callable[[pd.DataFrame], Iterable[list[str]]]]] = {
     "compiling": ("compiling.csv", compiling),
     "growth": ("growth.csv", growth),
     "gpu": ("gpu.csv", gpu),
+    "operators": ("operators.csv", operators),
 }
 
 
@@ -90,7 +122,7 @@ def render(text: str, folder: Path) -> str:
       folder: of the measurements.
     """
     for name, (file, rows) in TABLES.items():
-        header, *body = rows(pd.read_csv(folder / file))
+        header, *body = rows(pd.read_csv(folder / file).fillna({"failure": ""}))
         lines = [f"| {' | '.join(cells)} |" for cells in [header, ["---"] * len(header), *body]]
         before, _, rest = text.partition(f"<!-- {name} -->\n")
         after = rest.partition("<!-- end -->\n")[2]

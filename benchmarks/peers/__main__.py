@@ -120,7 +120,7 @@ def main() -> None:
     file = arguments.out / "peers.csv"
     arguments.out.mkdir(parents=True, exist_ok=True)
     with (
-        Worker("benchmarks.peers.ours:Ours", environment=_ours()) as ours,
+        Worker("benchmarks.peers.ours:Ours", environment=ours_environment()) as ours,
         Worker("benchmarks.peers.theirs:Theirs", len(cores), environment=THEIR_ENVIRONMENT) as theirs,
     ):
         pair = Pair(ours, theirs, arguments.budget)
@@ -135,7 +135,7 @@ def main() -> None:
     print(f"\n{file}, {picture}")
 
 
-def _ours() -> dict[str, str]:
+def ours_environment() -> dict[str, str]:
     """Variables of our process: as of a job's, where the user sets none."""
     environment: dict[str, str] = {}
     surroundings.compile_fast(environment)

@@ -73,8 +73,7 @@ class Operator:
         flat = jnp.asarray(flat)
         if flat.shape != (self.size,):
             raise ValueError(f"a flat vector of this operator has the shape {(self.size,)}, not {flat.shape}")
-        unraveled: Params = ravel_pytree(self.like)[1](flat.astype(self.dtype))
-        return unraveled
+        return _unraveled(flat.astype(self.dtype), self.like)
 
     def ravel(self, v: Params) -> Array:
         """A pytree as (P,) numbers.
@@ -83,7 +82,8 @@ class Operator:
           ValueError: it is not of the operator's structure and shapes.
         """
         self._check(v)
-        return ravel_pytree(v)[0]
+        raveled: Array = _raveled(v)
+        return raveled
 
     def matvec(self, v: Any) -> Any:
         """A v for a pytree, or for a flat vector.
@@ -108,7 +108,7 @@ class Operator:
             raise ValueError(
                 f"a matrix of flat vectors of this operator has {self.size} rows, and is of {matrix.shape}"
             )
-        found = self.products([self.unravel(matrix[:, i]) for i in range(matrix.shape[1])])
+        found = self.products([self.unravel(column) for column in matrix.T])
         return jnp.stack([self.ravel(product) for product in found], axis=1) if found else matrix.astype(self.dtype)
 
     def __call__(self, v: Any) -> Any:
@@ -232,3 +232,15 @@ class Operator:
             raise ValueError(
                 f"a vector of this operator is flat, of {self.size} numbers, or like its parameters; this is neither"
             )
+
+
+# Compiled, as each is many small operations, which take longer to start one by one than a product with a small network does.
+@jax.jit
+def _unraveled(flat: Array, like: Params) -> Params:
+    unraveled: Params = ravel_pytree(like)[1](flat)
+    return unraveled
+
+
+@jax.jit
+def _raveled(v: Params) -> Array:
+    return ravel_pytree(v)[0]

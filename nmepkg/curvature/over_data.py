@@ -89,17 +89,16 @@ def operator(
     kept = linear(chosen, rest, next(iter(data.source))) if data.held and len(data.shares) == 1 else None
 
     def products(vectors: Sequence[Params]) -> list[Params]:
-        totals = [jax.tree.map(lambda leaf: jnp.zeros_like(single(leaf)), v) for v in vectors]
         if kept is not None:
-            totals = [add(total, kept, v, 1.0) for total, v in zip(totals, vectors, strict=True)]
-        else:
-            for batch, share in data.batches():
-                _wait(totals)
-                if len(vectors) == 1:
-                    totals = [at_once(totals[0], chosen, rest, batch, vectors[0], share)]
-                else:
-                    linear_map = linear(chosen, rest, batch)
-                    totals = [add(total, linear_map, v, share) for total, v in zip(totals, vectors, strict=True)]
+            return [_product(kept, v) for v in vectors]
+        totals = [_zeros(v) for v in vectors]
+        for batch, share in data.batches():
+            _wait(totals)
+            if len(vectors) == 1:
+                totals = [at_once(totals[0], chosen, rest, batch, vectors[0], share)]
+            else:
+                linear_map = linear(chosen, rest, batch)
+                totals = [add(total, linear_map, v, share) for total, v in zip(totals, vectors, strict=True)]
         return [jax.tree.map(lambda x, leaf: x.astype(leaf.dtype), total, chosen) for total in totals]
 
     return Operator(chosen, products, traceable=data.held)
@@ -113,6 +112,17 @@ def _refuse_others(chosen: Params) -> None:
             remedy = "give its real and imaginary parts as two" if is_complex else "leave it out by only=, or cast it"
             what = f"parameter {name!r}" if name else "the parameter"
             raise TypeError(f"{what} is of {leaf.dtype}, and curvature of real floats: {remedy}")
+
+
+# Compiled, as with a small network JAX takes longer to start such things leaf by leaf than a product takes.
+@jax.jit
+def _zeros(v: Params) -> Params:
+    return jax.tree.map(lambda leaf: jnp.zeros_like(single(leaf)), v)
+
+
+@jax.jit
+def _product(linear_map: LinearMap, v: Params) -> Params:
+    return linear_map(v)
 
 
 def _wait(tree: Any) -> None:

@@ -7,7 +7,7 @@ leave. They win where few eigenvalues carry the trace, as in G, and where it is 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from nmepkg.curvature import probes
 from nmepkg.curvature.hutchinson import estimate
 from nmepkg.curvature.operators import Operator
 from nmepkg.curvature.sketches import exact_diagonal, leave_one_out, sketch
-from nmepkg.curvature.types import Key
+from nmepkg.curvature.types import Key, Params
 from nmepkg.curvature.vectors import dot, single
 
 _TOGETHER = 10  # probes of one pass over the data
@@ -66,8 +66,8 @@ def trace(operator: Operator, *, precision: float = 0.01, max_samples: int = 100
     forms: list[float] = []
     while len(forms) < max_samples:
         numbers = range(len(forms), min(len(forms) + _TOGETHER, max_samples))
-        vectors = [probes.draw(jax.random.fold_in(key, number), operator.like, "rademacher") for number in numbers]
-        found = [dot(v, product) for v, product in zip(vectors, operator.products(vectors), strict=True)]
+        vectors = [_probe(key, number, operator.like) for number in numbers]
+        found = [_dot(v, product) for v, product in zip(vectors, operator.products(vectors), strict=True)]
         forms += np.asarray(jax.device_get(found), np.float64).tolist()
         if len(forms) >= 2 * _TOGETHER:
             value, error, _ = estimate(np.array(forms))
@@ -75,6 +75,14 @@ def trace(operator: Operator, *, precision: float = 0.01, max_samples: int = 100
                 break
     value, error, _ = estimate(np.array(forms))
     return Trace(value, error, len(forms))
+
+
+@jax.jit
+def _probe(key: Key, number: Any, like: Params) -> Params:
+    return probes.draw(jax.random.fold_in(key, number), like, "rademacher")
+
+
+_dot = jax.jit(dot)
 
 
 def hutchpp(operator: Operator, *, products: int = 30, key: Key | None = None) -> Trace:

@@ -41,8 +41,11 @@ def start(page: dict[str, Any], library: str) -> tuple[Callable[..., Any], Any, 
 
 @pytest.mark.parametrize("library", ["plain", "linen", "nnx"])
 def test_a_step_of_the_page_is_psam(page: dict[str, Any], library: str) -> None:
-    """PSAM as g + ρ H ĝ of each group, by forward over reverse mode, and the mean of both."""
-    model, params, state = start(page, library)
+    assert_psam(page, *start(page, library), page[f"of_{library}"])
+
+
+def assert_psam(page: dict[str, Any], model: Callable[..., Any], params: Any, state: Any, step: Any) -> None:
+    """A step is that of PSAM as g + ρ H ĝ of each group, by forward over reverse mode, and the mean of both."""
 
     @quick_jit
     def expected(x: Any, y: Any) -> Any:
@@ -58,7 +61,7 @@ def test_a_step_of_the_page_is_psam(page: dict[str, Any], library: str) -> None:
         return jax.tree.map(lambda t, a, b: t - 0.1 * (a + 0.05 * b), params, g, product), kept, loss
 
     halves = [expected(page["x"][i : i + 4], page["y"][i : i + 4]) for i in (0, 4)]
-    found, kept, _, loss = page[f"of_{library}"]
+    found, kept, _, loss = step
     jax.tree.map(lambda ours, *theirs: close(ours, np.mean(theirs, axis=0)), (found, kept, loss), *halves)
 
 

@@ -166,11 +166,13 @@ def test_every_rule_and_every_reserved_name_is_told() -> None:
     assert set(re.findall(r"`(\w+)`", told)) == schema.TAKEN
 
 
-def run_snippet(file: str) -> dict[str, Any]:
-    """What its blocks of Python define, run one after another."""
+def run_snippet(file: str, *libraries: str) -> dict[str, Any]:
+    """What its blocks of Python define, run one after another; of those that name a library, as ``python equinox``, some."""
     names: dict[str, Any] = {}
-    for code in re.findall(r"```python\n(.*?)```", (ROOT / file).read_text(encoding="utf-8"), flags=re.DOTALL):
-        exec(code, names)
+    text = (ROOT / file).read_text(encoding="utf-8")
+    for needs, code in re.findall(r"```python ?(\w*)\n(.*?)```", text, flags=re.DOTALL):
+        if needs in ("", *libraries):
+            exec(code, names)
     return names
 
 
