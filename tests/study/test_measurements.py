@@ -247,7 +247,7 @@ WRONG: list[tuple[tuple[str, str], str]] = [
     ),
     (
         ("landscape: plane}", "landscape: plane, x: rho}"),
-        "figures.plane: unknown key 'x'; choose from kind, title, caption, width, landscape",
+        "figures.plane: unknown key 'x'; choose from kind, title, caption, width, style, landscape",
     ),
     (("kind: landscape, landscape", "kind: map, landscape"), "figures.plane.kind: unknown value 'map'; "),
     (("[[0, 0], [1, 0]]", "[[0, 0], [2, 0]]"), "landscapes.plane"),

@@ -87,8 +87,8 @@ def test_every_quantity_is_there(quantity: str) -> None:
     assert f"`{quantity}`" in TEXT
 
 
-def test_there_are_six_examples() -> None:
-    assert len(EXAMPLES) == 6  # each has its test below
+def test_there_are_seven_examples() -> None:
+    assert len(EXAMPLES) == 7  # each has its test below
 
 
 @pytest.mark.parametrize(
