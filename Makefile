@@ -201,7 +201,7 @@ $(VENV)/figures.stamp: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import shutil, sys; sys.version_info < (3, 14) or shutil.which("cc") or sys.exit("Python 3.14 and newer need a C compiler and the headers of Python (on Debian gcc and python3-dev), as immutables, which Snakemake uses, is compiled for them: install those, or call make PYTHON=/path/to/python3.13")'
 	@test -z "$(OFFLINE)" || test -n "$(firstword $(wildcard $(WHEELHOUSE)/*.whl))" || \
 		{ echo 'There are no wheels in $(WHEELHOUSE), from which OFFLINE=1 installs: collect them where there is a network, by make wheelhouse' >&2; exit 1; }
-	@echo 'Installing the locked packages into $(VENV), about a minute …'
+	@echo 'Installing the locked packages into $(VENV), about a minute …'; # the shell's own echo, whatever PATH is
 	@test -x $(BIN)/python || $(PYTHON) $(if $(MACHINE),containers/beside.py,-m venv) $(VENV)
 	@$(INSTALL) --editable .
 	@touch $@

@@ -159,7 +159,7 @@ class Operator:
         Example:
           The trace of each layer of diag(1, 2, 4):
 
-          >>> import jax.numpy as jnp
+          >>> import jax, jax.numpy as jnp
           >>> from nmepkg import curvature
           >>> like = {"one": {"w": jnp.array([1.0, 2.0])}, "two": {"w": jnp.array([4.0])}}
           >>> A = curvature.Operator(like, lambda vectors: [jax.tree.map(jnp.multiply, like, v) for v in vectors])

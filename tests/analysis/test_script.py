@@ -117,6 +117,7 @@ def test_one_figure_is_drawn_as_asked_into_a_folder_of_its_own(
 ) -> None:
     prepare(tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")  # which the command sets, and later tests are to find as it was
     called = ["draw", "curve", "--out", "paper", "--study", "study.yaml", "--panel", "activation=rectifier"]
     assert main([*called, "--width", "column", "--svg", "text", "--colors", "{sam: red}"]) == 0
     assert "paper/curve.pdf" in capsys.readouterr().out

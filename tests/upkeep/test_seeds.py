@@ -109,7 +109,10 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     assert yaml.safe_load(lines.partition("claims: 1\n")[2])["experiments"]
 
 
-def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MPLBACKEND", "agg")  # which the command sets, and later tests are to find as it was
     _judged(tmp_path)
     called = ["claims", "--study", str(tmp_path / "study.yaml"), "--store", str(tmp_path / "results")]
     assert main(called) == 0
