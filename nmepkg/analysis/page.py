@@ -86,7 +86,7 @@ def _figure(figure: Figure, folder: Path, claims: Iterable[Mapping[str, Any]]) -
 
 
 def _svg(path: Path, name: str) -> Markup:
-    """A figure as part of a page: without its head, its metadata, and a size in points; its ids are its own.
+    """A figure as part of a page: without its head and metadata, its size on paper as the one it is shown at; its ids are its own.
 
     Nor has it its title and description, which the page says in their place.
     """
@@ -97,7 +97,10 @@ def _svg(path: Path, name: str) -> Markup:
     text = text[text.index("<svg") :]
     text = re.sub(r"<(metadata|title|desc)\b.*?</\1>", "", text, flags=re.DOTALL)
     text = re.sub(r' role="img" aria-labelledby="[^"]*"', "", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", text, count=1)
+    # Twice as large as on paper, where the window has room: letters of figures of a column and of a page are then as large.
+    text = re.sub(
+        r'(<svg[^>]*?) width="([\d.]*)pt" height="[^"]*"', r'\1 style="--natural: calc(2 * \2px)"', text, count=1
+    )
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
     return Markup(text)
