@@ -86,7 +86,7 @@ def _figure(figure: Figure, folder: Path, claims: Iterable[Mapping[str, Any]]) -
 
 
 def _svg(path: Path, name: str) -> Markup:
-    """A figure as part of a page: without its head and metadata, its size on paper as the one it is shown at; its ids are its own.
+    """A figure as part of a page: without head and metadata, its size on paper as the one it is shown at; its ids are its own.
 
     Nor has it its title and description, which the page says in their place.
     """
