@@ -174,7 +174,7 @@ def _points(figure: Figure, expansion: Expansion, source: Source) -> dict[str, _
     measured = {content["measurement"]: content["spec"] for content in source.measurements.values()}
     found: dict[str, _Point] = {}
     for _, group in curves.runs.groupby([*PLACE, "x"], sort=False):
-        first = {str(name): value for name, value in group.iloc[0].items()}
+        first = {str(name): value for name, value in group.iloc[0].to_dict().items()}
         where = {name: first.get(name) for name in ("at", "radius")} | {"y": first["_quantity"]}
         where["of"] = measured[first["measurement"]] if figure.measurement else figure.report
         where |= {"x": float(first["x"])} if figure.x == "step" else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,25 @@ def by_seed(run: Run) -> float | None:
     return 0.5 + 0.05 * run.spec["seed"] + 0.1 * run.spec["method"].get("strength", 0)
 
 
-def filled(folder: Path, accuracy: Callable[[Run], float | None] = by_seed, **provenance: Any) -> Made:
+def filled(
+    folder: Path,
+    accuracy: Callable[[Run], float | None] = by_seed,
+    edits: Iterable[tuple[str, str]] = (),
+    **provenance: Any,
+) -> Made:
     """All of the study's runs, and their measurements."""
     folder.mkdir(exist_ok=True)
     made = Made(folder)
     # As whoever calls the commands in the folder has it.
     made.path.write_text(made.path.read_text().replace(str(folder / "results"), "results"))
+    for edit in edits:
+        made.edit(*edit)
     where = {"start": "2026-01-01T00:00:00Z", "data_sha256": "0" * 64, **provenance}
     for run in made.runs:
         finish(made, run, accuracy(run), **where)
     for job in made.expansion.measurements.values():
         run = made.expansion.runs[str(job.run)]
-        measured = {"final": {"norm_H": 2.0 + run.spec["seed"]}}
+        measured = {at: {"norm_H": 2.0 + run.spec["seed"]} for at in job.spec["at"]}
         content = measurement_content(job, run.spec, measured, **{**where, "code": job.code})
         records.write(made.store.measurement(run.id, job.id), MEASUREMENT, content)
     declare(made.store, made.study, made.expansion)

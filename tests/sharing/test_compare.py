@@ -63,6 +63,23 @@ def test_what_moved_is_told_from_what_seeds_explain(
     assert json.loads(capsys.readouterr().out)["by_chance"] == pytest.approx(3e-5)
 
 
+def test_points_at_steps_are_compared_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In rows of a figure, and along its axis."""
+    rest = "{experiments: [main], measurement: step, x: step, y: norm_H, lines: method, columns: rho}"
+    along = f"y: norm_H, lines: method, rows: at}}\n  along: {rest}"
+    edits = [
+        ("at: [final]", "at: [1, final]"),
+        ("batch_size: 16", "batch_size: 16, snapshots: [1]"),
+        ("y: norm_H, lines: method}", along),
+    ]
+    made = filled(tmp_path / "steps", edits=edits)
+    monkeypatch.chdir(made.folder)
+    assert main(["compare", "results", "results", "--study", "config/study.yaml"]) == 0
+    assert "25 points, 25 of them equal to the last bit" in capsys.readouterr().out
+
+
 def test_equal_results_exit_with_0(here: Made, whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "bare.tar.xz", str(whole / "results"), "--study", "config/study.yaml"]) == 0
     assert "10 points, 10 of them equal to the last bit" in capsys.readouterr().out
