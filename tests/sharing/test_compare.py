@@ -70,8 +70,8 @@ def test_points_at_steps_are_compared_one_by_one(
     rest = "{experiments: [main], measurement: step, x: step, y: norm_H, lines: method, columns: rho}"
     along = f"y: norm_H, lines: method, rows: at}}\n  along: {rest}"
     edits = [
-        ("at: [final]", "at: [1, final]"),
-        ("batch_size: 16", "batch_size: 16, snapshots: [1]"),
+        ("at: [final]", "at: [1, 2]"),
+        ("batch_size: 16", "batch_size: 16, snapshots: [1, 2]"),
         ("y: norm_H, lines: method}", along),
     ]
     made = filled(tmp_path / "steps", edits=edits)
