@@ -96,7 +96,7 @@ known-number: $(VENV)/dev.stamp
 
 # An sdist with all of the project, a wheel made from it, and both tried in an environment of their own.
 package: $(VENV)/dev.stamp
-	rm -rf dist build
+	rm -rf dist build/lib build/bdist.*
 	$(BIN)/python -c "from setuptools import build_meta; build_meta.build_sdist('dist')" >/dev/null
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist dist/*.tar.gz
 	$(PYTHON) -m venv --clear $(VENV)-package
