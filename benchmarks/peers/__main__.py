@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
 import platform
-import signal
-import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib.metadata import version
@@ -17,7 +14,7 @@ from typing import Any
 from benchmarks import peers
 from benchmarks.peers import cases, errors, table
 from benchmarks.peers.plot import plot
-from benchmarks.peers.turns import Worker, rounds
+from benchmarks.peers.turns import Worker, on_cores, rounds
 from nmepkg import surroundings
 
 PACKAGES = {
@@ -103,25 +100,23 @@ def main() -> None:
         wanted = cases.chosen(arguments.only)
     except ValueError as error:
         parser.error(str(error))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no stopped process stays behind
-    cores = sorted(os.sched_getaffinity(0))[: arguments.threads]
-    os.sched_setaffinity(0, cores)
+    threads = on_cores(arguments.threads)
     versions = {library: version(package) for library, package in PACKAGES.items()}
     versions[cases.OURS] = f"with jax {versions[cases.OURS]}"
     constant = {
-        "threads": len(cores),
+        "threads": threads,
         "cpu": cpu(),
         "python": platform.python_version(),
         "date": datetime.date.today().isoformat(),
     }
     print(", ".join(f"{library} {number}" for library, number in versions.items()))
-    print(f"{constant['cpu']}, {len(cores)} threads, float32; an error is relative to float64\n\n{table.HEADER}")
+    print(f"{constant['cpu']}, {threads} threads, float32; an error is relative to float64\n\n{table.HEADER}")
     found: list[dict[str, Any]] = []
     file = arguments.out / "peers.csv"
     arguments.out.mkdir(parents=True, exist_ok=True)
     with (
         Worker("benchmarks.peers.ours:Ours", environment=ours_environment()) as ours,
-        Worker("benchmarks.peers.theirs:Theirs", len(cores), environment=THEIR_ENVIRONMENT) as theirs,
+        Worker("benchmarks.peers.theirs:Theirs", threads, environment=THEIR_ENVIRONMENT) as theirs,
     ):
         pair = Pair(ours, theirs, arguments.budget)
         for case in wanted:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import os
-import signal
-import sys
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +15,7 @@ import pandas as pd
 from benchmarks.peers import cases, operators
 from benchmarks.peers.__main__ import PACKAGES, THEIR_ENVIRONMENT, cpu, ours_environment
 from benchmarks.peers.operators import errors, tasks
-from benchmarks.peers.turns import Worker, rounds
+from benchmarks.peers.turns import Worker, on_cores, rounds
 
 _TURN = 0.05  # seconds that a turn takes at least
 
@@ -99,18 +96,16 @@ def main() -> None:
         wanted = tasks.chosen(arguments.only)
     except ValueError as error:
         parser.error(str(error))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no stopped process stays behind
-    cores = sorted(os.sched_getaffinity(0))[: arguments.threads]
-    os.sched_setaffinity(0, cores)
+    threads = on_cores(arguments.threads)
     packages = PACKAGES | {tasks.MATFREE: "matfree"}
-    constant = {"threads": len(cores), "cpu": cpu(), "date": datetime.date.today().isoformat()}
+    constant = {"threads": threads, "cpu": cpu(), "date": datetime.date.today().isoformat()}
     file = arguments.out / "operators.csv"
     arguments.out.mkdir(parents=True, exist_ok=True)
     found: list[dict[str, Any]] = []
     here = "benchmarks.peers.operators"
     with (
         Worker(f"{here}.ours:Ours", environment=ours_environment()) as ours,
-        Worker(f"{here}.theirs:Theirs", len(cores), environment=THEIR_ENVIRONMENT) as theirs,
+        Worker(f"{here}.theirs:Theirs", threads, environment=THEIR_ENVIRONMENT) as theirs,
         Worker(f"{here}.with_matfree:WithMatfree", environment=ours_environment()) as matfree,
     ):
         together = Together(ours, theirs, matfree, arguments.budget)
