@@ -20,7 +20,8 @@ def _part(meaning: str, properties: Mapping[str, Schema]) -> dict[str, Any]:
 _RESOURCES = {
     "gpus": key(
         "GPUs that one training is computed on, sharing its batch evenly; 0: on the CPU. They are asked of the cluster's "
-        "scheduler, or without one taken from this machine's free ones. Like all of `resources`, no part of what a run is",
+        "scheduler, or without one taken from this machine's free ones. Several runs share one by `runs_at_once`. Like all of "
+        "`resources`, no part of what a run is",
         {"type": "integer", "minimum": 0, "maximum": 1024, "default": 0},
         example=1,
     ),
@@ -33,8 +34,8 @@ _RESOURCES = {
         example=32,
     ),
     "hours": key(
-        "time of one training's job, asked of a scheduler; a training that takes longer goes on in the next job (`retries` in "
-        "the profile)",
+        "time of one training's job, asked of a scheduler, beside those that share its GPU; a training that takes longer goes "
+        "on in the next job (`retries` in the profile)",
         {"type": "number", "exclusiveMinimum": 0, "maximum": _YEARS, "default": 1.0},
         example=24,
     ),
@@ -168,6 +169,15 @@ SETUP = mapping(
             maximum=10_000,
             default=1,
             example=8,
+        ),
+        "runs_at_once": key(
+            "how many of them go side by side, each in a process of its own, where one alone leaves a GPU, or the cores of "
+            "a node, idle. They share the job's `resources`: one GPU and a part of its memory each, and the `cpus`. May "
+            "exceed neither `runs_per_job` nor `resources.cpus`",
+            COUNT,
+            maximum=1024,
+            default=1,
+            example=4,
         ),
         "data": key("a [data set](#data-sets)", ENTRY, example={"name": "mnist1d", "seed": 42, "samples": 5000}),
         "validation": _part(

@@ -58,9 +58,7 @@ rule measure_together:
         gres=lambda wildcards: gres(min(1, plan.needs_to_measure(wildcards.pack).gpus)),
         mem_mb=lambda wildcards, attempt: memory(plan.needs_to_measure(wildcards.pack), attempt),
         runtime=lambda wildcards, attempt: minutes(
-            attempt
-            * min(2, plan.needs_to_measure(wildcards.pack).hours)
-            * len(plan.measurements_of_pack(wildcards.pack))
+            attempt * plan.hours([job.run for job in plan.measurements_of_pack(wildcards.pack)], most=2)
         ),
     params:
         job=plan.file("measure_together", "{pack}"),
