@@ -53,18 +53,18 @@ OPTIMIZER: dict[str, Schema] = {
         assumed=True,
     ),
     "decayed": key(
-        "which parameters decay; `kernels` are what features are multiplied with, by name: no biases (those of "
-        "attention, which have two axes, neither), nothing of normalisation layers, and not the ViT's embedding of positions; "
-        "`not_normalization` are all but scales and biases of normalisation layers",
+        "which parameters decay. `all`: every one. `not_normalization`: all but the scales and biases of normalisation layers. "
+        "`kernels`: only the weights that multiply features, so no biases (attention's included), nothing in normalisation "
+        "layers, and not the ViT's embedding of positions",
         {"enum": ["all", "kernels", "not_normalization"], "default": "all"},
         example="kernels",
         assumed=True,
     ),
     "decay_in_loss": key(
-        "whether ½ λ ‖θ‖² of the parameters that decay is a part of the loss that a method perturbs or penalises, and that "
-        "`clip_norm` bounds the gradient of; `adamw` is `adam` then. G has λ more on its diagonal, and N is what it was. "
-        "Recorded losses and measurements are without it. `gn_trace` and `gn_trace_exact`, which know cross-entropy alone, "
-        "are refused",
+        "false: decay is added to the step after the method has done its work. true: ½ λ ‖θ‖², over the parameters that decay, "
+        "is part of the loss. SAM then perturbs it, penalties penalise it, `clip_norm` bounds its gradient too, and `adamw` "
+        "does what `adam` would. It adds λ to the diagonal of G and leaves N as it is. Recorded losses and measurements leave "
+        "it out. Refused with `gn_trace` and `gn_trace_exact`, which are right for cross-entropy alone",
         _FLAG,
         default=False,
         example=True,
