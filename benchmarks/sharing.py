@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
+import itertools
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -49,7 +50,7 @@ setups:
 experiments:
   all: {setups: [mlp, wrn], methods: [psam], activations: [gelu], rho: [0.1], seeds: [0]}
 """
-NETWORKS = ("MLP 3×128", "WRN-16-4")
+NETWORKS, COUNTS = ("MLP 3×128", "WRN-16-4"), (1, 2, 4, 8)
 FIELDS = (
     *("network", "how", "runs", "steps_per_second", "to_one", "gigabytes", "compiling"),
     *("error", "device", "version", "threads", "date"),
@@ -207,44 +208,67 @@ def measured(how: str, spec: Any, counts: list[int], seconds: float) -> Iterator
         yield {"error": " ".join(str(error).split())[:300]}
 
 
+def measure(
+    file: Path,
+    until: float,
+    *,
+    networks: Sequence[str] = NETWORKS,
+    counts: Sequence[int] = COUNTS,
+    hows: Sequence[str] = (PROCESSES, ONE_PROGRAM),
+    seconds: float = 3,
+) -> Iterator[Row]:
+    """Rows that a CSV file does not have yet, which each goes into at once.
+
+    Args:
+      until: by ``time.monotonic``, after which nothing new is begun.
+      counts: of runs at once, from few to many.
+      hows: ways of sharing.
+      seconds: of a measurement.
+    """
+    date, given = datetime.date.today().isoformat(), specs_of()
+    threads = max(1, surroundings.threads() // counts[-1])
+    with (
+        patch.dict(os.environ, dict.fromkeys(("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))),
+        tempfile.TemporaryDirectory() as cache,
+        file.open("a+", encoding="utf-8", newline="") as opened,
+    ):
+        os.environ |= {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+        opened.seek(0)
+        known = {(row["network"], row["how"], row["runs"]): row["steps_per_second"] for row in csv.DictReader(opened)}
+        writer = csv.DictWriter(opened, FIELDS)
+        if not file.stat().st_size:
+            writer.writeheader()
+        for how, network in itertools.product(hows, networks):
+            os.environ["XLA_CLIENT_MEM_FRACTION"] = "0.9" if how == ONE_PROGRAM else f"{0.8 / counts[-1]:.4f}"
+            left = [count for count in counts if (network, how, str(count)) not in known]
+            for row in measured(how, given[network], left, seconds) if left and time.monotonic() < until else ():
+                full = {"network": network, "how": how, "threads": threads, "date": date, **row}
+                if "runs" in row:
+                    known[network, how, str(row["runs"])] = row["steps_per_second"]
+                    alone = known.get((network, PROCESSES, "1"))
+                    full["to_one"] = alone and row["steps_per_second"] / float(alone)
+                writer.writerow(full)
+                opened.flush()
+                yield full
+                if time.monotonic() > until:
+                    break
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=2, help="after which nothing new is begun")
     parser.add_argument("--seconds", type=float, default=3, help="of a measurement")
-    parser.add_argument("--counts", nargs="*", type=int, default=[1, 2, 4, 8], help="of runs at once")
-    parser.add_argument("--networks", nargs="*", default=NETWORKS)
+    parser.add_argument("--counts", nargs="+", type=int, default=COUNTS, help="of runs at once")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--mps", action="store_true", help="with NVIDIA's Multi-Process Service, too")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks"), help="folder of sharing.csv")
-    arguments = parser.parse_args()
-    until, given = time.monotonic() + 60 * arguments.minutes, specs_of()
-    file, counts, date = arguments.out / "sharing.csv", sorted(arguments.counts), datetime.date.today().isoformat()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    threads = max(1, surroundings.threads() // counts[-1])
-    os.environ.update(dict.fromkeys(("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads)))
-    with file.open("a+", encoding="utf-8", newline="") as opened, tempfile.TemporaryDirectory() as cache:
-        os.environ |= {"JAX_COMPILATION_CACHE_DIR": cache, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-        opened.seek(0)
-        known = {(row["network"], row["how"], row["runs"]): row for row in csv.DictReader(opened)}
-        writer = csv.DictWriter(opened, FIELDS)
-        if not file.stat().st_size:
-            writer.writeheader()
-        for how in (PROCESSES, *([WITH_MPS] if arguments.mps else []), ONE_PROGRAM):
-            os.environ["XLA_CLIENT_MEM_FRACTION"] = "0.9" if how == ONE_PROGRAM else f"{0.8 / counts[-1]:.4f}"
-            for network in arguments.networks:
-                left = [count for count in counts if (network, how, str(count)) not in known]
-                if not left or time.monotonic() > until:
-                    continue
-                for row in measured(how, given[network], left, arguments.seconds):
-                    full = {"network": network, "how": how, "threads": threads, "date": date, **row}
-                    if "runs" in row:
-                        known.setdefault((network, how, str(row["runs"])), full)
-                        alone = known.get((network, PROCESSES, "1"))
-                        full["to_one"] = alone and row["steps_per_second"] / float(alone["steps_per_second"])
-                    writer.writerow(full)
-                    opened.flush()
-                    print(full, flush=True)
-                    if time.monotonic() > until:
-                        break
+    given = parser.parse_args()
+    file, until = given.out / "sharing.csv", time.monotonic() + 60 * given.minutes
+    given.out.mkdir(parents=True, exist_ok=True)
+    hows = (PROCESSES, *([WITH_MPS] if given.mps else []), ONE_PROGRAM)
+    options = {"networks": given.networks, "counts": sorted(given.counts), "hows": hows, "seconds": given.seconds}
+    for row in measure(file, until, **options):
+        print(row, flush=True)
     print(file)
 
 
