@@ -21,11 +21,12 @@ def run(task: Task) -> Outcome:
 
 
 def told(file: Path) -> str:
-    """In a line, by network and way: how many steps most runs together take, beside one run alone."""
+    """In a line, by network and way: the steps a second of most runs together, beside those of one alone."""
     rows = pd.read_csv(file)
     most = rows.dropna(subset="runs").sort_values("runs").groupby(["network", "how"], sort=False).last().reset_index()
     parts = [
-        f"{row.network}, {row.how}: {row.runs:.0f} runs {row.to_one:.2f} steps of one" for row in most.itertuples()
+        f"{row.network}, {row.how}: {row.runs:.0f} runs at {row.to_one:.2f} × the rate of one"
+        for row in most.itertuples()
     ]
     failed = rows["error"].notna().sum()
     return "; ".join(parts + ([f"{failed} failed"] if failed else [])) or "nothing was measured"
