@@ -12,7 +12,7 @@ from nmepkg.records import Kind
 from nmepkg.runs.expansion import Job
 from nmepkg.storage import Store
 
-KIND = Kind("file of a job", 2, "run snakemake again, which writes it")
+KIND = Kind("file of a job", 3, "run snakemake again, which writes it")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def read(path: Path) -> Assignment:
     beside = Path(content["beside"])
     extensions.load(content["extensions"], beside)
     return Assignment(
-        jobs=tuple(Job(**job) for job in content["jobs"]),
+        jobs=tuple(Job(**{**job, "snapshots": tuple(job["snapshots"])}) for job in content["jobs"]),
         store=Store(Path(content["store"])),
         gpus=content["gpus"],
         source=Path(content["source"]) if content["source"] else None,

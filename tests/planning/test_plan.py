@@ -13,6 +13,7 @@ from nmepkg.runs.expansion import Job
 from nmepkg.runs.jobs import Assignment
 from nmepkg.storage import Store
 from nmepkg.study.load import load
+from nmepkg.study.spec import Resources
 from tests.study.samples import edited, study
 
 MEASURED = (
@@ -91,6 +92,19 @@ def test_gpus_are_promised_to_trainings_and_one_to_measurements(tmp_path: Path) 
     plan = planned(tmp_path, *MEASURED, (PACKED[0], PACKED[0] + "    resources: {gpus: 4}\n"))
     assert plan.assignment("train", next(iter(plan.expansion.runs))).gpus == 4
     assert plan.assignment("measure", next(iter(plan.expansion.measurements))).gpus == 1
+
+
+@pytest.mark.parametrize(
+    ("training", "measuring"),
+    [
+        ("{gpus: 8, cpus: 64, memory_gb: 256, hours: 24}", Resources(1, 8, 32, 2)),
+        ("{gpus: 4, cpus: 2, memory_gb: 3, hours: 1}", Resources(1, 1, 3, 1)),
+        ("{gpus: 0, cpus: 4, memory_gb: 8, hours: 3}", Resources(0, 4, 8, 2)),
+    ],
+)
+def test_a_measurement_takes_one_gpus_share_of_a_machine(tmp_path: Path, training: str, measuring: Resources) -> None:
+    plan = planned(tmp_path, *MEASURED, (PACKED[0], PACKED[0] + f"    resources: {training}\n"))
+    assert plan.needs_to_measure(next(iter(plan.expansion.runs))) == measuring
 
 
 def test_of_runs_that_are_trained_together_those_that_were_asked_for(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ setups:
     data: {name: mnist1d, samples: 500}
     model: {name: mlp, width: 4, depth: 1}
     optimizer: {learning_rate: 0.1}
-    training: {epochs: 1, batch_size: 16, snapshots: [9, 18]}
+    training: {epochs: 1, batch_size: 16}
   other: {<<: *mlp, validation: {fraction: 0}}
 experiments:
   main:

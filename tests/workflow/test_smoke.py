@@ -20,7 +20,7 @@ setups:
     augmentation: pad_crop_flip
     model: {name: cnn, channels: [32, 64], width: 128}
     optimizer: {learning_rate: 0.1, warmup_epochs: 5}
-    training: {epochs: 100, batch_size: 128, accumulate: 2, evaluate_train: 10000, snapshots: [1000]}
+    training: {epochs: 100, batch_size: 128, accumulate: 2, evaluate_train: 10000}
 measurements:
   alignment: {kind: alignment, at: [initial, 1000, final]}
 experiments:
