@@ -59,19 +59,19 @@ WILD = make_spec(
 )
 
 
-def trained(spec: dict[str, Any], data: Path, folder: Path) -> Path:
-    training.train(training.Task("some-run", spec, "abc", folder, data), stream=io.StringIO())
+def trained(spec: dict[str, Any], data: Path, folder: Path, snapshots: tuple[int, ...]) -> Path:
+    training.train(training.Task("some-run", spec, "abc", folder, data, snapshots=snapshots), stream=io.StringIO())
     return folder
 
 
 @pytest.fixture(scope="module")
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(SPEC, data, tmp_path_factory.mktemp("run"))
+    return trained(SPEC, data, tmp_path_factory.mktemp("run"), (1, 4))
 
 
 @pytest.fixture(scope="module")
 def diverged(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(WILD, data, tmp_path_factory.mktemp("wild"))
+    return trained(WILD, data, tmp_path_factory.mktemp("wild"), (1, 9))
 
 
 def measure(spec: dict[str, Any], folder: Path, data: Path, out: Path, **options: Any) -> dict[str, Any]:
