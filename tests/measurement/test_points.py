@@ -176,7 +176,7 @@ def test_a_diverged_run_has_no_final_numbers_even_where_its_parameters_are_finit
         validation={"fraction": 0.0},
     )
     del spec["loss"]["label_smoothing"]
-    folder = trained(spec, data, tmp_path / "run")
+    folder = trained(spec, data, tmp_path / "run", ())
     params = np.load(folder / "params.npz")
     assert json.loads((folder / "result.json").read_text())["diverged"]["step"] == 1
     assert all(np.isfinite(params[name]).all() for name in params), "or this test is idle"

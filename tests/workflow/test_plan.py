@@ -68,7 +68,7 @@ def test_snakemakes_own_option_for_a_study_works(project: Project) -> None:
         ([], 1370, 12),
         (["select=[cifar10, fashion_mnist]"], 890, 12),
         (["select=[fashion_mnist]"], 410, 10),
-        (["smoke=true"], 128, 12),
+        (["smoke=true"], 122, 12),
     ],
 )
 def test_the_papers_study_is_planned_whole(project: Project, options: list[str], runs: int, figures: int) -> None:
