@@ -100,7 +100,6 @@ class Training:
     evaluate_every: int
     evaluate_last: int
     evaluate_train: int | None
-    snapshots: tuple[int, ...]
 
     @property
     def examples_at_once(self) -> int:
@@ -177,7 +176,7 @@ def optimizer(spec: Json) -> Optimizer:
 
 def training(spec: Json) -> Training:
     """Of the ``training`` of a setup."""
-    return Training(**{**spec, "snapshots": tuple(spec["snapshots"])})
+    return Training(**spec)
 
 
 def recipe(spec: Json) -> Recipe:

@@ -75,7 +75,9 @@ def measure(
             return step, "not_reached"
         sha256 = files.get(str(path.relative_to(directory)))
         if sha256 is None:
-            raise UserError(f"{directory}: the run kept no snapshot of step {at}; add it to training.snapshots")
+            raise UserError(
+                f"{directory}: the run kept no parameters of step {at}; run snakemake again, which trains it anew"
+            )
         return step, read_state(path, sha256)
 
     with compilation.cache(cache):

@@ -138,12 +138,6 @@ _TRAINING = {
         example=1,
     ),
     "evaluate_train": key("how many training examples are evaluated; null: all", COUNT_OR_NULL, example=50000),
-    "snapshots": key(
-        "steps after which the parameters are kept, for measurements along training. They are part of a run's "
-        "identity, so give a setup of its own to the few runs that need them",
-        {"type": "array", "items": COUNT, "uniqueItems": True, "default": []},
-        example=[1, 10, 100],
-    ),
 }
 
 SETUP = mapping(

@@ -54,7 +54,6 @@ _BASE: dict[str, Any] = {
         "evaluate_every": 2,
         "evaluate_last": 1,
         "evaluate_train": None,
-        "snapshots": [],
     },
     "seed": 0,
 }
