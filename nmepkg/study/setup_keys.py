@@ -126,6 +126,22 @@ _TRAINING = {
         {"enum": ["float32", "bfloat16"], "default": "float32"},
         example="bfloat16",
     ),
+    "matmul_precision": key(
+        "what products of matrices, and convolutions, of float32 numbers are computed in, where a device is faster with less. "
+        "`float32`: in full. `tensorfloat32`: a GPU since A100 rounds each factor to 11 significant bits. `bfloat16`: a TPU "
+        "rounds to 8, a GPU as before. Sums are float32, and a CPU always computes in full. Results record what was used; "
+        "measurements are always taken in full ([docs](../docs/precision.md))",
+        {"enum": ["float32", "tensorfloat32", "bfloat16"], "default": "float32"},
+        example="tensorfloat32",
+        assumed=True,
+    ),
+    "deterministic": key(
+        "whether a training that is repeated or resumed on as many GPUs of one kind gives the same bits: XLA then takes sums "
+        "in a fixed order, and algorithms that it does not choose by timing them, which may be slower. A CPU does so anyway",
+        _FLAG,
+        default=False,
+        example=True,
+    ),
     "evaluate_every": key(
         "epochs between two evaluations on all sets; always done before the first step and after the last",
         COUNT,
