@@ -45,6 +45,7 @@ class Task:
       directory: where the files go.
       data: prepared data (.npz).
       source: folder that data are streamed from, where they are.
+      at_once: runs that share its device and threads, with this one, recorded.
     """
 
     run: str
@@ -53,6 +54,7 @@ class Task:
     directory: Path
     data: Path
     source: Path | None = None
+    at_once: int = 1
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -165,7 +167,7 @@ def _train(
     epochs, used = task.recipe.training.epochs, devices.layout(task.recipe).devices
     if used < jax.device_count():
         say(f"uses {used} of {jax.device_count()} devices: no more can share a batch evenly")
-    account = Account(code=task.code, devices=used)
+    account = Account(code=task.code, devices=used, at_once=task.at_once)
     journal = Journal(task.directory / "state.json", task.run, epochs)
     checkpoints = Checkpoints(task.directory / "checkpoint.npz", task.run, interval, stopping, account)
     progress = Progress(epochs, stream)
