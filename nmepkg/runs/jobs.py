@@ -75,7 +75,7 @@ def read(path: Path) -> Assignment:
     beside = Path(content["beside"])
     extensions.load(content["extensions"], beside)
     return Assignment(
-        jobs=tuple(Job(**job) for job in content["jobs"]),
+        jobs=tuple(Job(**{**job, "snapshots": tuple(job["snapshots"])}) for job in content["jobs"]),
         store=Store(Path(content["store"])),
         gpus=content["gpus"],
         at_once=content["at_once"],

@@ -126,6 +126,22 @@ _TRAINING = {
         {"enum": ["float32", "bfloat16"], "default": "float32"},
         example="bfloat16",
     ),
+    "matmul_precision": key(
+        "what products of matrices, and convolutions, of float32 numbers are computed in, where a device is faster with less. "
+        "`float32`: in full. `tensorfloat32`: a GPU since A100 rounds each factor to 11 significant bits. `bfloat16`: a TPU "
+        "rounds to 8, a GPU as before. Sums are float32, and a CPU always computes in full. Results record what was used; "
+        "measurements are always taken in full ([docs](../docs/precision.md))",
+        {"enum": ["float32", "tensorfloat32", "bfloat16"], "default": "float32"},
+        example="tensorfloat32",
+        assumed=True,
+    ),
+    "deterministic": key(
+        "whether a training that is repeated or resumed on as many GPUs of one kind gives the same bits: XLA then takes sums "
+        "in a fixed order, and algorithms that it does not choose by timing them, which may be slower. A CPU does so anyway",
+        _FLAG,
+        default=False,
+        example=True,
+    ),
     "evaluate_every": key(
         "epochs between two evaluations on all sets; always done before the first step and after the last",
         COUNT,
@@ -138,12 +154,6 @@ _TRAINING = {
         example=1,
     ),
     "evaluate_train": key("how many training examples are evaluated; null: all", COUNT_OR_NULL, example=50000),
-    "snapshots": key(
-        "steps after which the parameters are kept, for measurements along training. They are part of a run's "
-        "identity, so give a setup of its own to the few runs that need them",
-        {"type": "array", "items": COUNT, "uniqueItems": True, "default": []},
-        example=[1, 10, 100],
-    ),
 }
 
 SETUP = mapping(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +44,7 @@ def load_setup(name: str, spec: Spec, content: Callable[[str], Mapping[str, str]
         spec[kind] = check_entry(kind, spec[kind], join(where, kind))
     spec["data"] |= content(spec["data"]["name"])
     spec["optimizer"] = check_entry("optimizer", {"name": "sgd", **spec["optimizer"]}, join(where, "optimizer"))
-    training = spec["training"] = {**spec["training"], "snapshots": sorted(spec["training"]["snapshots"])}
-    warmup, epochs = spec["optimizer"]["warmup_epochs"], training["epochs"]
+    warmup, epochs = spec["optimizer"]["warmup_epochs"], spec["training"]["epochs"]
     if warmup > epochs:
         raise StudyError(
             join(where, "optimizer.warmup_epochs"),
@@ -78,6 +77,17 @@ def counts(spec: Mapping[str, Any]) -> Counts:
         test if subset["test"] is None else subset["test"],
         kept // training["batch_size"] * training["epochs"],
     )
+
+
+def points(at: Iterable[str | int], steps: int) -> list[str | int]:
+    """Where a measurement is taken in a training of so many steps: in order, each once, a share as the step nearest to it.
+
+    >>> points(["initial", 100, "10%", "50%", "final"], 1000)
+    ['initial', 100, 500, 'final']
+    """
+    found = [max(1, round(steps * float(p[:-1]) / 100)) if isinstance(p, str) and p[-1] == "%" else p for p in at]
+    ends = {"initial": 0.0, "final": math.inf}
+    return sorted(dict.fromkeys(found), key=lambda point: ends[point] if isinstance(point, str) else point)
 
 
 def _refuse_model(model: Spec, data: Spec, where: str) -> None:
@@ -237,18 +247,12 @@ def _refuse_too_few(spec: Spec, where: str) -> None:
             raise StudyError(
                 join(where, "subset", name), f"{wanted} is more than the {there} examples that there are; lower it"
             )
-    training, counted = spec["training"], counts(spec)
-    if training["batch_size"] > counted.train:
+    batch, counted = spec["training"]["batch_size"], counts(spec)
+    if batch > counted.train:
         raise StudyError(
             join(where, "training.batch_size"),
-            f"{training['batch_size']} is more than the {counted.train} examples to train on; lower it",
+            f"{batch} is more than the {counted.train} examples to train on; lower it",
         )
-    for i, step in enumerate(training["snapshots"]):
-        if step > counted.steps:
-            raise StudyError(
-                join(where, "training.snapshots", i),
-                f"step {step} lies beyond the {counted.steps} steps of the training; remove it",
-            )
 
 
 def _refuse_too_many(spec: Spec, where: str) -> None:

@@ -71,10 +71,6 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         added("label_noise: {fraction: 0.1}", *IMAGENET),
         "setups.mlp.label_noise.fraction: labels of 'imagenet2012' are streamed with its images, and stay as they are; set it",
     ),
-    "snapshot beyond the last step": (
-        training("snapshots: [3, 10]"),
-        "setups.mlp.training.snapshots[1]: step 10 lies beyond the 9 steps of the training; remove it",
-    ),
     "parts that do not divide": (
         training("accumulate: 3"),
         "setups.mlp.training.accumulate: 3 parts do not divide the batch of 16; choose a divisor",
@@ -242,7 +238,6 @@ def test_refuses_in_one_line_with_place_and_remedy(case: str, tmp_path: Path) ->
     [
         (("batch_size: 16", "batch_size: 144"),),
         added("subset: {train: 144, test: 40}"),
-        training("snapshots: [9]"),
         training("batch_norm_group: 2, accumulate: 4", *CONV, ("[sam, psam]", "[{name: sam, m: 4}]")),
         added("augmentation: {name: pad_crop_flip, padding: 7}", *CONV),
         added("augmentation: resized_crop_flip", *IMAGENET),

@@ -96,6 +96,7 @@ def train(
                 given.store.run(run.id),
                 given.store.data(data_id(run.spec["data"])),
                 given.source,
+                run.snapshots,
                 given.at_once,
             ),
             cache=cache,
