@@ -123,7 +123,7 @@ package: $(VENV)/dev.stamp
 # missing) are beside them in one archive. Nothing is tagged or sent: the last lines say how. VERSION=0.2.0
 release: $(VENV)/dev.stamp
 	$(BIN)/python tools/release.py check $(VERSION)
-	$(MAKE) figures package
+	$(MAKE) figures package CONFIG=
 	$(BIN)/python -m nmepkg export config/config.yaml dist/results-$(VERSION).tar.xz
 	$(BIN)/python tools/release.py say $(VERSION)
 

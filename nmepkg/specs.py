@@ -97,6 +97,8 @@ class Training:
     accumulate: int
     batch_norm_group: int | None
     precision: str
+    matmul_precision: str
+    deterministic: bool
     evaluate_every: int
     evaluate_last: int
     evaluate_train: int | None

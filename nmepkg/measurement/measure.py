@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from nmepkg import records, specs
 from nmepkg.entries import load_target
 from nmepkg.errors import UserError
-from nmepkg.measurement.points import At, Variables, measure_points
+from nmepkg.measurement.points import PRODUCTS, At, Variables, measure_points
 from nmepkg.registry import DATASETS
 from nmepkg.storage import MEASUREMENT
 from nmepkg.training import compilation
@@ -81,7 +81,7 @@ def measure(
         return step, read_state(path, sha256)
 
     with compilation.cache(cache):
-        account, recipe = Account(code=task.code), specs.recipe(run_spec)
+        account, recipe = Account(PRODUCTS, code=task.code), specs.recipe(run_spec)
         dataset = load_target(DATASETS[recipe.data.name].reader)(task.data, recipe, task.source)
         if dataset.sha256 != result["provenance"]["data_sha256"]:
             raise UserError(

@@ -15,7 +15,7 @@ from jax.typing import ArrayLike
 
 from nmepkg.curvature.types import Key, Params
 from nmepkg.curvature.vectors import single
-from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Update
+from nmepkg.methods.base import ApplyFn, Batch, LabelledLossFn, Method, Update, add_scaled
 
 
 class Execution(NamedTuple):
@@ -64,15 +64,41 @@ def _has_mean(leaf: Any) -> bool:
     return jnp.issubdtype(leaf.dtype if hasattr(leaf, "dtype") else jnp.result_type(leaf), jnp.inexact)
 
 
-def mean_of_draws(draw: Callable[[Key], Tree], key: Key, samples: int, unroll: bool = True) -> Tree:
-    """The mean of ``draw(key)`` over ``samples`` keys split from ``key``, in turn; see :func:`mean_in_turn`.
+def add_mean_of_draws(
+    tree: Params,
+    scale: ArrayLike,
+    draw: Callable[[Params, Key], Params],
+    params: Params,
+    key: Key,
+    samples: int,
+    unroll: bool = True,
+) -> Params:
+    """tree + scale · mean of draw(params, key) over ``samples`` keys split from ``key``, of the types of ``tree``.
+
+    One draw after another, and after ``tree``: memory is that of one.
+
+    Args:
+      unroll: see :class:`Execution`. Draws that are written out compute once what depends on the parameters alone. A compiled
+        loop would hold that from its first turn to its last, beside what a turn needs: each of its turns computes it anew.
 
     Raises:
       ValueError: samples < 1.
     """
     if samples < 1:
         raise ValueError(f"the number of samples must be at least 1, not {samples}")
-    return mean_in_turn(draw, jax.random.split(key, samples), unroll)
+
+    def add(total: Params, key: Key, params: Params) -> Params:
+        return add_scaled(total, scale / samples, draw(params, key))
+
+    total: Params = jax.tree.map(single, tree)
+    keys = jax.random.split(key, samples)
+    if unroll or samples == 1:
+        total = add(total, keys[0], params)
+        for i in range(1, samples):
+            total = add(total, _available_after(total, keys[i]), params)
+    else:
+        total, _ = jax.lax.scan(lambda t, key: (add(t, *_available_after(t, (key, params))), None), total, keys)
+    return jax.tree.map(lambda t, leaf: t.astype(jnp.result_type(leaf)), total, tree)
 
 
 def mean_in_turn(function: Callable[[Any], Tree], arguments: Any, unroll: bool = True) -> Tree:

@@ -35,7 +35,7 @@ from nmepkg.methods.base import (
     loss_and_gradient,
     on_batch,
 )
-from nmepkg.methods.parts import HERE, Execution, in_groups, mean_of_draws
+from nmepkg.methods.parts import HERE, Execution, add_mean_of_draws, in_groups
 
 
 def gn_trace(
@@ -82,16 +82,16 @@ def gn_trace(
         loss, state, clean = loss_and_gradient(apply_fn, loss_fn, params, batch)
 
         logits_of, _ = on_batch(apply_fn, loss_fn, batch)
-        logits, vjp = jax.vjp(logits_of, params)
 
-        def draw(key: Key) -> Params:
+        def draw(params: Params, key: Key) -> Params:
+            logits, vjp = jax.vjp(logits_of, params)
             drawn = jax.random.categorical(key, logits)
             (g,) = vjp(jax.grad(cross_entropy)(logits, drawn))
             return product(logits_of, lambda z: cross_entropy(z, drawn), params, g)
 
         scale = 2 * strength * (jnp.size(batch[1]) if scale_by_batch else 1)
-        along = mean_of_draws(draw, key, samples, execution.unroll)
-        return Update(add_scaled(clean, scale, along), state, loss)
+        direction = add_mean_of_draws(clean, scale, draw, params, key, samples, execution.unroll)
+        return Update(direction, state, loss)
 
     return in_groups(method, m, execution)
 

@@ -38,7 +38,7 @@ from nmepkg.methods.base import (
     on_batch,
 )
 from nmepkg.methods.limits import BASIS, MOST_PARAMETERS
-from nmepkg.methods.parts import HERE, Execution, in_groups, mean_of_draws
+from nmepkg.methods.parts import HERE, Execution, add_mean_of_draws, in_groups
 
 Part = Literal["H", "G", "N"]
 CHUNK = 64  # basis vectors that are taken at once
@@ -104,17 +104,20 @@ def _trace_penalty(part: Part, samples: int, probe: str, m: int | None, executio
         loss, state, clean = loss_and_gradient(apply_fn, loss_fn, params, batch)
         logits_of, loss_of = on_batch(apply_fn, loss_fn, batch)
 
-        def along(v: Params) -> Params:
+        def along(params: Params, v: Params) -> Params:
             """∇ vᵀA v."""
             if reverse_only(lambda p: loss_of(logits_of(p)), params):  # the reverse mode of ⟨v, A v⟩
                 return jax.grad(lambda p: dot(v, product(logits_of, loss_of, p, v)))(params)
             return gradient(logits_of, loss_of, params, v)
 
+        def draw(params: Params, key: Key) -> Params:
+            return along(params, probes.draw(key, params, probe))
+
         if probe == BASIS:
-            penalty = sum_over_basis(along, params)
+            direction = add_scaled(clean, sign * strength, sum_over_basis(lambda v: along(params, v), params))
         else:
-            penalty = mean_of_draws(lambda key: along(probes.draw(key, params, probe)), key, samples, execution.unroll)
-        return Update(add_scaled(clean, sign * strength, penalty), state, loss)
+            direction = add_mean_of_draws(clean, sign * strength, draw, params, key, samples, execution.unroll)
+        return Update(direction, state, loss)
 
     return in_groups(method, m, execution)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -255,6 +256,11 @@ class Plan:
         """What a job needs that trains several runs."""
         return self.needs(self.runs_of_pack(pack)[0])
 
+    def hours(self, runs: Sequence[str], most: float = math.inf) -> float:
+        """That a job takes which has several runs of a setup, each for its hours and ``most`` at most, some side by side."""
+        hours = min(most, self.needs(runs[0]).hours)
+        return hours * math.ceil(len(runs) / self.study.setups[self._setup_of[runs[0]]].runs_at_once)
+
     def runs_of_pack(self, pack: str) -> list[str]:
         """Ids of the runs that a job trains. The job itself has them from its file."""
         if pack in self.packs:
@@ -272,7 +278,7 @@ class Plan:
         """What a job needs that takes several measurements."""
         taken = self.measurements_of_pack(pack)
         alone = self.needs_to_measure(str(taken[0].run))
-        return replace(alone, hours=alone.hours * len(taken))
+        return replace(alone, hours=self.hours([str(job.run) for job in taken], most=_MEASURING_HOURS))
 
     def measurements_of_pack(self, pack: str) -> tuple[Job, ...]:
         """The measurements that a job takes. The job itself has them from its file."""
@@ -306,13 +312,15 @@ class Plan:
             alone = (expansion.measurements[name],) if rule == "measure" else ()
             taken = alone or _asked(self.measured_together[name], set(asked))
             run, logs = str(taken[0].run), Path(self.logs, "measure")
-            return Assignment(taken, self.store, min(1, self.needs(run).gpus), self._streamed(run), logs=logs)
+            at_once = 1 if alone else setups[self._setup_of[run]].runs_at_once
+            return Assignment(taken, self.store, min(1, self.needs(run).gpus), at_once, self._streamed(run), logs=logs)
         runs = (self.run(name),) if rule == "train" else _asked(self.packs[name].runs, set(asked))
         setup = setups[self._setup_of[runs[0].id]]
         return Assignment(
             tuple(Job(run.id, run.spec, run.code, snapshots=self.snapshots.get(run.id, ())) for run in runs),
             self.store,
             setup.resources.gpus,
+            1 if rule == "train" else setup.runs_at_once,
             self._streamed(runs[0].id),
             self.study.checkpoints,
             Path(self.logs, "train"),

@@ -39,7 +39,7 @@ def load_setup(name: str, spec: Spec, content: Callable[[str], Mapping[str, str]
     spec = dict(spec)
     title, hours, device = spec.pop("title", name), spec.pop("device_hours"), spec.pop("device")
     refuse_unset(title, join(where, "title"))
-    resources, runs_per_job = Resources(**spec.pop("resources")), spec.pop("runs_per_job")
+    resources, per_job, at_once = Resources(**spec.pop("resources")), spec.pop("runs_per_job"), spec.pop("runs_at_once")
     for kind in ("data", "augmentation", "model", "loss"):
         spec[kind] = check_entry(kind, spec[kind], join(where, kind))
     spec["data"] |= content(spec["data"]["name"])
@@ -61,7 +61,8 @@ def load_setup(name: str, spec: Spec, content: Callable[[str], Mapping[str, str]
     _refuse_too_few(spec, where)
     _refuse_too_many(spec, where)
     _refuse_gpus(resources.gpus, spec, join(where, "resources.gpus"))
-    return Setup(name, title, spec, hours, device, resources, runs_per_job)
+    _refuse_at_once(at_once, per_job, resources, join(where, "runs_at_once"))
+    return Setup(name, title, spec, hours, device, resources, per_job, at_once)
 
 
 def counts(spec: Mapping[str, Any]) -> Counts:
@@ -204,6 +205,25 @@ def _refuse_gpus(gpus: int, spec: Spec, where: str) -> None:
     """More GPUs than a batch can be shared out among: some would idle."""
     if gpus and (spec["training"]["batch_size"] // spec["training"]["accumulate"]) % gpus:
         raise StudyError(where, f"{gpus} GPUs cannot share the {part_in_words(spec)} evenly; choose a divisor")
+
+
+def _refuse_at_once(at_once: int, per_job: int, resources: Resources, where: str) -> None:
+    """Runs that would share what a job does not have."""
+    if at_once > per_job:
+        raise StudyError(
+            where,
+            f"{at_once} at once of the {per_job} that a job has; set runs_per_job to {at_once} or a multiple of it",
+        )
+    if at_once > resources.cpus:
+        raise StudyError(
+            where, f"{at_once} runs cannot share resources.cpus: {resources.cpus}, as each takes one; ask for {at_once}"
+        )
+    if at_once > 1 and resources.gpus > 1:
+        raise StudyError(
+            where,
+            f"{at_once} runs at once share one GPU, and resources.gpus is {resources.gpus}; set that to 1: "
+            "several jobs take several GPUs",
+        )
 
 
 def part_in_words(spec: Spec) -> str:

@@ -26,7 +26,7 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
                 where,
                 f"groups of m = {m} do not divide the batch of {training['batch_size']} of setup {setup!r}; choose a divisor",
             )
-        part = training["batch_size"] // training["accumulate"]
+        part = specs.training(training).examples_at_once
         if m > part and m % part:
             raise StudyError(
                 where,

@@ -174,7 +174,7 @@ def _train(
     kept = sorted({*task.snapshots, *result.snapshots_in(task.directory)})
     if used < jax.device_count():
         say(f"uses {used} of {jax.device_count()} devices: no more can share a batch evenly")
-    account = Account(code=task.code, devices=used)
+    account = Account(task.recipe.training.matmul_precision, code=task.code, devices=used)
     journal = Journal(task.directory / "state.json", task.run, epochs)
     checkpoints = Checkpoints(task.directory / "checkpoint.npz", task.run, interval, stopping, account)
     progress = Progress(epochs, stream)

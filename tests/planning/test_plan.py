@@ -94,6 +94,20 @@ def test_gpus_are_promised_to_trainings_and_one_to_measurements(tmp_path: Path) 
     assert plan.assignment("measure", next(iter(plan.expansion.measurements))).gpus == 1
 
 
+def test_runs_at_once_are_those_of_a_job_of_several_and_share_its_hours(tmp_path: Path) -> None:
+    plan = planned(
+        tmp_path, *MEASURED, (PACKED[0], PACKED[1] + "    runs_at_once: 3\n    resources: {cpus: 3, hours: 4}\n")
+    )
+    pack, taken = next(iter(plan.packs)), next(iter(plan.measured_together))
+    assert [
+        plan.assignment(rule, id).at_once for rule, id in (("train_together", pack), ("measure_together", taken))
+    ] == [3, 3]
+    assert plan.assignment("train", plan.runs_of_pack(pack)[0]).at_once == 1
+    assert len(plan.runs_of_pack(pack)) == 4
+    assert plan.hours(plan.runs_of_pack(pack)) == 8, "three, and then one"
+    assert plan.hours(plan.runs_of_pack(pack)[:3], most=2) == 2
+
+
 @pytest.mark.parametrize(
     ("training", "measuring"),
     [

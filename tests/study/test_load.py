@@ -89,6 +89,8 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
             "accumulate": 1,
             "batch_norm_group": None,
             "precision": "float32",
+            "matmul_precision": "float32",
+            "deterministic": False,
             "evaluate_every": 10,
             "evaluate_last": 5,
             "evaluate_train": None,

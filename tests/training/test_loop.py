@@ -144,6 +144,15 @@ def test_divergence_stops_the_training() -> None:
     assert [row["epoch"] for row in outcome.history] == [0]
 
 
+def test_on_a_cpu_what_gpus_do_with_products_and_sums_changes_no_bit() -> None:
+    plain, other = (
+        loop.train(recipe(make_spec(training={"epochs": 1, **training})), dataset(), silent, no_snapshot)
+        for training in ({}, {"matmul_precision": "bfloat16", "deterministic": True})
+    )
+    assert plain.history == other.history
+    jax.tree.map(np.testing.assert_array_equal, plain.state.params, other.state.params)
+
+
 def test_loss_of_another_set_may_diverge_first() -> None:
     """Training is finite, the validation loss is not: found at the evaluation of epoch 2."""
     data = dataset()
