@@ -287,7 +287,7 @@ WRONG: list[tuple[tuple[str, str], str]] = [
     ),
     (
         ("batch_size: 16}", "batch_size: 16, snapshots: [5]}"),
-        "setups.mlp.training: unknown key 'snapshots'; remove it: trainings keep their parameters at the steps at which they are",
+        "setups.mlp.training: unknown key 'snapshots'; remove it: trainings keep their parameters at",
     ),
     (("[final, 5, initial]", "[final, 0]"), "measurements.along.at[1]: 0 is"),
     (("[final, 5, initial]", "[final, 0%]"), "measurements.along.at[1]: "),
