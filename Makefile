@@ -7,6 +7,10 @@ CORES ?= all
 REPORT ?= results/report.html
 KILLS ?= 50
 BENCHMARK_OUT ?= results/benchmarks
+MINUTES ?= 25
+CHECK_OUT ?= results/check-gpu
+ARCHIVES ?=
+SMALL ?=
 COMMANDS ?= make figures CONFIG=smoke=true && make test
 CONFIG ?=
 SNAKEMAKE ?= 9.16.0
@@ -25,7 +29,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest test-editor test-cuda soak smoke test-peers benchmark-peers known-number package release picture notebooks findings controls optimizers lint format benchmark docs lock wheelhouse clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest test-editor test-cuda soak check-gpu check-gpu-data smoke test-peers benchmark-peers known-number package release picture notebooks findings controls optimizers lint format benchmark docs lock wheelhouse clean
 
 # VERBOSE=1 shows each job with its command, and all else that Snakemake says.
 figures: $(VENV)/figures.stamp
@@ -84,6 +88,15 @@ test-latest:
 soak: $(VENV)/dev.stamp
 	KILLS=$(KILLS) $(BIN)/pytest -m soak -s tests/workflow/test_kill.py tests/workflow/test_kill_rules.py
 
+# What this project does on a GPU that it has not been tried on, in so many minutes and without a network. SMALL=1 tries it on a CPU.
+check-gpu: $(VENV)/figures.stamp
+	@$(BIN)/python -m benchmarks.check_gpu --minutes $(MINUTES) --out $(CHECK_OUT) $(if $(SMALL),--small)
+
+# What its study trains on, where there is a network, or ARCHIVES=FOLDER with those of Fashion-MNIST.
+check-gpu-data: $(VENV)/figures.stamp
+	$(INSTALL) --editable '.[prepare]'
+	$(BIN)/python -m benchmarks.check_gpu --prepare --out $(CHECK_OUT) $(if $(ARCHIVES),--archives $(ARCHIVES))
+
 # Each study of config/ in small, from nothing to its figures: an hour or two.
 smoke: $(VENV)/dev.stamp
 	$(BIN)/pytest -m soak tests/workflow/test_smoke.py
@@ -118,7 +131,7 @@ package: $(VENV)/dev.stamp
 # missing) are beside them in one archive. Nothing is tagged or sent: the last lines say how. VERSION=0.2.0
 release: $(VENV)/dev.stamp
 	$(BIN)/python tools/release.py check $(VERSION)
-	$(MAKE) figures package
+	$(MAKE) figures package CONFIG=
 	$(BIN)/python -m nmepkg export config/config.yaml dist/results-$(VERSION).tar.xz
 	$(BIN)/python tools/release.py say $(VERSION)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def write_results(path: Path, share: float) -> None:
     """Writes the results and measurements of this share of the seeds, of one run at least; of all, landscapes too."""
     study = load(path)
     expansion, store = expand(study), Store(Path(study.store))
-    runs = list(expansion.runs.values())
+    runs, snapshots = list(expansion.runs.values()), expansion.snapshots()
     seeds = sorted({run.spec["seed"] for run in runs})
     chosen = set(seeds[: round(share * len(seeds))])
     finished = [run for run in runs if run.spec["seed"] in chosen] or runs[:1]
@@ -72,7 +73,7 @@ def write_results(path: Path, share: float) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
     for run in finished:
-        _train(store, run)
+        _train(store, run, snapshots.get(run.id, ()))
     ids = {run.id for run in finished}
     for job in expansion.measurements.values():
         if job.run in ids:
@@ -84,7 +85,7 @@ def write_results(path: Path, share: float) -> None:
             record(job.spec, store.landscape(job.id), code=job.code)
 
 
-def _train(store: Store, run: Run) -> None:
+def _train(store: Store, run: Run, snapshots: Iterable[int]) -> None:
     """What a training leaves, with parameters of no bytes."""
     rng, steps = random.Random(run.id), counts(run.spec).steps
     epochs = run.spec["training"]["epochs"]
@@ -98,7 +99,7 @@ def _train(store: Store, run: Run) -> None:
         for epoch in (0, epochs)
     ]
     last = history[-1]
-    files = ["params.npz", *(f"snapshots/{step}.npz" for step in run.spec["training"]["snapshots"])]
+    files = ["params.npz", *(f"snapshots/{step}.npz" for step in snapshots)]
     content = {
         "run": run.id,
         "spec": run.spec,

@@ -45,6 +45,7 @@ def claim(
     count: int,
     *,
     together: bool = False,
+    at_once: int = 1,
     stopping: Callable[[], bool] = lambda: False,
     devices: Path = _DEVICES,
     locks: Path = _LOCKS,
@@ -64,6 +65,7 @@ def claim(
     Args:
       count: the study's ``setups.X.resources.gpus``.
       together: whether this is one of several processes that train one run.
+      at_once: how many processes of this job share them, each of which starts JAX with these variables.
       stopping: asked while waiting whether to give up.
       devices: folder of the device files.
       locks: folder of the locks, the same for all users of the machine and on it alone.
@@ -86,7 +88,7 @@ def claim(
     enough = not names if visible is None else len(names) <= count
     # Of several tasks that train one run, `jax.distributed` tells each which GPU of their allocation is its own.
     if scheduler is not None and (together or enough):
-        _take_memory()
+        _take_memory(at_once)
         return True
     if not names:
         if not _others(devices):
@@ -107,7 +109,7 @@ def claim(
         # CUDA's own order puts the fastest first; this is the order of nvidia-smi, and the same for every job.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(_held)
-    _take_memory()
+    _take_memory(at_once)
     return True
 
 
@@ -236,14 +238,14 @@ def _compute_on_cpu() -> None:
         os.environ["JAX_PLATFORMS"] = "cpu"
 
 
-def _take_memory() -> None:
-    """Lets JAX have nearly all memory of its GPUs.
+def _take_memory(at_once: int) -> None:
+    """Lets JAX have nearly all memory of its GPUs, and of several processes each its share.
 
     By itself it takes 75 % when it starts and never more, as others might want the rest; nobody does here. What is left is for
-    CUDA's context and its libraries, which do not ask JAX.
+    CUDA's context and its libraries, which do not ask JAX, and which each process has anew.
     """
     if not any(os.environ.get(name) for name in _MEMORY):
-        os.environ["XLA_CLIENT_MEM_FRACTION"] = "0.9"
+        os.environ["XLA_CLIENT_MEM_FRACTION"] = "0.9" if at_once == 1 else f"{0.8 / at_once:.4f}"
 
 
 def _gpus(count: int) -> str:

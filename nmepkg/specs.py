@@ -97,10 +97,11 @@ class Training:
     accumulate: int
     batch_norm_group: int | None
     precision: str
+    matmul_precision: str
+    deterministic: bool
     evaluate_every: int
     evaluate_last: int
     evaluate_train: int | None
-    snapshots: tuple[int, ...]
 
     @property
     def examples_at_once(self) -> int:
@@ -177,7 +178,7 @@ def optimizer(spec: Json) -> Optimizer:
 
 def training(spec: Json) -> Training:
     """Of the ``training`` of a setup."""
-    return Training(**{**spec, "snapshots": tuple(spec["snapshots"])})
+    return Training(**spec)
 
 
 def recipe(spec: Json) -> Recipe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ ORIGIN = Kind("record of where figures come from", 1, "delete it to have it coll
 class Store:
     """Paths of a store. Several studies and people may share one: everything is named by what it is.
 
-    A run's folder has ``result.json``, ``params.npz`` and the snapshots that its spec asks for once it is finished, and until
-    then ``state.json``, what its training is doing, and ``checkpoint.npz``.
+    A run's folder has ``result.json``, ``params.npz`` and the snapshots that measurements asked for once it is finished, and
+    until then ``state.json``, what its training is doing, and ``checkpoint.npz``.
     """
 
     root: Path
@@ -46,21 +46,23 @@ class Store:
     def result(self, run: str) -> Path:
         return self.run(run) / "result.json"
 
-    def finished(self, run: str, spec: Mapping[str, Any]) -> bool:
-        """Whether all that a run of a canonical spec leaves is there, its result, parameters and snapshots.
+    def finished(self, run: str, snapshots: Collection[int] = ()) -> bool:
+        """Whether all that is asked of a run is there: its result, its parameters, and those after some steps.
 
-        Of a run that was imported without its parameters, the result alone is (:func:`lost`).
+        Of a run that was imported without its parameters, the result alone is (:func:`lost`). It may have kept more.
+
+        Args:
+          snapshots: the steps, of :meth:`nmepkg.runs.expansion.Expansion.snapshots`.
 
         Raises:
           OSError: the run's folder is closed to this user.
         """
         if not present(self.result(run)):
             return False
-        asked = [self.params(run), *(self.snapshot(run, step) for step in spec["training"]["snapshots"])]
-        if all(map(present, asked)):
+        if not snapshots and present(self.params(run)):
             return True
-        try:  # a run that diverged took no snapshots after that, as its result says
-            return not any(lost(self.run(run), records.read(self.result(run), RESULT, {})))
+        try:
+            return not lost(self.run(run), records.read(self.result(run), RESULT, {}), snapshots)
         except records.DamagedError:
             return False
 
@@ -103,20 +105,28 @@ def gone(folder: Path, result: Mapping[str, Any]) -> Iterator[Path]:
     return (folder / name for name in result["files"] if not present(folder / name))
 
 
-def lost(folder: Path, result: Mapping[str, Any]) -> list[Path]:
-    """Those of them that should be there: all that no archive left out.
+def lacking(folder: Path, result: Mapping[str, Any], snapshots: Collection[int]) -> list[Path]:
+    """What is asked of a run and not there: parameters, and snapshots as far as it came before it diverged."""
+    names = ["params.npz"]
+    if snapshots:
+        last = (result["diverged"] or result["final"])["step"]
+        names += [f"snapshots/{step}.npz" for step in snapshots if step <= last]
+    return [folder / name for name in names if name not in result["files"] or not present(folder / name)]
+
+
+def lost(folder: Path, result: Mapping[str, Any], snapshots: Collection[int] = ()) -> list[Path]:
+    """The same but for parameters that an archive left out. Of snapshots it excuses none: what asks for them is yet to come.
 
     Raises:
       DamagedError: the list of what was left out is not what was written.
     """
-    missing = list(gone(folder, result))
-    path = folder / "left_out.json"
-    if not missing or not present(path):
-        return missing
-    # By their hashes: a run that was trained again here since then has all of its own files.
-    known = records.read(path, LEFT_OUT, {})["files"]
-    names = {folder / name for name, sha256 in result["files"].items() if known.get(name) == sha256}
-    return [file for file in missing if file not in names]
+    missing, params, path = lacking(folder, result, snapshots), folder / "params.npz", folder / "left_out.json"
+    if params in missing and present(path):
+        # By its hash: a run that was trained again here since then has all of its own files.
+        known = records.read(path, LEFT_OUT, {})["files"]
+        if known.get(params.name) == result["files"].get(params.name):
+            missing.remove(params)
+    return missing
 
 
 def figure_record(folder: Path, figure: str, digest: str) -> Path:

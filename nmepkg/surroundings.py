@@ -31,7 +31,7 @@ _READ = re.compile(
 
 # A user may have a reason to set these, and they may change the last bits of a number, or more.
 _RECORDED = re.compile(
-    r"JAX_DEFAULT_MATMUL_PRECISION|NPY_(DIS|EN)ABLE_CPU_FEATURES|LIBTPU_INIT_ARGS|NVIDIA_TF32_OVERRIDE"
+    r"NPY_(DIS|EN)ABLE_CPU_FEATURES|LIBTPU_INIT_ARGS|NVIDIA_TF32_OVERRIDE"
     r"|XLA_(?!CLIENT_|PYTHON_CLIENT_)\w+|TF_(CUDNN|XLA|ENABLE|DETERMINISTIC|GPU)_\w+|(CUBLAS|CUDNN|NCCL|DNNL|ONEDNN)_\w+"
     r"|(MKL|OPENBLAS)_(?!NUM_THREADS)\w+"
 )
@@ -114,7 +114,7 @@ def recorded(platform: str, matmul_precision: str | None) -> dict[str, Any]:
 
     Args:
       platform: that JAX computes on; threads decide nothing where that is no CPU.
-      matmul_precision: JAX's default precision of products, None where nobody has set it.
+      matmul_precision: in which products of float32 numbers are computed; None where there are none.
     """
     variables = shlex.join(f"{name}={value}" for name, value in set_and_recorded().items())
     return {

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import jax
@@ -70,10 +71,9 @@ class Machine:
     def has_gpus(self, count: int) -> None:
         self.has("nvidiactl", "nvidia-uvm", *(f"nvidia{number}" for number in range(count)))
 
-    def claim(self, count: int, stopping: bool = False, together: bool = False) -> bool:
+    def claim(self, count: int, stopping: bool = False, **options: Any) -> bool:
         """In this process."""
-        folders = {"devices": self.devices, "locks": self.locks}
-        return gpus.claim(count, together=together, stopping=lambda: stopping, **folders)
+        return gpus.claim(count, stopping=lambda: stopping, devices=self.devices, locks=self.locks, **options)
 
     def start(self, count: int, user: str = "", **variables: str) -> subprocess.Popen[str]:
         shown = {"CUDA_VISIBLE_DEVICES"} if gpus._held else set()  # by this process to itself
@@ -257,6 +257,14 @@ def test_a_job_takes_nearly_all_memory_of_its_gpus(machine: Machine) -> None:
     machine.has_gpus(1)
     assert machine.claim(1)
     assert os.environ["XLA_CLIENT_MEM_FRACTION"] == "0.9"
+
+
+@pytest.mark.parametrize("variables", [{}, {"SLURM_JOB_ID": "17", "CUDA_VISIBLE_DEVICES": "0"}])
+def test_processes_that_share_a_gpu_share_its_memory(machine: Machine, variables: dict[str, str]) -> None:
+    machine.has_gpus(1)
+    os.environ.update(variables)
+    assert machine.claim(1, at_once=4)
+    assert os.environ["XLA_CLIENT_MEM_FRACTION"] == "0.2000"
 
 
 @pytest.mark.parametrize("name", MEMORY)

@@ -26,8 +26,9 @@ def test_every_place_has_to_say_the_version(tmp_path: Path) -> None:
     for name in ("pyproject.toml", "CITATION.cff", "CHANGELOG.md"):
         shutil.copy(ROOT / name, tmp_path)
     git(tmp_path, "init", "-q")
-    places = [line.partition(":")[0] for line in release.problems(tmp_path, "9.8.7")]
-    assert places == ["pyproject.toml", "CITATION.cff", "CHANGELOG.md", "git"]
+    found = list(release.problems(tmp_path, "9.8.7"))
+    assert [line.partition(":")[0] for line in found] == ["pyproject.toml", "CITATION.cff", "CHANGELOG.md", "git"]
+    assert found[-1] == "git: there is no commit here, which a tag could name; release from a clone"
     edits = {
         "pyproject.toml": (f'version = "{release.version(ROOT)}"', 'version = "9.8.7"'),
         "CITATION.cff": (f"version: {release.version(ROOT)}", "version: 9.8.7\ndate-released: 2027-01-31"),
@@ -45,6 +46,8 @@ def test_every_place_has_to_say_the_version(tmp_path: Path) -> None:
     git(tmp_path, "commit", "--allow-empty", "-qm", "More")
     (line,) = release.problems(tmp_path, "9.8.7")
     assert "v9.8.7 is another commit" in line
+    (line,) = release.problems(tmp_path, "v9.8.7")
+    assert line == "VERSION=v9.8.7: is written 9.8.7; call make release VERSION=9.8.7"
     assert list(release.problems(tmp_path, "next")) == ["VERSION=next: is no version; give one as 0.2.0"]
 
 

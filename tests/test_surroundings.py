@@ -44,7 +44,7 @@ rows = [
     for change in changes
 ]
 known = provenance.environment()
-print(json.dumps([rows, {key: known[key] for key in ("threads", "matmul_precision", "variables")}]))
+print(json.dumps([rows, {key: known[key] for key in ("threads", "variables")}]))
 """
 
 
@@ -117,11 +117,8 @@ def test_what_says_and_logs_changes_nothing(plain: Any, strange: Any) -> None:
 def test_what_a_user_may_set_is_recorded(plain: Any) -> None:
     """Whether it changes a number here or not."""
     flags = f"{os.environ['XLA_FLAGS']} --xla_cpu_enable_fast_math=true"
-    _, known = answer(
-        start("-", XLA_FLAGS=flags, NVIDIA_TF32_OVERRIDE="0", NPROC="2", JAX_DEFAULT_MATMUL_PRECISION="bfloat16")
-    )
+    _, known = answer(start("-", XLA_FLAGS=flags, NVIDIA_TF32_OVERRIDE="0", NPROC="2"))
     assert known["threads"] == 2
-    assert known["matmul_precision"] == "bfloat16"
     chosen = f"{flags} --xla_cpu_experimental_ynn_fusion_type=reduce"
     assert f"XLA_FLAGS={chosen}" in shlex.split(known["variables"])
     assert "NVIDIA_TF32_OVERRIDE=0" in shlex.split(known["variables"])

@@ -27,6 +27,7 @@ def problems(root: Path, asked: str) -> Iterator[str]:
     try:
         if str(Version(asked)) != asked:
             yield f"VERSION={asked}: is written {Version(asked)}; call make release VERSION={Version(asked)}"
+            return
     except InvalidVersion:
         yield f"VERSION={asked}: is no version; give one as 0.2.0"
         return
@@ -48,10 +49,13 @@ def problems(root: Path, asked: str) -> Iterator[str]:
 
 def _git(root: Path, asked: str) -> Iterator[str]:
     """A tag names a commit: that has to be what is built."""
+    if not (head := _said(root, "rev-parse", "--verify", "HEAD")):
+        yield "git: there is no commit here, which a tag could name; release from a clone"
+        return
     if _said(root, "status", "--porcelain"):
         yield "git: there are changes that no commit has; commit them, as what is tagged is a commit"
     tagged = _said(root, "rev-list", "-n", "1", f"refs/tags/v{asked}")
-    if tagged and tagged != _said(root, "rev-parse", "HEAD"):
+    if tagged and tagged != head:
         yield f"git: v{asked} is another commit, {tagged[:12]}; release another version"
 
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from nmepkg import records, specs
 from nmepkg.entries import load_target
 from nmepkg.errors import UserError
-from nmepkg.measurement.points import At, Variables, measure_points
+from nmepkg.measurement.points import PRODUCTS, At, Variables, measure_points
 from nmepkg.registry import DATASETS
 from nmepkg.storage import MEASUREMENT
 from nmepkg.training import compilation
@@ -75,11 +75,13 @@ def measure(
             return step, "not_reached"
         sha256 = files.get(str(path.relative_to(directory)))
         if sha256 is None:
-            raise UserError(f"{directory}: the run kept no snapshot of step {at}; add it to training.snapshots")
+            raise UserError(
+                f"{directory}: the run kept no parameters of step {at}; run snakemake again, which trains it anew"
+            )
         return step, read_state(path, sha256)
 
     with compilation.cache(cache):
-        account, recipe = Account(code=task.code), specs.recipe(run_spec)
+        account, recipe = Account(PRODUCTS, code=task.code), specs.recipe(run_spec)
         dataset = load_target(DATASETS[recipe.data.name].reader)(task.data, recipe, task.source)
         if dataset.sha256 != result["provenance"]["data_sha256"]:
             raise UserError(

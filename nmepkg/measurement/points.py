@@ -30,6 +30,7 @@ from nmepkg.training.step import make_program
 At = str | int  # "initial", "final", or a number of steps taken
 Variables = tuple[Any, Any]  # parameters, running averages
 Point = dict[str, Any]
+PRODUCTS = "float32"  # precision of products, whatever a training's is
 
 
 @numerics.settings()
@@ -67,7 +68,7 @@ def measure_points(
     beta = jnp.float32(recipe.activation.options.get("beta", 1.0))
     points: list[Point] = []
     memory: dict[str, Any] = {}
-    with jax.default_matmul_precision("highest"):
+    with jax.default_matmul_precision(PRODUCTS):
         for at in measurement.at:
             step, variables = (0, _initial(functions, recipe, dataset)) if at == "initial" else load(at)
             point: Point = {"at": at, "step": step, "status": "measured", "values": None}

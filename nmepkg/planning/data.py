@@ -17,7 +17,7 @@ _READERS = ("tensorflow_datasets", "tensorflow")
 
 def wanted(expansion: Expansion, store: Store) -> list[str]:
     """Ids of the data sets that some training or measurement still needs."""
-    runs = [run.data_id for run in expansion.runs.values() if not store.finished(run.id, run.spec)]
+    runs = [run.data_id for run in expansion.runs.values() if not store.finished(run.id)]
     measured = [
         expansion.runs[str(job.run)].data_id
         for job in expansion.measurements.values()

@@ -53,13 +53,12 @@ class Shape(NamedTuple):
 
 
 def shapes(study: Study, expansion: Expansion) -> list[Shape]:
-    """The distinct programs of a study: a setup, but for what it keeps along the way, with a method, but for its strength."""
+    """The distinct programs of a study: a setup with a method, but for its strength."""
     setups, measured = expansion.setup_of(), {job.run for job in expansion.measurements.values()}
     alike: dict[str, list[str]] = {}
     for id, run in expansion.runs.items():
-        training = {**run.spec["training"], "snapshots": []}
         method = {**run.spec["method"], "strength": 0.0}
-        varied = {"training": training, "method": method, "activation": None, "seed": 0}
+        varied = {"method": method, "activation": None, "seed": 0}
         alike.setdefault(to_json({**run.spec, **varied}), []).append(id)
     return [
         Shape(
@@ -76,14 +75,9 @@ def shapes(study: Study, expansion: Expansion) -> list[Shape]:
 def request(spec: Spec, what: str, card: str | None, gpus: int = 1) -> Request:
     """Of a program of a run: its memory on a card, or without one its operations."""
     fixed = {"strength": 0.1} if "strength" in spec["method"] else {}
-    plain = {
-        **spec,
-        "seed": 0,
-        "method": {**spec["method"], **fixed},
-        "training": {**spec["training"], "snapshots": []},
-    }
+    plain = {**spec, "seed": 0, "method": {**spec["method"], **fixed}}
     if card is None:  # a part of a batch is counted as if there were no others
-        plain["training"] = {**plain["training"], "accumulate": 1}
+        plain["training"] = {**spec["training"], "accumulate": 1}
         gpus = 1
     if what != PROGRAMS[0]:  # the same for all methods
         plain["method"] = {"name": "sgd", "strength": 0.0}

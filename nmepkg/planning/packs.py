@@ -17,7 +17,7 @@ Member = TypeVar("Member", Run, Job)
 
 @dataclass(frozen=True)
 class Pack:
-    """Runs of one setup that are trained in one job, one after another in one process.
+    """Runs of one setup that are trained in one job, one after another in one process, or in a few side by side.
 
     It is no part of what a run is: a run trained alone or in another pack is the same to the bit.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -25,6 +26,8 @@ from nmepkg.study.sources import source_of
 from nmepkg.study.spec import Resources, Study
 
 _OWN = Path(".snakemake")
+_PROCESS_GB = 4.0  # of memory that a process of JAX takes on a GPU, whatever it computes
+_MEASURING_HOURS = 2.0  # at most; it has no checkpoints, so that another try gets more time
 
 
 class Plan:
@@ -36,6 +39,7 @@ class Plan:
     Attributes:
       study_arguments: words of a shell by which such a script reads the same study.
       landscapes: id -> landscape.
+      snapshots: run id -> the steps after which its training keeps its parameters, where there are any.
       logs, figures: folders.
       marks: folder of the marks of what is trained or measured together, or again, which live as long as one call of Snakemake.
       lock: of the study's workflow.
@@ -44,7 +48,7 @@ class Plan:
       unasked: ids of either of which nothing was asked for by itself, so that all of it is done.
       started: whether the first job is near.
       judges: whether claims are judged.
-      again: runs whose result is there and whose parameters or snapshots are not.
+      again: runs whose result is there, and not the parameters or snapshots that are asked for.
       apart: finished runs whose parameters or data are not there, as after an import. Snakemake is told of no file of theirs:
         it would make what is missing, and do all again that is made of it.
     """
@@ -62,6 +66,7 @@ class Plan:
         self.unasked: set[str] = set()
         self.started = self.judges = False
         self._setup_of = self.expansion.setup_of()
+        self.snapshots = self.expansion.snapshots()
         self._pack_of: dict[str, Pack] = {}
         self.measured_together: dict[str, tuple[Job, ...]] = {}
         self._together_with: dict[str, str] = {}  # measurement -> id of those that one job takes with it
@@ -69,13 +74,12 @@ class Plan:
     def look(self) -> None:
         """Finds out which runs are not finished, and not measured. Jobs need not know of any run but theirs."""
         runs, store = self.expansion.runs, self.store
-        measurements = self.expansion.measurements.values()
-        missing = [job for job in measurements if not present(store.measurement(str(job.run), job.id))]
+        measurements = self.expansion.measurements
+        missing = [job for job in measurements.values() if not present(store.measurement(str(job.run), job.id))]
         bare = {id for id in runs if present(store.left_out(id)) and not present(store.params(id))}
         measured = {str(job.run) for job in missing}
-        unfinished = {
-            id for id, run in runs.items() if not store.finished(id, run.spec) or (id in bare and id in measured)
-        }
+        asked = self.expansion.snapshots(without=measurements.keys() - {job.id for job in missing})
+        unfinished = {id for id in runs if not store.finished(id, asked.get(id, ())) or (id in bare and id in measured)}
         unprepared = {id for id in self.expansion.datasets if not all(map(present, store.data_files(id)))}
         self.apart = {id for id, run in runs.items() if id in bare or run.data_id in unprepared} - unfinished
         self.packs = packs(self.study, self.expansion, lambda run: run not in unfinished)
@@ -252,15 +256,29 @@ class Plan:
         """What a job needs that trains several runs."""
         return self.needs(self.runs_of_pack(pack)[0])
 
+    def hours(self, runs: Sequence[str], most: float = math.inf) -> float:
+        """That a job takes which has several runs of a setup, each for its hours and ``most`` at most, some side by side."""
+        hours = min(most, self.needs(runs[0]).hours)
+        return hours * math.ceil(len(runs) / self.study.setups[self._setup_of[runs[0]]].runs_at_once)
+
     def runs_of_pack(self, pack: str) -> list[str]:
         """Ids of the runs that a job trains. The job itself has them from its file."""
         if pack in self.packs:
             return [run.id for run in self.packs[pack].runs]
         return [job.id for job in jobs.read(Path(self.file("train_together", pack))).jobs]
 
-    def needs_to_measure(self, pack: str) -> Resources:
+    def needs_to_measure(self, run: str) -> Resources:
+        """What a job needs that measures a run: one device, and of what a training has its share."""
+        needs = self.needs(run)
+        devices = max(1, needs.gpus)
+        memory = min(needs.memory_gb, max(_PROCESS_GB, needs.memory_gb / devices))
+        return Resources(min(1, needs.gpus), max(1, needs.cpus // devices), memory, min(_MEASURING_HOURS, needs.hours))
+
+    def needs_to_measure_together(self, pack: str) -> Resources:
         """What a job needs that takes several measurements."""
-        return self.needs(str(self.measurements_of_pack(pack)[0].run))
+        taken = self.measurements_of_pack(pack)
+        alone = self.needs_to_measure(str(taken[0].run))
+        return replace(alone, hours=self.hours([str(job.run) for job in taken], most=_MEASURING_HOURS))
 
     def measurements_of_pack(self, pack: str) -> tuple[Job, ...]:
         """The measurements that a job takes. The job itself has them from its file."""
@@ -294,13 +312,15 @@ class Plan:
             alone = (expansion.measurements[name],) if rule == "measure" else ()
             taken = alone or _asked(self.measured_together[name], set(asked))
             run, logs = str(taken[0].run), Path(self.logs, "measure")
-            return Assignment(taken, self.store, min(1, self.needs(run).gpus), self._streamed(run), logs=logs)
+            at_once = 1 if alone else setups[self._setup_of[run]].runs_at_once
+            return Assignment(taken, self.store, min(1, self.needs(run).gpus), at_once, self._streamed(run), logs=logs)
         runs = (self.run(name),) if rule == "train" else _asked(self.packs[name].runs, set(asked))
         setup = setups[self._setup_of[runs[0].id]]
         return Assignment(
-            tuple(Job(run.id, run.spec, run.code) for run in runs),
+            tuple(Job(run.id, run.spec, run.code, snapshots=self.snapshots.get(run.id, ())) for run in runs),
             self.store,
             setup.resources.gpus,
+            1 if rule == "train" else setup.runs_at_once,
             self._streamed(runs[0].id),
             self.study.checkpoints,
             Path(self.logs, "train"),

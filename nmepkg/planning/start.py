@@ -253,7 +253,11 @@ def after_success(call: Call, plan: Plan) -> None:
     runs = [run for pack in plan.unasked & plan.packs.keys() for run in plan.packs[pack].runs]
     taken = [job for pack in plan.unasked & plan.measured_together.keys() for job in plan.measured_together[pack]]
     lost = {
-        "runs": [f"{plan.logs}/train/{run.id}.log" for run in runs if not plan.store.finished(run.id, run.spec)],
+        "runs": [
+            f"{plan.logs}/train/{run.id}.log"
+            for run in runs
+            if not plan.store.finished(run.id, plan.snapshots.get(run.id, ()))
+        ],
         "measurements": [
             str(plan.measured_log(str(job.run), job.id))
             for job in taken

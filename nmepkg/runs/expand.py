@@ -18,6 +18,7 @@ from nmepkg.runs.identity import (
 from nmepkg.study.canonical import canonical, canonical_measurement
 from nmepkg.study.checks import check_entry
 from nmepkg.study.grid import grid
+from nmepkg.study.setups import counts, points
 from nmepkg.study.spec import Cell, Spec, Study
 
 
@@ -28,6 +29,7 @@ def expand(study: Study) -> Expansion:
     measurements: dict[str, Job] = {}
     cells: list[Cell] = []
     ids: dict[str, Run] = {}
+    steps = {name: counts(setup.spec).steps for name, setup in study.setups.items()}
     for experiment in study.experiments.values():
         complete = {id(entry): _complete("method", entry) for entry in experiment.methods}
         complete |= {id(entry): _complete("activation", entry) for entry in experiment.activations}
@@ -48,9 +50,13 @@ def expand(study: Study) -> Expansion:
                 datasets[data] = Job(data, spec["data"], code_hash(data_targets(spec["data"])))
             options = {k: v for k, v in {**method, **activation}.items() if k not in ("name", "label")}
             run = ids[text]
+            asked = {name: study.measurements[name] for name in experiment.measurements}
             jobs = {
-                name: _measurement(canonical_measurement(study.measurements[name], complete[id(activation)]), run)
-                for name in experiment.measurements
+                name: _measurement(
+                    canonical_measurement({**asks, "at": points(asks["at"], steps[setup])}, complete[id(activation)]),
+                    run,
+                )
+                for name, asks in asked.items()
             }
             measurements |= {job.id: job for job in jobs.values()}
             measured = {name: job.id for name, job in jobs.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from nmepkg.study.spec import Cell, Figure, Spec
@@ -20,16 +20,18 @@ class Run:
 
 @dataclass(frozen=True)
 class Job:
-    """What is computed besides trainings (data, a measurement of a run, a landscape): canonical spec, hash of its code.
+    """What is computed (data, a measurement of a run, a landscape; by jobs also a run): canonical spec, hash of its code.
 
     Attributes:
       run: the run that is measured.
+      snapshots: of a run, the steps after which its parameters are kept. They are no part of what it is.
     """
 
     id: str
     spec: Spec
     code: str
     run: str | None = None
+    snapshots: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,18 @@ class Expansion:
     def panels(self) -> dict[str, Job]:
         """Id -> panel of a landscape, each once."""
         return {job.id: job for panels in self.landscapes.values() for _, job in panels}
+
+    def snapshots(self, without: Collection[str] = ()) -> dict[str, tuple[int, ...]]:
+        """Run id -> the steps at which measurements want its parameters, where there are any.
+
+        Args:
+          without: ids of measurements that ask for nothing any more: they are there.
+        """
+        steps: dict[str, set[int]] = {}
+        for job in self.measurements.values():
+            if job.id not in without and (wanted := [at for at in job.spec["at"] if isinstance(at, int)]):
+                steps.setdefault(str(job.run), set()).update(wanted)
+        return {run: tuple(sorted(found)) for run, found in steps.items()}
 
     def setup_of(self) -> dict[str, str]:
         """Run id -> the setup that a run is of; the first in the study, where several have it."""

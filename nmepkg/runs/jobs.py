@@ -12,7 +12,7 @@ from nmepkg.records import Kind
 from nmepkg.runs.expansion import Job
 from nmepkg.storage import Store
 
-KIND = Kind("file of a job", 2, "run snakemake again, which writes it")
+KIND = Kind("file of a job", 3, "run snakemake again, which writes it")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Assignment:
       jobs: what it computes, in order; several only of trainings, and of measurements.
       store: of all results.
       gpus: that it was promised; 0: it computes on the CPU.
+      at_once: how many of several it computes side by side.
       source: folder of data that are streamed, or that a data set is made from.
       checkpoints: ``seconds`` and ``epochs`` between two of them, or None.
       logs: folder of the logs of several, one each.
@@ -33,6 +34,7 @@ class Assignment:
     jobs: tuple[Job, ...]
     store: Store
     gpus: int = 0
+    at_once: int = 1
     source: Path | None = None
     checkpoints: Mapping[str, Any] = field(default_factory=dict)
     logs: Path | None = None
@@ -52,6 +54,7 @@ def write(path: Path, assignment: Assignment) -> None:
         "jobs": [vars(job) for job in assignment.jobs],
         "store": str(assignment.store.root),
         "gpus": assignment.gpus,
+        "at_once": assignment.at_once,
         "source": assignment.source and str(assignment.source),
         "checkpoints": dict(assignment.checkpoints),
         "logs": assignment.logs and str(assignment.logs),
@@ -72,9 +75,10 @@ def read(path: Path) -> Assignment:
     beside = Path(content["beside"])
     extensions.load(content["extensions"], beside)
     return Assignment(
-        jobs=tuple(Job(**job) for job in content["jobs"]),
+        jobs=tuple(Job(**{**job, "snapshots": tuple(job["snapshots"])}) for job in content["jobs"]),
         store=Store(Path(content["store"])),
         gpus=content["gpus"],
+        at_once=content["at_once"],
         source=Path(content["source"]) if content["source"] else None,
         checkpoints=content["checkpoints"],
         logs=Path(content["logs"]) if content["logs"] else None,

@@ -151,8 +151,11 @@ def _is_own(name: str, kind: str, id: str, content: Mapping[str, Any]) -> bool:
 
 
 def numbers_of(content: Mapping[str, Any]) -> str:
-    """What was found, whoever found it."""
-    return digest({key: value for key, value in content.items() if key != "provenance"})
+    """What was found, whoever found it, and whatever else of a run was kept."""
+    found = {key: value for key, value in content.items() if key != "provenance"}
+    if "files" in found:
+        found["files"] = content["files"].get("params.npz")
+    return digest(found)
 
 
 def plain(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -126,10 +126,12 @@ def _put_of_run(
     try:
         with locked(lock):
             there = read_if_whole(store.result(run), RESULT)
-            if there is not None and there["files"] != checked.files[run]:
+            name = path.relative_to(store.run(run)).as_posix()
+            if there is not None and there["files"].get("params.npz") != checked.files[run].get("params.npz"):
                 found.busy.append(run)  # another training of it has ended since
             elif not is_result:
-                if not present(path) or (there is None and file_sha256(path) != stated.sha256):
+                spoken_of = there is None or there["files"].get(name) == stated.sha256
+                if spoken_of and (not present(path) or (there is None and file_sha256(path) != stated.sha256)):
                     _write(path, pieces)
             elif there is None:
                 missing = {name: sha for name, sha in checked.files[run].items() if not present(store.run(run) / name)}

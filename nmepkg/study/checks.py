@@ -246,5 +246,7 @@ _UNITS = {"hours": "which is in hours", "memory_gb": "which is in gigabytes", "s
 def _alternative(schema: Schema) -> str:
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
+    if "title" in schema:
+        return f"a {schema['title'].replace('`', '')}"
     kind = schema["type"] if isinstance(schema["type"], str) else schema["type"][0]
     return f"{_TYPES[kind][0]} from {schema['minimum']}"

@@ -23,9 +23,9 @@ def _arm() -> dict[str, Any]:
         ),
         **{
             strength: key(
-                "at which strength, one of the study's; `best`: that of the highest validation accuracy; "
-                "`{best_of: {method: sam}}`: that of another line, which has this one's activation where it names none. Each "
-                "seed's is chosen by the mean over the other seeds, and 0 is none of them",
+                "the strength: one of the study's; `best`, the arm's own best; or `{best_of: {method: sam}}`, the best of "
+                "another method, with this arm's activation unless you name one. The best has the highest validation accuracy. "
+                "It is chosen for each seed by the mean over the other seeds, and is never 0",
                 _STRENGTH,
                 example=entry.compared,
             )

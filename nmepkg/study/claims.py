@@ -10,7 +10,7 @@ from nmepkg.registry import MEASUREMENTS, METHODS, STRENGTHS
 from nmepkg.study import arms, schema
 from nmepkg.study.checks import StudyError, check_entry, join, shown, suggestion
 from nmepkg.study.claim_keys import BEST
-from nmepkg.study.setups import counts
+from nmepkg.study.setups import counts, points
 from nmepkg.study.spec import Arm, Cell, Claim, Comparison, Figure, Line, Spec, Study
 
 # What a landscape says of its points, as numbers: analysis.landscape_numbers computes them.
@@ -210,11 +210,11 @@ def _refuse(study: Study, claim: Claim, setup: str, where: str) -> None:
                 where,
                 f"it needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it",
             )
-        points = [place(one.at, study, figure, setup, where) for one in (arm, arm.minus) if one and figure.measurement]
-        if arm.per_step and len({step_of(point, study, setup) for point in points}) < 2:
+        ends = [place(one.at, study, figure, setup, where) for one in (arm, arm.minus) if one and figure.measurement]
+        if arm.per_step and len({step_of(point, study, setup) for point in ends}) < 2:
             raise StudyError(
                 where,
-                f"measurements.{figure.measurement} has one point for both ends of a slope, {points[0]}; name others",
+                f"measurements.{figure.measurement} has one point for both ends of a slope, {ends[0]}; name others",
             )
 
 
@@ -224,9 +224,10 @@ def place(at: str | int | None, study: Study, figure: Figure, setup: str, where:
     Raises:
       StudyError: nothing is measured there.
     """
-    measured: list[str | int] = study.measurements[figure.measurement or ""]["at"]
+    steps = step_of("final", study, setup)
+    measured = points(study.measurements[figure.measurement or ""]["at"], steps)
     if isinstance(at, str) and at.endswith("%"):
-        wanted = int(at[:-1]) / 100 * step_of("final", study, setup)
+        wanted = int(at[:-1]) / 100 * steps
         return min(measured, key=lambda point: abs(step_of(point, study, setup) - wanted))
     if at is not None and at in measured:
         return at

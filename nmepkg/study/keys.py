@@ -11,6 +11,7 @@ from nmepkg.registry import STRENGTHS
 REPORTS = ("final", "best_validation", "median_last")
 
 COUNT = {"type": "integer", "minimum": 1, "maximum": COUNTED}
+SHARE = {"title": "share as `40%`", "type": "string", "pattern": r"^(0\.[0-9]{0,2}[1-9]|[1-9][0-9]?(\.[0-9]{1,3})?)%$"}
 COUNT_OR_NULL = {"type": ["integer", "null"], "minimum": 1, "maximum": COUNTED, "default": None}
 SEED_KEY = {"type": "integer", **SEED}
 NOT_NEGATIVE = {"type": "number", "minimum": 0}
@@ -81,9 +82,10 @@ def experiment() -> dict[str, Any]:
 # What every measurement has, besides the options of its kind.
 MEASUREMENT: dict[str, Schema] = {
     "at": key(
-        "`initial` (before the first step), `final`, and steps, which the setup must keep as `training.snapshots`",
-        listed({"anyOf": [{"enum": ["initial", "final"]}, COUNT]}, default=["final"]),
-        example=["initial", 100, "final"],
+        "`initial` (before the first step), `final`, steps, and shares of the training, which become the nearest steps. Runs "
+        "keep their parameters there",
+        listed({"anyOf": [{"enum": ["initial", "final"]}, COUNT, SHARE]}, default=["final"]),
+        example=["initial", 100, "40%", "final"],
     ),
     "split": key("of which examples", {"enum": ["train", "validation", "test"], "default": "train"}, example="test"),
     "examples": key(

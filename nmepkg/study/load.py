@@ -181,11 +181,14 @@ def _refuse_alike(study: Spec) -> None:
 def _measurement(name: str, spec: Spec) -> Spec:
     checked = check_entry("measurement", spec, join("measurements", name), key="kind")
     at = [int(at) if isinstance(at, float) else at for at in checked["at"]]
-    return {**checked, "at": sorted(at, key=_step)}
+    return {**checked, "at": sorted(at, key=_order)}
 
 
-def _step(at: str | int) -> float:
-    return {"initial": 0.0, "final": math.inf}[at] if isinstance(at, str) else at
+def _order(at: str | int) -> tuple[int, float]:
+    """Steps before shares: which comes first depends on the setup."""
+    if isinstance(at, int):
+        return 1, at
+    return (2, float(at[:-1])) if at.endswith("%") else ({"initial": 0, "final": 3}[at], 0)
 
 
 def _landscape(name: str, spec: Spec) -> tuple[tuple[Spec, Spec], ...]:

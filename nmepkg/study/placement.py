@@ -14,7 +14,7 @@ from nmepkg.study.arms import run_text
 from nmepkg.study.axes import Observation, axis_value, clash, in_panel, options, same_value, x_value
 from nmepkg.study.checks import StudyError, join, shown
 from nmepkg.study.grid import grid
-from nmepkg.study.setups import counts
+from nmepkg.study.setups import counts, points
 from nmepkg.study.spec import Cell, Experiment, Figure, Setup, Study
 
 # What a figure has room for.
@@ -88,7 +88,8 @@ def refuse_misplaced_planes(figure: Figure, study: Study, cells: Mapping[str, li
     placed: dict[tuple[int, ...], tuple[Cell, Observation]] = {}
     panels: dict[str, list[Any]] = {}
     for cell in itertools.chain.from_iterable(cells[name] for name in figure.experiments):
-        for at in study.measurements[figure.measurement or ""]["at"]:
+        steps = counts(study.setups[cell.setup].spec).steps
+        for at in points(study.measurements[figure.measurement or ""]["at"], steps):
             seen = Observation("loss_plane", None, "measured", at)
             _note_panels(panels, figure, cell, seen)
             if not in_panel(figure, cell, seen):
@@ -160,10 +161,9 @@ def refuse_narrow(figure: Figure, columns: int, where: str, margin: float = 0.0,
 def _observations(figure: Figure, study: Study, cell: Cell) -> list[Observation]:
     if figure.measurement is None:
         return [Observation(y, None, "completed") for y in figure.y]
-    steps = {"initial": 0, "final": counts(study.setups[cell.setup].spec).steps}
-    measured = study.measurements[figure.measurement]
-    points = [(at, steps.get(at, at)) for at in measured["at"]]
+    last = counts(study.setups[cell.setup].spec).steps
+    ends, measured = {"initial": 0, "final": last}, study.measurements[figure.measurement]
     return [
-        Observation(y, None, "measured", at, step, radius)
-        for (at, step), y, radius in itertools.product(points, figure.y, measured.get("radii", [None]))
+        Observation(y, None, "measured", at, ends[at] if isinstance(at, str) else at, radius)
+        for at, y, radius in itertools.product(points(measured["at"], last), figure.y, measured.get("radii", [None]))
     ]

@@ -20,7 +20,8 @@ def _part(meaning: str, properties: Mapping[str, Schema]) -> dict[str, Any]:
 _RESOURCES = {
     "gpus": key(
         "GPUs that one training is computed on, sharing its batch evenly; 0: on the CPU. They are asked of the cluster's "
-        "scheduler, or without one taken from this machine's free ones. Like all of `resources`, no part of what a run is",
+        "scheduler, or without one taken from this machine's free ones. Several runs share one by `runs_at_once`. Like all of "
+        "`resources`, no part of what a run is",
         {"type": "integer", "minimum": 0, "maximum": 1024, "default": 0},
         example=1,
     ),
@@ -33,8 +34,8 @@ _RESOURCES = {
         example=32,
     ),
     "hours": key(
-        "time of one training's job, asked of a scheduler; a training that takes longer goes on in the next job (`retries` in "
-        "the profile)",
+        "time of one training's job, asked of a scheduler, beside those that share its GPU; a training that takes longer goes "
+        "on in the next job (`retries` in the profile)",
         {"type": "number", "exclusiveMinimum": 0, "maximum": _YEARS, "default": 1.0},
         example=24,
     ),
@@ -52,18 +53,18 @@ OPTIMIZER: dict[str, Schema] = {
         assumed=True,
     ),
     "decayed": key(
-        "which parameters decay; `kernels` are what features are multiplied with, by name: no biases (those of "
-        "attention, which have two axes, neither), nothing of normalisation layers, and not the ViT's embedding of positions; "
-        "`not_normalization` are all but scales and biases of normalisation layers",
+        "which parameters decay. `all`: every one. `not_normalization`: all but the scales and biases of normalisation layers. "
+        "`kernels`: only the weights that multiply features, so no biases (attention's included), nothing in normalisation "
+        "layers, and not the ViT's embedding of positions",
         {"enum": ["all", "kernels", "not_normalization"], "default": "all"},
         example="kernels",
         assumed=True,
     ),
     "decay_in_loss": key(
-        "whether ½ λ ‖θ‖² of the parameters that decay is a part of the loss that a method perturbs or penalises, and that "
-        "`clip_norm` bounds the gradient of; `adamw` is `adam` then. G has λ more on its diagonal, and N is what it was. "
-        "Recorded losses and measurements are without it. `gn_trace` and `gn_trace_exact`, which know cross-entropy alone, "
-        "are refused",
+        "false: decay is added to the step after the method has done its work. true: ½ λ ‖θ‖², over the parameters that decay, "
+        "is part of the loss. SAM then perturbs it, penalties penalise it, `clip_norm` bounds its gradient too, and `adamw` "
+        "does what `adam` would. It adds λ to the diagonal of G and leaves N as it is. Recorded losses and measurements leave "
+        "it out. Refused with `gn_trace` and `gn_trace_exact`, which are right for cross-entropy alone",
         _FLAG,
         default=False,
         example=True,
@@ -125,6 +126,22 @@ _TRAINING = {
         {"enum": ["float32", "bfloat16"], "default": "float32"},
         example="bfloat16",
     ),
+    "matmul_precision": key(
+        "what products of matrices, and convolutions, of float32 numbers are computed in, where a device is faster with less. "
+        "`float32`: in full. `tensorfloat32`: a GPU since A100 rounds each factor to 11 significant bits. `bfloat16`: a TPU "
+        "rounds to 8, a GPU as before. Sums are float32, and a CPU always computes in full. Results record what was used; "
+        "measurements are always taken in full ([docs](../docs/precision.md))",
+        {"enum": ["float32", "tensorfloat32", "bfloat16"], "default": "float32"},
+        example="tensorfloat32",
+        assumed=True,
+    ),
+    "deterministic": key(
+        "whether a training that is repeated or resumed on as many GPUs of one kind gives the same bits: XLA then takes sums "
+        "in a fixed order, and algorithms that it does not choose by timing them, which may be slower. A CPU does so anyway",
+        _FLAG,
+        default=False,
+        example=True,
+    ),
     "evaluate_every": key(
         "epochs between two evaluations on all sets; always done before the first step and after the last",
         COUNT,
@@ -137,12 +154,6 @@ _TRAINING = {
         example=1,
     ),
     "evaluate_train": key("how many training examples are evaluated; null: all", COUNT_OR_NULL, example=50000),
-    "snapshots": key(
-        "steps after which the parameters are kept, for measurements along training. They are part of a run's "
-        "identity, so give a setup of its own to the few runs that need them",
-        {"type": "array", "items": COUNT, "uniqueItems": True, "default": []},
-        example=[1, 10, 100],
-    ),
 }
 
 SETUP = mapping(
@@ -168,6 +179,15 @@ SETUP = mapping(
             maximum=10_000,
             default=1,
             example=8,
+        ),
+        "runs_at_once": key(
+            "how many of them go side by side, each in a process of its own, where one alone leaves a GPU, or the cores of "
+            "a node, idle. They share the job's `resources`: one GPU and a part of its memory each, and the `cpus`. May "
+            "exceed neither `runs_per_job` nor `resources.cpus`",
+            COUNT,
+            maximum=1024,
+            default=1,
+            example=4,
         ),
         "data": key("a [data set](#data-sets)", ENTRY, example={"name": "mnist1d", "seed": 42, "samples": 5000}),
         "validation": _part(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,13 +39,12 @@ def load_setup(name: str, spec: Spec, content: Callable[[str], Mapping[str, str]
     spec = dict(spec)
     title, hours, device = spec.pop("title", name), spec.pop("device_hours"), spec.pop("device")
     refuse_unset(title, join(where, "title"))
-    resources, runs_per_job = Resources(**spec.pop("resources")), spec.pop("runs_per_job")
+    resources, per_job, at_once = Resources(**spec.pop("resources")), spec.pop("runs_per_job"), spec.pop("runs_at_once")
     for kind in ("data", "augmentation", "model", "loss"):
         spec[kind] = check_entry(kind, spec[kind], join(where, kind))
     spec["data"] |= content(spec["data"]["name"])
     spec["optimizer"] = check_entry("optimizer", {"name": "sgd", **spec["optimizer"]}, join(where, "optimizer"))
-    training = spec["training"] = {**spec["training"], "snapshots": sorted(spec["training"]["snapshots"])}
-    warmup, epochs = spec["optimizer"]["warmup_epochs"], training["epochs"]
+    warmup, epochs = spec["optimizer"]["warmup_epochs"], spec["training"]["epochs"]
     if warmup > epochs:
         raise StudyError(
             join(where, "optimizer.warmup_epochs"),
@@ -62,7 +61,8 @@ def load_setup(name: str, spec: Spec, content: Callable[[str], Mapping[str, str]
     _refuse_too_few(spec, where)
     _refuse_too_many(spec, where)
     _refuse_gpus(resources.gpus, spec, join(where, "resources.gpus"))
-    return Setup(name, title, spec, hours, device, resources, runs_per_job)
+    _refuse_at_once(at_once, per_job, resources, join(where, "runs_at_once"))
+    return Setup(name, title, spec, hours, device, resources, per_job, at_once)
 
 
 def counts(spec: Mapping[str, Any]) -> Counts:
@@ -77,6 +77,17 @@ def counts(spec: Mapping[str, Any]) -> Counts:
         test if subset["test"] is None else subset["test"],
         kept // training["batch_size"] * training["epochs"],
     )
+
+
+def points(at: Iterable[str | int], steps: int) -> list[str | int]:
+    """Where a measurement is taken in a training of so many steps: in order, each once, a share as the step nearest to it.
+
+    >>> points(["initial", 100, "10%", "50%", "final"], 1000)
+    ['initial', 100, 500, 'final']
+    """
+    found = [max(1, round(steps * float(p[:-1]) / 100)) if isinstance(p, str) and p[-1] == "%" else p for p in at]
+    ends = {"initial": 0.0, "final": math.inf}
+    return sorted(dict.fromkeys(found), key=lambda point: ends[point] if isinstance(point, str) else point)
 
 
 def _refuse_model(model: Spec, data: Spec, where: str) -> None:
@@ -196,6 +207,25 @@ def _refuse_gpus(gpus: int, spec: Spec, where: str) -> None:
         raise StudyError(where, f"{gpus} GPUs cannot share the {part_in_words(spec)} evenly; choose a divisor")
 
 
+def _refuse_at_once(at_once: int, per_job: int, resources: Resources, where: str) -> None:
+    """Runs that would share what a job does not have."""
+    if at_once > per_job:
+        raise StudyError(
+            where,
+            f"{at_once} at once of the {per_job} that a job has; set runs_per_job to {at_once} or a multiple of it",
+        )
+    if at_once > resources.cpus:
+        raise StudyError(
+            where, f"{at_once} runs cannot share resources.cpus: {resources.cpus}, as each takes one; ask for {at_once}"
+        )
+    if at_once > 1 and resources.gpus > 1:
+        raise StudyError(
+            where,
+            f"{at_once} runs at once share one GPU, and resources.gpus is {resources.gpus}; set that to 1: "
+            "several jobs take several GPUs",
+        )
+
+
 def part_in_words(spec: Spec) -> str:
     """What of a batch is taken at once, in words."""
     batch, parts = spec["training"]["batch_size"], spec["training"]["accumulate"]
@@ -217,18 +247,12 @@ def _refuse_too_few(spec: Spec, where: str) -> None:
             raise StudyError(
                 join(where, "subset", name), f"{wanted} is more than the {there} examples that there are; lower it"
             )
-    training, counted = spec["training"], counts(spec)
-    if training["batch_size"] > counted.train:
+    batch, counted = spec["training"]["batch_size"], counts(spec)
+    if batch > counted.train:
         raise StudyError(
             join(where, "training.batch_size"),
-            f"{training['batch_size']} is more than the {counted.train} examples to train on; lower it",
+            f"{batch} is more than the {counted.train} examples to train on; lower it",
         )
-    for i, step in enumerate(training["snapshots"]):
-        if step > counted.steps:
-            raise StudyError(
-                join(where, "training.snapshots", i),
-                f"step {step} lies beyond the {counted.steps} steps of the training; remove it",
-            )
 
 
 def _refuse_too_many(spec: Spec, where: str) -> None:

@@ -34,7 +34,7 @@ def smoke(study: Spec) -> Spec:
         **study,
         "name": f"{study['name']}-smoke",
         "sources": {},
-        "setups": {name: _setup(setup, groups, steps) for name, setup in study["setups"].items()},
+        "setups": {name: _setup(setup, groups) for name, setup in study["setups"].items()},
         "experiments": {name: groups.replaced(experiment) for name, experiment in experiments.items()},
         "measurements": {name: _measurement(spec, groups, steps) for name, spec in study["measurements"].items()},
         "landscapes": {
@@ -68,22 +68,21 @@ class _Groups:
 
 
 class _Steps:
-    """Small steps in place of those that a study keeps or measures, in the same order; some share one, as there are few."""
+    """Small steps in place of those at which a study measures, in the same order; some share one, as there are few."""
 
     def __init__(self, study: Spec) -> None:
-        kept = [step for setup in study["setups"].values() for step in setup["training"]["snapshots"]]
         measured = [step for spec in study["measurements"].values() for step in spec.get("at", [])]
-        ordered = sorted({int(step) for step in (*kept, *measured) if not isinstance(step, str)})
+        ordered = sorted({int(step) for step in measured if not isinstance(step, str)})
         there = round(_TRAIN * (1 - _VALIDATION)) - 1  # the last one is "final"
         share = min(1.0, there / max(1, len(ordered)))
         self._small = {step: 1 + int(rank * share) for rank, step in enumerate(ordered)}
 
     def replaced(self, steps: Iterable[Any]) -> list[Any]:
-        """Steps, or ``initial`` and ``final``, in small, each once."""
+        """Steps, or ``initial``, ``final`` and shares, in small, each once."""
         return list(dict.fromkeys(step if isinstance(step, str) else self._small[int(step)] for step in steps))
 
 
-def _setup(setup: Spec, groups: _Groups, steps: _Steps) -> Spec:
+def _setup(setup: Spec, groups: _Groups) -> Spec:
     data, augmentation = _data(_entry(setup["data"]), groups.batch), _entry(setup["augmentation"])
     if augmentation["name"] != "none":
         options = {k: v for k, v in augmentation.items() if augmentation["name"] == "pad_crop_flip"}
@@ -118,7 +117,6 @@ def _setup(setup: Spec, groups: _Groups, steps: _Steps) -> Spec:
             "batch_norm_group": group and min(group, _GROUP),
             "evaluate_every": 1,
             "evaluate_train": None,
-            "snapshots": steps.replaced(training["snapshots"]),
         },
     }
 

@@ -36,7 +36,8 @@ class Setup:
       spec: ``data``, ``validation``, ``subset``, ``augmentation``, ``model``, ``loss``, ``optimizer`` and ``training``.
       device_hours: estimate of one training by SGD, on a ``device``; no part of what a run is.
       resources: that a job needs.
-      runs_per_job: how many runs one job trains, one after another.
+      runs_per_job: how many runs one job trains.
+      runs_at_once: how many of them at a time, each in a process of its own.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Setup:
     device: str | None = None
     resources: Resources = Resources()
     runs_per_job: int = 1
+    runs_at_once: int = 1
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
                 where,
                 f"groups of m = {m} do not divide the batch of {training['batch_size']} of setup {setup!r}; choose a divisor",
             )
-        part = training["batch_size"] // training["accumulate"]
+        part = specs.training(training).examples_at_once
         if m > part and m % part:
             raise StudyError(
                 where,
@@ -81,7 +81,7 @@ def _parameters(spec: Spec) -> int | None:
 
 
 def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, where: str) -> None:
-    """Refuses a measurement of what a setup does not keep or have.
+    """Refuses a measurement of what a setup does not have.
 
     Raises:
       StudyError: says what is missing.
@@ -93,9 +93,13 @@ def refuse_unmeasurable(name: str, measurement: Spec, setup: str, spec: Spec, wh
             f"{name!r} is right for the optimizer {right!r} only, and setup {setup!r} has {spec['optimizer']['name']!r}; "
             "take another measurement or setup",
         )
+    steps = counts(spec).steps
     for at in measurement["at"]:
-        if isinstance(at, int) and at not in spec["training"]["snapshots"]:
-            raise StudyError(where, f"{name!r} measures at step {at}; add it to setups.{setup}.training.snapshots")
+        if isinstance(at, int) and at > steps:
+            raise StudyError(
+                where,
+                f"{name!r} measures at step {at}, beyond the {steps} of setup {setup!r}; lower it, or write a share, as 40%",
+            )
     if measurement["split"] == "validation" and counts(spec).validation == 0:
         raise StudyError(
             where, f"{name!r} needs validation examples, and setups.{setup}.validation.fraction leaves none; raise it"

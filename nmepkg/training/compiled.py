@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -37,11 +38,13 @@ def compiled(recipe: Recipe, classes: int, examples: int, scaling: Scaling | Non
     if key not in _kept:
         program = make_program(recipe, classes, examples, scaling, layout)
         _kept.clear()
+        jit = partial(jax.jit, out_shardings=layout.everywhere)
+        fixed = {"xla_gpu_deterministic_ops": True} if recipe.training.deterministic else {}
         _kept[key] = Compiled(
-            jax.jit(program.init, out_shardings=layout.everywhere, compiler_options=once()),
-            jax.jit(program.begin_epoch, donate_argnums=0, out_shardings=layout.everywhere),
-            jax.jit(program.step, donate_argnums=0, out_shardings=layout.everywhere),
-            jax.jit(program.evaluate, out_shardings=layout.everywhere),
+            jit(program.init, compiler_options=once() | fixed),
+            jit(program.begin_epoch, donate_argnums=0, compiler_options=fixed),
+            jit(program.step, donate_argnums=0, compiler_options=fixed),
+            jit(program.evaluate, compiler_options=fixed),
         )
     return _kept[key]
 

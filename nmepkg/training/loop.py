@@ -73,26 +73,20 @@ def train(
       recipe: of the run.
       dataset: split data.
       report: called after every epoch with its number and the evaluation, where there was one.
-      snapshot: called with the number of steps taken and the state there, at each of ``training.snapshots``.
+      snapshot: called after every step with the number of steps taken and the state there, to keep what it likes.
       resume: asked once for where an earlier process came to, given a function that returns the state's shapes; None begins
         anew. A training that resumes gives the same bits as one that was never interrupted.
       checkpoint: called wherever a training may be resumed from: between two steps, and after an epoch with its evaluation
         (True). What it raises ends the training.
 
     Raises:
-      UserError: the batch is larger than the training set, a snapshot lies beyond the last step, or a loss isn't finite
-        before the first step.
+      UserError: the batch is larger than the training set, or a loss isn't finite before the first step.
     """
     training = recipe.training
     examples = dataset.sizes[0]
     if training.batch_size > examples:
         raise UserError(f"training.batch_size: {training.batch_size} is more than the {examples} examples to train on")
     epochs, steps = training.epochs, examples // training.batch_size
-    wanted = frozenset(training.snapshots)
-    if wanted and max(wanted) > epochs * steps:
-        raise UserError(
-            f"training.snapshots: step {max(wanted)} lies beyond the {epochs * steps} steps of the training"
-        )
     layout = devices.layout(recipe)
     feed: Feed = load_target(DATASETS[recipe.data.name].feed)(dataset, recipe, layout)
     hyper = layout.replicate(hyperparameters(recipe, examples))
@@ -120,8 +114,7 @@ def train(
         for taken, data in enumerate(feed.steps(begun, epoch * steps), begun + 1):
             state = functions.step(state, hyper, data)
             feed.throttle(state)
-            if taken in wanted:
-                snapshot(taken, state)
+            snapshot(taken, state)
             if taken < epoch * steps:
                 checkpoint(Position(state, history), False)
         row = None

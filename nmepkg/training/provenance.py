@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -16,7 +17,6 @@ import jax
 from nmepkg import surroundings
 
 _PACKAGES = ("nmepkg", "jax", "flax", "optax", "numpy")
-_PRECISION = "jax_default_matmul_precision"
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -26,12 +26,13 @@ class Account:
     A *segment* is what one process did: ``from_step`` on, with which versions, on which device, when and for how long.
 
     Args:
+      matmul_precision: that products of float32 numbers are asked to have; None where there are none.
       about: what else to record.
     """
 
-    def __init__(self, **about: Any) -> None:
+    def __init__(self, matmul_precision: str | None = None, **about: Any) -> None:
         self._start = time.time()
-        self._here = {**about, **environment()}
+        self._here = {**about, **environment(matmul_precision)}
         self._from_step = 0
         self._earlier: list[dict[str, Any]] = []
 
@@ -60,10 +61,10 @@ class Account:
         return {**now, "wall_seconds": round(self.spent + now["wall_seconds"], 3), "earlier": earlier}
 
 
-def environment() -> dict[str, Any]:
+def environment(matmul_precision: str | None = None) -> dict[str, Any]:
     """Versions of Python and the libraries that a training uses, its device, and the commit of the source.
 
-    With what of its surroundings decides numbers.
+    With what of its surroundings decides numbers. ``matmul_precision`` is recorded as what the device makes of it.
     """
     device = jax.devices()[0]
     return {
@@ -71,9 +72,21 @@ def environment() -> dict[str, Any]:
         **{package: version(package) for package in _PACKAGES},
         "platform": device.platform,
         "device": cpu() if device.platform == "cpu" else device.device_kind,
-        **surroundings.recorded(device.platform, getattr(jax.config, _PRECISION)),
+        **surroundings.recorded(device.platform, matmul_precision and products(device, matmul_precision)),
         **commit(),
     }
+
+
+def products(device: Any, asked: str) -> str:
+    """In what a device computes products of float32 numbers, by the ``training.matmul_precision`` that is asked for.
+
+    ``bfloat16_3x`` is the sum of three products of the bfloat16 numbers that a factor is split into.
+    """
+    if device.platform == "tpu":
+        return {"tensorfloat32": "bfloat16_3x"}.get(asked, asked)
+    generation = re.match(r"\d+", getattr(device, "compute_capability", ""))  # of NVIDIA; AMD's begin with a letter
+    short = device.platform == "gpu" and (generation is None or int(generation[0]) >= 8)
+    return "tensorfloat32" if short and asked != "float32" else "float32"
 
 
 def cpu() -> str:

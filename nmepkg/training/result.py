@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +51,25 @@ def _median(history: list[Row], last_epochs: int) -> Row:
 
 
 def write(
-    directory: Path, run: str, spec: Mapping[str, Any], outcome: Outcome, provenance: Mapping[str, Any]
+    directory: Path,
+    run: str,
+    spec: Mapping[str, Any],
+    kept: Iterable[int],
+    outcome: Outcome,
+    provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Writes a run's parameters, then its result: where that is, everything is there. Returns the result's content.
 
+    Args:
+      kept: steps after which there is a snapshot, if the training came so far.
+
     Raises:
-      UserError: a snapshot that the spec asks for is missing.
+      UserError: such a snapshot is missing.
       OSError: the folder cannot be written.
     """
     write_state(directory / "params.npz", outcome.state)
     taken = int(outcome.state.step)
-    snapshots = [snapshot_path(directory, step) for step in spec["training"]["snapshots"] if step <= taken]
+    snapshots = [snapshot_path(directory, step) for step in kept if step <= taken]
     missing = [path for path in snapshots if not path.is_file()]
     if missing:
         raise UserError(
@@ -82,6 +90,11 @@ def write(
 def snapshot_path(directory: Path, step: int) -> Path:
     """Where a run keeps its state after ``step`` steps."""
     return directory / "snapshots" / f"{step}.npz"
+
+
+def snapshots_in(directory: Path) -> set[int]:
+    """The steps after which a run's folder has its state."""
+    return {int(path.stem) for path in directory.glob("snapshots/*.npz") if path.stem.isdigit()}
 
 
 def write_state(path: Path, state: State) -> None:

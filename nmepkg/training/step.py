@@ -86,6 +86,7 @@ class Program:
       parts: see :func:`in_parts`.
       batch_norm_group: see :func:`in_groups`.
       examples: to train on.
+      matmul_precision: of products of float32 numbers, as JAX calls it; it holds whatever the caller's setting is.
       layout: of the devices.
     """
 
@@ -102,6 +103,7 @@ class Program:
     parts: Callable[[ApplyFn], ApplyFn]
     batch_norm_group: int | None
     examples: int
+    matmul_precision: str
     layout: Layout
 
     def init(self, seed: Array, hyper: Hyperparameters, example: Array) -> State:
@@ -127,7 +129,8 @@ class Program:
     def step(self, state: State, hyper: Hyperparameters, data: Data) -> State:
         """The state after one batch."""
         key = jax.random.fold_in(jax.random.fold_in(state.key, 1), state.step)
-        found = self._update(state, hyper, self._batch(state, data), key)
+        with jax.default_matmul_precision(self.matmul_precision):
+            found = self._update(state, hyper, self._batch(state, data), key)
         descent, optimizer = self.optimizer(hyper, state.params).update(found.direction, state.optimizer, state.params)
         rate = learning_rate(state.step, hyper)
         return State(
@@ -152,7 +155,8 @@ class Program:
         """
         inputs, labels = jax.tree.map(self.layout.shared, batch)
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        logits = self.model(hyper).apply(variables, self._scaled(inputs), train=False)
+        with jax.default_matmul_precision(self.matmul_precision):
+            logits = self.model(hyper).apply(variables, self._scaled(inputs), train=False)
         losses = jax.vmap(lambda z, y: self.evaluation_loss(z[None], y[None]))(logits, labels)
         correct = jnp.argmax(logits, axis=1) == labels
         # `where`, as 0·∞ would carry one set's overflow into another.
@@ -240,6 +244,7 @@ def make_program(
         ),
         batch_norm_group=training.batch_norm_group,
         examples=examples,
+        matmul_precision=training.matmul_precision,
         layout=layout,
     )
 

@@ -7,7 +7,7 @@ names. Nothing here, nor in the modules of checkpoints, journal, progress, prove
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,7 +22,7 @@ from nmepkg.errors import UserError
 from nmepkg.files import locked
 from nmepkg.registry import DATASETS
 from nmepkg.specs import Recipe
-from nmepkg.storage import RESULT, gone
+from nmepkg.storage import RESULT, lacking
 from nmepkg.training import compilation, devices, hosts, loop, result
 from nmepkg.training.checkpoint import NEVER, Checkpoints, Interval, StoppedError
 from nmepkg.training.journal import Journal
@@ -45,6 +45,7 @@ class Task:
       directory: where the files go.
       data: prepared data (.npz).
       source: folder that data are streamed from, where they are.
+      snapshots: the steps after which its parameters are kept, at least.
     """
 
     run: str
@@ -53,6 +54,7 @@ class Task:
     directory: Path
     data: Path
     source: Path | None = None
+    snapshots: tuple[int, ...] = ()
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -82,13 +84,14 @@ def train(
     verify: Callable[[], None] = lambda: None,
     stream: TextIO = sys.stderr,
 ) -> Result:
-    """Trains a run and writes ``result.json``, ``params.npz`` and the snapshots that its spec asks for.
+    """Trains a run and writes ``result.json``, ``params.npz`` and the snapshots that are asked for.
 
     The result depends on spec, data, code, and on what its ``provenance`` records: versions, device, threads, and the variables
     of :mod:`nmepkg.surroundings`. On the same machine and with the same of these, a repeated run is equal to the bit, and so is
-    one that was killed and resumed. A run that is finished is left as it is; one whose files are not all there any more is
-    trained again. Of two processes that train the same run, one waits for the other. Where several processes train it together
-    (:func:`nmepkg.training.devices.join`), the first does all of this, and the others just take its steps.
+    one that was killed and resumed. A run that is finished is left as it is; one that lacks parameters or a snapshot is trained
+    again from its seed, and keeps the snapshots that are in its folder too. Of two processes that train the same run, one waits
+    for the other. Where several processes train it together (:func:`nmepkg.training.devices.join`), the first does all of this,
+    and the others just take its steps.
 
     Args:
       task: what is trained, from what, to where.
@@ -144,11 +147,15 @@ def _finished(task: Task, say: Say) -> Result | None:
     if not task.result.exists():
         return None
     found = records.read(task.result, RESULT, {"run": task.run, "spec": dict(task.spec)})
-    lost = next(gone(task.directory, found), None)
-    if lost is None:
+    missing = lacking(task.directory, found, task.snapshots)
+    if not missing:
         say("finished already: nothing to do")
         return found
-    say(f"{lost.name} of the finished run is gone: it is trained again")
+    first = missing[0]
+    if str(first.relative_to(task.directory)) in found["files"]:
+        say(f"{first.name} of the finished run is gone: it is trained again")
+    else:
+        say(f"the finished run has kept no parameters of step {first.stem}: it is trained again")
     task.result.unlink()
     return None
 
@@ -163,21 +170,27 @@ def _train(
 ) -> Result:
     """Trains from where an earlier process came to, and writes the result."""
     epochs, used = task.recipe.training.epochs, devices.layout(task.recipe).devices
+    # What others have asked for is kept on: studies that share the run do not train it in turns.
+    kept = sorted({*task.snapshots, *result.snapshots_in(task.directory)})
     if used < jax.device_count():
         say(f"uses {used} of {jax.device_count()} devices: no more can share a batch evenly")
-    account = Account(code=task.code, devices=used)
+    account = Account(task.recipe.training.matmul_precision, code=task.code, devices=used)
     journal = Journal(task.directory / "state.json", task.run, epochs)
     checkpoints = Checkpoints(task.directory / "checkpoint.npz", task.run, interval, stopping, account)
     progress = Progress(epochs, stream)
 
     def resume(shapes: Callable[[], State]) -> loop.Position | None:
-        position = _resume(task, checkpoints, shapes, say)
+        position = _resume(task, kept, checkpoints, shapes, say)
         if position is None:
             hosts.announce(hosts.BEGINS)
             return None
         hosts.announce(hosts.RESUMES, position.state)
         journal.spent = account.spent
         return position
+
+    def snapshot(step: int, state: State) -> None:
+        if step in kept:
+            result.write_state(result.snapshot_path(task.directory, step), state)
 
     def report(epoch: int, row: loop.Row | None) -> None:
         progress(epoch, row)
@@ -190,7 +203,7 @@ def _train(
             task.recipe,
             dataset,
             report=report,
-            snapshot=lambda step, state: result.write_state(result.snapshot_path(task.directory, step), state),
+            snapshot=snapshot,
             resume=resume,
             checkpoint=checkpoints,
         )
@@ -198,11 +211,13 @@ def _train(
             say(f"diverged in epoch {outcome.diverged['epoch']}: the loss is no longer a finite number")
         verify()
         provenance = {"data": task.data.stem, "data_sha256": dataset.sha256, **account.provenance()}
-        return result.write(task.directory, task.run, task.spec, outcome, provenance)
+        return result.write(task.directory, task.run, task.spec, kept, outcome, provenance)
 
 
-def _resume(task: Task, checkpoints: Checkpoints, shapes: Callable[[], State], say: Say) -> loop.Position | None:
-    """Where an earlier process came to; None if there was none, or not all that it left is there."""
+def _resume(
+    task: Task, kept: Iterable[int], checkpoints: Checkpoints, shapes: Callable[[], State], say: Say
+) -> loop.Position | None:
+    """Where an earlier process came to; None if there was none, or it is past a snapshot that is not there."""
     try:
         position = checkpoints.resume(shapes)
     except records.DamagedError as problem:
@@ -210,10 +225,10 @@ def _resume(task: Task, checkpoints: Checkpoints, shapes: Callable[[], State], s
         return None
     if position is None:
         return None
-    taken = (at for at in task.recipe.training.snapshots if at <= int(position.state.step))
-    paths = (result.snapshot_path(task.directory, at) for at in taken)
+    step = int(position.state.step)
+    paths = (result.snapshot_path(task.directory, at) for at in kept if at <= step)
     if lost := next((path for path in paths if not path.is_file()), None):
-        say(f"{lost}: this snapshot is gone. Training begins anew")
+        say(f"{lost}: an earlier process came to step {step} without this snapshot. Training begins anew")
         return None
     say(f"continues after step {position.state.step} of an earlier process")
     return position

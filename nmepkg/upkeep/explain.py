@@ -26,6 +26,7 @@ from nmepkg.upkeep.differences import (
 )
 from nmepkg.upkeep.survey import (
     FINISHED,
+    NOT_KEPT,
     State,
     collected,
     damaged_jobs,
@@ -50,7 +51,7 @@ class Reason:
     Attributes:
       what: ``data``, ``run``, ``measurement``, ``landscape``, ``figure``, ``claims``, ``page``, or ``origin``, for the report.
       kind: ``new`` spec; ``code`` or ``data`` changed; ``failed``, ``stopped``, ``damaged``, ``running``; ``deleted``;
-        ``inputs`` run first; ``changed`` figure or study.
+        ``snapshots`` that a measurement asks for and the run has not kept; ``inputs`` run first; ``changed`` figure or study.
       neighbour: the finished one that it is compared with.
       changes: in which places its spec differs.
       modules: which modules changed.
@@ -68,9 +69,10 @@ class Reason:
 
 def explain(study: Study, expansion: Expansion, store: Store) -> list[Reason]:
     """A reason for everything that Snakemake would run for ``all``, and for damaged results, for which it would refuse to."""
-    states = run_states(store, expansion.runs.values())
+    there = jobs_there(store, expansion)
+    states = run_states(store, expansion.runs.values(), snapshots=expansion.snapshots(without=there))
     unfinished = {run: state for run, state in states.items() if state.status not in FINISHED}
-    damaged = damaged_jobs(store, expansion, jobs_there(store, expansion))
+    damaged = damaged_jobs(store, expansion, there)
     reasons = list(_data(expansion, store, unfinished))
     if unfinished:
         results = read_results(store)
@@ -137,7 +139,8 @@ def _run(
         where = f"after epoch {state.epoch} of {state.epochs}"
         return Reason("run", run.id, state.status, detail=f"{state.status} {where}, to go on from there; log: {path}")
     if state.status == "missing" and state.problem:
-        return Reason("run", run.id, "deleted", detail=f"{state.problem}, so it is trained again")
+        kind = "snapshots" if state.problem.startswith(NOT_KEPT) else "deleted"
+        return Reason("run", run.id, kind, detail=f"{state.problem}, so it is trained again")
     if state.status in ("failed", "damaged"):
         return Reason("run", run.id, state.status, detail=f"{state.problem}; log: {path}")
     nearest = neighbours.nearest(run.spec)

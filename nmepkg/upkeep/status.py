@@ -40,11 +40,13 @@ def status(study: Study, expansion: Expansion, store: Store, seen: Seen | None =
       whole study, counts by status, ``measurements`` and ``landscapes``; ``running``, ``stopped``, ``failed`` and ``damaged``
       runs, of the last two measurements and landscapes too, and figures that failed; ``device_hours``: ``spent`` on what is
       there and ``to_go``, by the time of finished runs that are alike, leaving ``unknown`` runs out; ``estimates``: by setup,
-      of those of the unknown whose setup has ``device_hours``, how many and how long they take on which device; ``moved``: a
-      line for each figure whose numbers are not those that the study pins.
+      of those of the unknown whose setup has ``device_hours``, how many and how long they take on which device; ``disk``: the
+      ``bytes`` of parameters that trainings will still write, at their end and as ``snapshots`` on the way, but for
+      ``unknown_runs`` of models that are not counted; ``moved``: a line for each figure whose numbers are not those that the
+      study pins.
     """
-    states = run_states(store, expansion.runs.values(), seen)
     files = jobs_there(store, expansion)
+    states = run_states(store, expansion.runs.values(), seen, expansion.snapshots(without=files))
     damaged = damaged_jobs(store, expansion, files, seen)
     there = files - damaged.keys()
     figures = {}
@@ -81,6 +83,7 @@ def status(study: Study, expansion: Expansion, store: Store, seen: Seen | None =
         **described,
         "device_hours": {"spent": spent / 3600, "to_go": to_go / 3600, "unknown_runs": without},
         "estimates": estimates,
+        "disk": _disk(expansion, [run for run, state in states.items() if state.status not in FINISHED]),
         "moved": moved(study, expansion),
     }
 
@@ -104,6 +107,16 @@ def _estimates(study: Study, expansion: Expansion, unknown: Sequence[str]) -> di
             estimate["runs"] += 1
             estimate["device_hours"] += device_hours(setup, method)
     return found
+
+
+def _disk(expansion: Expansion, runs: Sequence[str]) -> dict[str, int]:
+    """What these runs will write: single-precision parameters, each time that they are kept."""
+    snapshots, found = expansion.snapshots(), Counter(bytes=0, snapshots=0, unknown_runs=0)
+    for run in runs:
+        spec, kept = expansion.runs[run].spec, len(snapshots.get(run, ()))
+        count = parameters(spec["model"], data_shape(spec["data"]), classes(spec["data"]))
+        found.update(bytes=4 * (count or 0) * (1 + kept), snapshots=kept, unknown_runs=count is None)
+    return dict(found)
 
 
 def device_hours(setup: Setup, method: Spec) -> float:

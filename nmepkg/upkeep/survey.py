@@ -19,6 +19,7 @@ from nmepkg.storage import FIGURE, MEASUREMENT, ORIGIN, PAGE, RESULT, STATE, Sto
 from nmepkg.study.spec import Study
 
 _TOLD = 10
+NOT_KEPT = "it kept no parameters of step"  # as the problem of a run begins that lacks what a measurement asks for
 _LAST = 10_000  # bytes of a log that surely hold its last line
 FINISHED = ("done", "diverged")
 STATUSES = (*FINISHED, "running", "stopped", "failed", "damaged", "missing")
@@ -62,20 +63,27 @@ class Seen:
     digests: dict[str, str] = field(default_factory=dict)
 
 
-def run_states(store: Store, runs: Iterable[Run], seen: Seen | None = None) -> dict[str, State]:
-    """The state of each run, by id."""
+def run_states(
+    store: Store, runs: Iterable[Run], seen: Seen | None = None, snapshots: Mapping[str, Collection[int]] | None = None
+) -> dict[str, State]:
+    """The state of each run, by id.
+
+    Args:
+      snapshots: run id -> the steps after which its parameters are asked for; None: of no run any.
+    """
     there, known = names(store.root / "runs"), {} if seen is None else seen.runs
     states = {}
     for run in runs:
         if run.id not in there:
             states[run.id] = State("missing")
         else:
-            states[run.id] = known[run.id] if run.id in known else _run_state(store, run)
+            asked = () if snapshots is None else snapshots.get(run.id, ())
+            states[run.id] = known[run.id] if run.id in known else _run_state(store, run, asked)
     known.update({id: state for id, state in states.items() if state.status in FINISHED})
     return states
 
 
-def _run_state(store: Store, run: Run) -> State:
+def _run_state(store: Store, run: Run, snapshots: Collection[int]) -> State:
     try:
         result = records.read(store.result(run.id), RESULT, {"run": run.id, "spec": run.spec})
     except DamagedError as problem:
@@ -83,11 +91,12 @@ def _run_state(store: Store, run: Run) -> State:
             return State("damaged", problem=str(problem))
         return _unfinished(store, run.id)
     try:
-        missing = lost(store.run(run.id), result)
+        missing = lost(store.run(run.id), result, snapshots)
     except DamagedError as problem:
         return State("damaged", problem=str(problem))
     if missing:
-        return State("missing", problem=f"{missing[0]} is gone")
+        was_there = missing[0].relative_to(store.run(run.id)).as_posix() in result["files"]
+        return State("missing", problem=f"{missing[0]} is gone" if was_there else f"{NOT_KEPT} {missing[0].stem}")
     provenance = result["provenance"]
     status = "done" if result["status"] == "completed" else "diverged"
     epochs = run.spec["training"]["epochs"]

@@ -77,6 +77,11 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
     unknown = f", and {hours['unknown_runs']} runs like none that is finished" if hours["unknown_runs"] else ""
     to_go = f", about {duration(3600 * hours['to_go'])} to go" if hours["to_go"] else ""
     console.print(f"device time: {duration(3600 * hours['spent'])} spent{to_go}{unknown}")
+    disk = found["disk"]
+    if disk["bytes"]:
+        counted = f", with {disk['snapshots']} snapshots on the way" if disk["snapshots"] else ""
+        others = f", without {disk['unknown_runs']} runs of models that are not counted" if disk["unknown_runs"] else ""
+        console.print(f"disk: about {_bytes(disk['bytes'])} of parameters to come{counted}{others}")
     estimates = dict(found["estimates"])
     if not estimates:
         return

@@ -32,7 +32,7 @@ setups:
     data: mnist1d
     model: {name: mlp, width: 4, depth: 1, batch_norm: true}
     optimizer: {learning_rate: 0.1}
-    training: {epochs: 90, batch_size: 16, evaluate_every: 1, snapshots: [7]}
+    training: {epochs: 90, batch_size: 16, evaluate_every: 1}
   twin: {<<: *mlp, optimizer: {name: adamw, learning_rate: 1e-7}}
 measurements:
   gap: {kind: prediction, at: [initial, 7, final], radii: [0.1, 0.3]}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks import figure_hours
 from benchmarks.tables import PAGE, render
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -26,6 +27,12 @@ def test_the_table_of_ratios_is_that_of_the_measurements() -> None:
 def test_other_tables_are_those_of_the_measurements() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert render(text, PAGE.with_suffix("")) == text
+
+
+def test_the_hours_of_a_day_are_those_of_the_timed_steps() -> None:
+    text = (DOCS / "scale.md").read_text(encoding="utf-8")
+    block = text.split("<!-- day -->\n")[1].split("\n<!-- end -->")[0]
+    assert block == figure_hours.table(DOCS.parent / "config" / "one_gpu_day.yaml", "WRN-16-4")
 
 
 def test_what_the_page_links_to_is_there() -> None:

@@ -61,7 +61,7 @@ def in_experiment(lines: str) -> str:
     [
         (f"{HEAD}version: 1\n¦", {"setups", "claims", "extensions"}, {"epochs", "version"}),
         (in_setup("¦"), {"data", "model", "training"}, {"setups"}),
-        (in_setup("training:\n      ¦"), {"epochs", "batch_size", "snapshots"}, {"optimizer"}),
+        (in_setup("training:\n      ¦"), {"epochs", "batch_size", "evaluate_last"}, {"optimizer"}),
         (in_setup("training: {epochs: 3, b¦}"), {"batch_size"}, {"epochs"}),
         (in_setup("training:\n      precision: ¦"), {"float32", "bfloat16"}, set()),
         (in_setup("model: ¦"), {"resnet", "mlp …"}, {"width", "[object Object]"}),

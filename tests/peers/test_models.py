@@ -124,3 +124,14 @@ def test_a_step_of_every_method(name: str, method: str) -> None:
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in leaves)
     assert [leaf.shape for leaf in leaves] == [leaf.shape for leaf in jax.tree.leaves(variables["params"])]
     assert any(bool(leaf.any()) for leaf in leaves)
+
+
+def test_the_transformer_that_is_timed_has_as_many_parameters_as_ours() -> None:
+    from benchmarks.gpu import ours, theirs
+
+    network = ours.network("ViT 6×384", None)
+    shapes = jax.eval_shape(
+        lambda: network.model.init(jax.random.key(0), jnp.zeros((1, *network.shape)), train=False)["params"]
+    )
+    model = theirs.MODELS["ViT 6×384"][0]()
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == sum(p.numel() for p in model.parameters())

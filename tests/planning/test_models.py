@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +14,22 @@ from nmepkg.errors import UserError
 from nmepkg.models.resnet1d import ResNet1D
 from nmepkg.planning import models
 from nmepkg.planning.plan import Plan
+from nmepkg.study import suited
+from nmepkg.study.sizes import parameters
 from tests.study.samples import study
 
 RESNET = ("{name: mlp, width: 4, depth: 1}", "{name: resnet1d, width: 3, blocks: [1, 1]}")
+
+
+@pytest.fixture(autouse=True)
+def uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a ResNet nothing is told beforehand, as of an extension's model."""
+
+    def told(model: Any, *rest: Any) -> int | None:
+        return None if model["name"] == "resnet1d" else parameters(model, *rest)
+
+    for module in (models, suited):
+        monkeypatch.setattr(module, "parameters", told)
 
 
 def planned(folder: Path, most: int, *edits: tuple[str, str]) -> Plan:

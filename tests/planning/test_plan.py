@@ -13,6 +13,7 @@ from nmepkg.runs.expansion import Job
 from nmepkg.runs.jobs import Assignment
 from nmepkg.storage import Store
 from nmepkg.study.load import load
+from nmepkg.study.spec import Resources
 from tests.study.samples import edited, study
 
 MEASURED = (
@@ -91,6 +92,33 @@ def test_gpus_are_promised_to_trainings_and_one_to_measurements(tmp_path: Path) 
     plan = planned(tmp_path, *MEASURED, (PACKED[0], PACKED[0] + "    resources: {gpus: 4}\n"))
     assert plan.assignment("train", next(iter(plan.expansion.runs))).gpus == 4
     assert plan.assignment("measure", next(iter(plan.expansion.measurements))).gpus == 1
+
+
+def test_runs_at_once_are_those_of_a_job_of_several_and_share_its_hours(tmp_path: Path) -> None:
+    plan = planned(
+        tmp_path, *MEASURED, (PACKED[0], PACKED[1] + "    runs_at_once: 3\n    resources: {cpus: 3, hours: 4}\n")
+    )
+    pack, taken = next(iter(plan.packs)), next(iter(plan.measured_together))
+    assert [
+        plan.assignment(rule, id).at_once for rule, id in (("train_together", pack), ("measure_together", taken))
+    ] == [3, 3]
+    assert plan.assignment("train", plan.runs_of_pack(pack)[0]).at_once == 1
+    assert len(plan.runs_of_pack(pack)) == 4
+    assert plan.hours(plan.runs_of_pack(pack)) == 8, "three, and then one"
+    assert plan.hours(plan.runs_of_pack(pack)[:3], most=2) == 2
+
+
+@pytest.mark.parametrize(
+    ("training", "measuring"),
+    [
+        ("{gpus: 8, cpus: 64, memory_gb: 256, hours: 24}", Resources(1, 8, 32, 2)),
+        ("{gpus: 4, cpus: 2, memory_gb: 3, hours: 1}", Resources(1, 1, 3, 1)),
+        ("{gpus: 0, cpus: 4, memory_gb: 8, hours: 3}", Resources(0, 4, 8, 2)),
+    ],
+)
+def test_a_measurement_takes_one_gpus_share_of_a_machine(tmp_path: Path, training: str, measuring: Resources) -> None:
+    plan = planned(tmp_path, *MEASURED, (PACKED[0], PACKED[0] + f"    resources: {training}\n"))
+    assert plan.needs_to_measure(next(iter(plan.expansion.runs))) == measuring
 
 
 def test_of_runs_that_are_trained_together_those_that_were_asked_for(tmp_path: Path) -> None:

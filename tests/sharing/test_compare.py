@@ -71,7 +71,6 @@ def test_points_at_steps_are_compared_one_by_one(
     along = f"y: norm_H, lines: method, rows: at}}\n  along: {rest}"
     edits = [
         ("at: [final]", "at: [1, 2]"),
-        ("batch_size: 16", "batch_size: 16, snapshots: [1, 2]"),
         ("y: norm_H, lines: method}", along),
     ]
     made = filled(tmp_path / "steps", edits=edits)

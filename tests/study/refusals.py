@@ -413,7 +413,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     ),
     "where nothing is measured": (
         ("experiments:\n", "measurements:\n  traces: {kind: traces, at: [begin]}\nexperiments:\n"),
-        "measurements.traces.at[0]: 'begin' is none of initial, final, a whole number from 1; write one of them",
+        "measurements.traces.at[0]: 'begin' is none of initial, final, a whole number from 1, a share as 40%; write one",
     ),
     "figure named as another's rule": (
         (FIGURE, FIGURE + FIGURE.replace("curve", "draw_curve")),

@@ -20,7 +20,7 @@ setups:
     data: {name: mnist1d, samples: 500}
     model: {name: mlp, width: 4, depth: 1}
     optimizer: {learning_rate: 0.1}
-    training: {epochs: 1, batch_size: 16, snapshots: [9, 18]}
+    training: {epochs: 1, batch_size: 16}
   other: {<<: *mlp, validation: {fraction: 0}}
 experiments:
   main:
@@ -295,7 +295,7 @@ def test_a_strength_chosen_by_another_line(tmp_path: Path) -> None:
     assert {cell.method["name"] for cell in choosing[0.1].values()} == {"sam"}
 
 
-@pytest.mark.parametrize("file", ["config.yaml", "fashion_mnist.yaml", "paper.yaml"])
+@pytest.mark.parametrize("file", ["config.yaml", "fashion_mnist.yaml", "one_gpu_day.yaml", "paper.yaml"])
 def test_the_paper_s_claims_are_the_same_text_in_every_study(file: str) -> None:
     root = Path(__file__).resolve().parents[2] / "config"
     text = (root / file).read_text(encoding="utf-8").partition("\nclaims:")[2]
@@ -303,4 +303,5 @@ def test_the_paper_s_claims_are_the_same_text_in_every_study(file: str) -> None:
     assert text == (root / "config.yaml").read_text(encoding="utf-8").partition("\nclaims:")[2]
     study = load(root / file)
     assert len(study.claims) >= 15
-    assert {claim.figure for claim in study.claims.values()} == set(study.figures)
+    screens = {"screen_rho", "screen_sigma2"}  # of seeds that judge nothing
+    assert {claim.figure for claim in study.claims.values()} == study.figures.keys() - screens

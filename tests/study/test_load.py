@@ -52,7 +52,6 @@ def test_the_limit_counts_what_options_expand_into(tmp_path: Path) -> None:
 
 def test_a_step_is_a_whole_number_however_it_is_written(tmp_path: Path) -> None:
     edits = (
-        ("batch_size: 16", "batch_size: 16, snapshots: [5.0]"),
         ("experiments:\n", "measurements:\n  traces: {kind: traces, at: [5.0]}\nexperiments:\n"),
         ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [traces]"),
     )
@@ -90,10 +89,11 @@ def test_fills_in_defaults_and_types(tmp_path: Path) -> None:
             "accumulate": 1,
             "batch_norm_group": None,
             "precision": "float32",
+            "matmul_precision": "float32",
+            "deterministic": False,
             "evaluate_every": 10,
             "evaluate_last": 5,
             "evaluate_train": None,
-            "snapshots": [],
         },
     }
     assert type(setup.spec["optimizer"]["learning_rate"]) is float

@@ -10,6 +10,7 @@ import pytest
 from nmepkg.errors import UserError
 from nmepkg.registry import SECOND_DERIVATIVES
 from nmepkg.runs.expand import expand
+from nmepkg.runs.expansion import Expansion
 from nmepkg.runs.figure_identity import figure_digest
 from nmepkg.runs.identity import measurement_targets
 from nmepkg.study.load import load
@@ -23,7 +24,7 @@ setups:
     data: {name: mnist1d, samples: 200}
     model: {name: mlp, width: 4, depth: 1}
     optimizer: {learning_rate: 0.1}
-    training: {epochs: 1, batch_size: 16, snapshots: [5, 2]}
+    training: {epochs: 1, batch_size: 16}
 measurements:
   along: {kind: traces, at: [final, 5, initial], samples: 3}
   after: {kind: second_derivative}
@@ -137,11 +138,28 @@ def test_a_label_is_no_part_of_a_measurement(tmp_path: Path) -> None:
     assert set(expand(study(tmp_path, ("figures:\n", labelled))).measurements) == before
 
 
-def test_snapshots_are_part_of_a_run_in_any_order(tmp_path: Path) -> None:
-    (first, *_), (again, *_), (other, *_) = (
-        expand(study(tmp_path, *edits)).runs for edits in ([], [("[5, 2]", "[2, 5]")], [("[5, 2]", "[2, 5, 9]")])
+def test_measurements_ask_for_snapshots_which_are_no_part_of_a_run(tmp_path: Path) -> None:
+    """A share of a training becomes the step nearest to it, in each setup its own, and equal measurements stay equal."""
+    shorter = "  half:\n    data: {name: mnist1d, samples: 100}\n    model: {name: mlp, width: 4, depth: 1}\n"
+    shorter += "    optimizer: {learning_rate: 0.1}\n    training: {epochs: 1, batch_size: 16}\nmeasurements:\n"
+    text = STUDY.partition("figures:")[0].replace("measurements:\n  along", f"{shorter}  along")
+    path = tmp_path / "study.yaml"
+
+    def expanded(at: str) -> Expansion:
+        path.write_text(text.replace("[mlp]", "[mlp, half]").replace("[final, 5, initial]", at), encoding="utf-8")
+        return expand(load(path))
+
+    before, shares, both = map(
+        expanded, ("[final, 4, initial]", "[50%, final, initial]", "[initial, 50%, 3, 4, final]")
     )
-    assert first == again != other
+    assert list(before.runs) == list(shares.runs) == list(both.runs)
+    steps = {run: {before.runs[run].spec["data"]["samples"]: at} for run, at in shares.snapshots().items()}
+    assert {tuple(found.items()) for found in steps.values()} == {((200, (4,)),), ((100, (2,)),)}
+    assert set(both.snapshots().values()) == {(3, 4), (2, 3, 4)}
+    assert set(before.measurements) & set(shares.measurements) >= {
+        id for id, job in before.measurements.items() if before.runs[job.run].spec["data"]["samples"] == 200
+    }
+    assert shares.snapshots(without=shares.measurements) == {}
 
 
 def test_what_a_measurement_depends_on(tmp_path: Path) -> None:
@@ -199,8 +217,8 @@ WRONG: list[tuple[tuple[str, str], str]] = [
     ),
     (("samples: 3", "sample: 3"), "measurements.along: unknown key 'sample'; did you mean 'samples'?"),
     (
-        ("at: [final, 5, initial]", "at: [final, 7]"),
-        "experiments.main.measurements[0]: 'along' measures at step 7; add it to setups.mlp.training.snapshots",
+        ("at: [final, 5, initial]", "at: [final, 10]"),
+        "experiments.main.measurements[0]: 'along' measures at step 10, beyond the 9 of setup 'mlp'; lower it",
     ),
     (
         ("kind: second_derivative", "kind: second_derivative, batch_norm: both"),
@@ -267,10 +285,9 @@ WRONG: list[tuple[tuple[str, str], str]] = [
         ("width: 4, depth: 1}", "width: 4, depth: 1}\n    loss: mse"),
         "experiments.main.methods: 'gn_trace' is right for the loss 'cross_entropy' only, and setup 'mlp' has 'mse'",
     ),
-    (
-        ("snapshots: [5, 2]", "snapshots: [5, 0]"),
-        "setups.mlp.training.snapshots[1]: 0 is below the smallest allowed value, 1",
-    ),
+    (("[final, 5, initial]", "[final, 0]"), "measurements.along.at[1]: 0 is"),
+    (("[final, 5, initial]", "[final, 0%]"), "measurements.along.at[1]: "),
+    (("[final, 5, initial]", "[final, 100%]"), "measurements.along.at[1]: "),
 ]
 
 

@@ -13,7 +13,6 @@ from tests.study.samples import study
 FIGURE = "  curve: {experiments: [main], x: rho, columns: activation, lines: method}\n"
 SLOPES = ("[gelu, relu]", "[{name: leaky_relu, negative_slope: [-0.2, -0.1]}]")
 MEASURED = (
-    ("batch_size: 16", "batch_size: 16, snapshots: [5]"),
     ("seeds: [0, 1]", "seeds: [0, 1]\n    measurements: [traces]"),
     ("experiments:\n", "measurements: {traces: {kind: traces, at: [initial, 5, final], examples: 16}}\nexperiments:\n"),
     ("x: rho, columns: activation", "measurement: traces, y: tr_H, x: step, rows: rho, columns: activation"),
@@ -185,8 +184,8 @@ GOOD: dict[str, tuple[tuple[str, str], ...]] = {
         ("x: rho, columns: activation", "x: negative_slope, x_scale: linear, columns: rho"),
     ),
     "zero alone on a linear axis": (("rho: [0, 0.1]", "rho: [0]"), ("x: rho,", "x: rho, x_scale: linear,")),
-    "training on a linear axis": (*MEASURED[:3], (MEASURED[3][0], f"x_scale: linear, {MEASURED[3][1]}")),
-    "training from a step on": (*MEASURED[:2], (MEASURED[2][0], MEASURED[2][1].replace("initial, ", "")), MEASURED[3]),
+    "training on a linear axis": (*MEASURED[:2], (MEASURED[2][0], f"x_scale: linear, {MEASURED[2][1]}")),
+    "training from a step on": (MEASURED[0], (MEASURED[1][0], MEASURED[1][1].replace("initial, ", "")), MEASURED[2]),
     "the options of what replaces φ''": (
         ("[gelu, relu]", "[{name: relu, second_derivative: {name: [gaussian, gaussian_listing], beta: [1, 10]}}]"),
         ("x: rho, columns: activation", "x: second_derivative.beta, columns: rho, rows: activation"),

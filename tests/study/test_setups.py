@@ -71,10 +71,6 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         added("label_noise: {fraction: 0.1}", *IMAGENET),
         "setups.mlp.label_noise.fraction: labels of 'imagenet2012' are streamed with its images, and stay as they are; set it",
     ),
-    "snapshot beyond the last step": (
-        training("snapshots: [3, 10]"),
-        "setups.mlp.training.snapshots[1]: step 10 lies beyond the 9 steps of the training; remove it",
-    ),
     "parts that do not divide": (
         training("accumulate: 3"),
         "setups.mlp.training.accumulate: 3 parts do not divide the batch of 16; choose a divisor",
@@ -207,6 +203,22 @@ BAD: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
         "setups.mlp.resources: unknown key 'gpu'; did you mean 'gpus'?",
     ),
     "no run a job": (added("runs_per_job: 0"), "setups.mlp.runs_per_job: 0 is below the smallest allowed value, 1"),
+    "more runs at once than a job has": (
+        added("resources: {cpus: 4}\n    runs_at_once: 4"),
+        "setups.mlp.runs_at_once: 4 at once of the 1 that a job has; set runs_per_job to 4 or a multiple of it",
+    ),
+    "more runs at once than cores": (
+        added("resources: {gpus: 1}\n    runs_per_job: 8\n    runs_at_once: 4"),
+        "setups.mlp.runs_at_once: 4 runs cannot share resources.cpus: 1, as each takes one; ask for 4",
+    ),
+    "several GPUs for runs at once": (
+        added("resources: {gpus: 2, cpus: 4}\n    runs_per_job: 8\n    runs_at_once: 4"),
+        "setups.mlp.runs_at_once: 4 runs at once share one GPU, and resources.gpus is 2; set that to 1",
+    ),
+    "a part of a GPU": (
+        added("resources: {gpus: 0.25}"),
+        "setups.mlp.resources.gpus: 0.25 is not a whole number; write, say, 1",
+    ),
     "no time": (added("device_hours: 0"), "setups.mlp.device_hours: 0 is not above 0; write a larger one"),
 }
 
@@ -226,7 +238,6 @@ def test_refuses_in_one_line_with_place_and_remedy(case: str, tmp_path: Path) ->
     [
         (("batch_size: 16", "batch_size: 144"),),
         added("subset: {train: 144, test: 40}"),
-        training("snapshots: [9]"),
         training("batch_norm_group: 2, accumulate: 4", *CONV, ("[sam, psam]", "[{name: sam, m: 4}]")),
         added("augmentation: {name: pad_crop_flip, padding: 7}", *CONV),
         added("augmentation: resized_crop_flip", *IMAGENET),
@@ -260,6 +271,8 @@ def test_an_estimate_of_time_is_no_part_of_a_run(tmp_path: Path) -> None:
 def test_what_a_job_needs_is_no_part_of_a_run(tmp_path: Path) -> None:
     before = set(expand(study(tmp_path)).runs)
     asking = study(tmp_path, *added("resources: {gpus: 2, cpus: 4, memory_gb: 0.5}\n    runs_per_job: 8"))
+    sharing = study(tmp_path, *added("resources: {gpus: 1, cpus: 4}\n    runs_per_job: 8\n    runs_at_once: 4"))
     assert asking.setups["mlp"].resources == Resources(gpus=2, cpus=4, memory_gb=0.5, hours=1.0)
-    assert asking.setups["mlp"].runs_per_job == 8
-    assert set(expand(asking).runs) == before
+    assert (asking.setups["mlp"].runs_per_job, asking.setups["mlp"].runs_at_once) == (8, 1)
+    assert sharing.setups["mlp"].runs_at_once == 4
+    assert set(expand(asking).runs) == set(expand(sharing).runs) == before

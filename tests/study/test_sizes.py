@@ -21,6 +21,11 @@ MODELS_OF_A_SIZE: list[tuple[dict[str, Any], tuple[int, ...]]] = [
     ({"name": "mlp", "width": 5, "depth": 2, "batch_norm": False, "layer_norm": False}, (40,)),
     ({"name": "mlp", "width": 5, "depth": 2, "batch_norm": False, "layer_norm": True}, (40,)),
     ({"name": "cnn", "channels": [4, 5], "width": 6}, (9, 6, 3)),
+    ({"name": "wide_resnet", "depth": 16, "width": 1}, (8, 8, 1)),
+    ({"name": "resnet", "blocks": [1, 2], "width": 4}, (16, 16, 3)),
+    ({"name": "resnet1d", "width": 4, "blocks": [2, 1], "kernel_size": 5}, (12,)),
+    ({"name": "vit", "patch": 4, "depth": 2, "width": 6, "heads": 2, "mlp_ratio": 3}, (8, 12, 3)),
+    ({"name": "vit", "patch": 4, "depth": 1, "width": 6, "heads": 2, "mlp_ratio": 4}, (40,)),
 ]
 
 
@@ -32,8 +37,8 @@ def test_parameters_are_those_of_the_model(model: dict[str, Any], shape: tuple[i
     assert parameters(model, shape, 7) == sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
 
 
-def test_of_other_models_nothing_is_told() -> None:
-    assert parameters({"name": "vit"}, (8, 8, 3), 10) is None
+def test_of_an_extensions_model_nothing_is_told() -> None:
+    assert parameters({"name": "mine"}, (8, 8, 3), 10) is None
 
 
 def test_a_model_too_large_for_its_measurement_is_refused_before_it_is_trained(tmp_path: Path) -> None:

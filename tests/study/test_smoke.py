@@ -27,15 +27,15 @@ setups:
     augmentation: resized_crop_flip
     model: {name: vit, patch: 12, depth: 3, width: 96, heads: 3}
     optimizer: {learning_rate: 0.1, warmup_epochs: 5}
-    training: {epochs: 9, batch_size: 96, accumulate: 3, evaluate_train: 100, snapshots: [1, 2, 4, 8, 16, 32, 64, 128]}
+    training: {epochs: 9, batch_size: 96, accumulate: 3, evaluate_train: 100}
   sequences:
     data: mnist1d
     validation: {fraction: 0}
     model: {name: resnet1d, width: 8, blocks: [2, 2]}
     optimizer: {learning_rate: 0.1}
-    training: {epochs: 9, batch_size: 96, accumulate: 3, batch_norm_group: 4, snapshots: [1, 2, 4, 8, 16, 32, 64, 128]}
+    training: {epochs: 9, batch_size: 96, accumulate: 3, batch_norm_group: 4}
 measurements:
-  spectrum: {kind: spectrum, at: [initial, 2, 64, 128, final], split: test, batch_size: 24}
+  spectrum: {kind: spectrum, at: [initial, 1, 2, 4, 8, 16, 32, 64, 128, 50%, final], split: test, batch_size: 24}
   traces: {kind: traces, split: validation}
 experiments:
   groups:
@@ -105,9 +105,7 @@ def test_grids_keep_their_ends(tmp_path: Path) -> None:
 
 def test_steps_stay_apart_as_far_as_there_are_some(tmp_path: Path) -> None:
     study = small(HARD, tmp_path)
-    snapshots = study.setups["images"].spec["training"]["snapshots"]
-    assert snapshots == [1, 2, 3, 4, 5]
-    assert study.measurements["spectrum"]["at"] == ["initial", 1, 4, 5, "final"]
+    assert study.measurements["spectrum"]["at"] == ["initial", 1, 2, 3, 4, 5, "50%", "final"]
     assert counts(study.setups["images"].spec).steps == 6
 
 

@@ -21,13 +21,15 @@ def strict(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
-def task(spec: dict[str, Any], data: Path, out: Path) -> training.Task:
-    return training.Task("some-run", spec, "abc", out, data)
+def task(spec: dict[str, Any], data: Path, out: Path, snapshots: tuple[int, ...] = ()) -> training.Task:
+    return training.Task("some-run", spec, "abc", out, data, snapshots=snapshots)
 
 
-def run(spec: dict[str, Any], data: Path, out: Path, **options: Any) -> tuple[dict[str, Any], str]:
+def run(
+    spec: dict[str, Any], data: Path, out: Path, snapshots: tuple[int, ...] = (), **options: Any
+) -> tuple[dict[str, Any], str]:
     stream = io.StringIO()
-    returned = training.train(task(spec, data, out), stream=stream, **options)
+    returned = training.train(task(spec, data, out, snapshots), stream=stream, **options)
     result = strict(out / "result.json")
     assert records.read(out / "result.json", RESULT, {}) == {"format": RESULT.format, **returned}
     return result, stream.getvalue()

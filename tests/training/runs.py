@@ -51,10 +51,11 @@ _BASE: dict[str, Any] = {
         "accumulate": 1,
         "batch_norm_group": None,
         "precision": "float32",
+        "matmul_precision": "float32",
+        "deterministic": False,
         "evaluate_every": 2,
         "evaluate_last": 1,
         "evaluate_train": None,
-        "snapshots": [],
     },
     "seed": 0,
 }

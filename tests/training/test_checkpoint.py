@@ -20,7 +20,7 @@ STEPS = 9  # three epochs of three steps
 
 
 def spec(name: str = "psam") -> dict[str, Any]:
-    return make_spec(method=method(name, 0.1 if name != "sgd" else 0.0), training={"snapshots": [2, 5]})
+    return make_spec(method=method(name, 0.1 if name != "sgd" else 0.0))
 
 
 def interrupted(

@@ -1,14 +1,15 @@
-"""Of which commit a result is, if its code is under version control at all."""
+"""Of which commit a result is, if its code is under version control at all, and in what its products were computed."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from nmepkg.training.provenance import commit
+from nmepkg.training.provenance import commit, products
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -17,6 +18,28 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("platform", "capability", "short", "shorter"),
+    [
+        ("cpu", None, "float32", "float32"),
+        ("gpu", "7.0", "float32", "float32"),  # V100
+        ("gpu", "8.0", "tensorfloat32", "tensorfloat32"),  # A100
+        ("gpu", "10.0", "tensorfloat32", "tensorfloat32"),
+        ("gpu", "gfx942", "tensorfloat32", "tensorfloat32"),
+        ("tpu", None, "bfloat16_3x", "bfloat16"),
+    ],
+)
+def test_products_are_what_the_device_makes_of_what_is_asked(
+    platform: str, capability: str | None, short: str, shorter: str
+) -> None:
+    device = SimpleNamespace(platform=platform, **({"compute_capability": capability} if capability else {}))
+    assert [products(device, asked) for asked in ("float32", "tensorfloat32", "bfloat16")] == [
+        "float32",
+        short,
+        shorter,
+    ]
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from nmepkg.training.checkpoint import StoppedError
 from tests.training.files import run, same, strict, task
 from tests.training.runs import adamw, make_spec, method
 
-INTERRUPTED = make_spec(method=method("psam", 0.1), training={"snapshots": [2, 4]})  # three epochs of two steps
+INTERRUPTED = make_spec(method=method("psam", 0.1))  # three epochs of two steps
+KEPT = (2, 4)
 
 
 BY_ADAMW = {**INTERRUPTED, "optimizer": adamw()}
@@ -33,7 +34,7 @@ def interrupt(data: Path, out: Path, steps: int, spec: dict[str, Any] = INTERRUP
         return len(asked) == steps
 
     with pytest.raises(StoppedError):
-        training.train(task(spec, data, out), stopping=stopping, stream=stream)
+        training.train(task(spec, data, out, KEPT), stopping=stopping, stream=stream)
     assert not (out / "result.json").exists()
     assert (out / "checkpoint.npz").exists()
     state = strict(out / "state.json")
@@ -44,7 +45,7 @@ def interrupt(data: Path, out: Path, steps: int, spec: dict[str, Any] = INTERRUP
 @pytest.fixture(scope="module")
 def uninterrupted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     out = tmp_path_factory.mktemp("runs")
-    return out, run(INTERRUPTED, data, out)[0]
+    return out, run(INTERRUPTED, data, out, KEPT)[0]
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_result(
@@ -52,7 +53,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_result(
 ) -> None:
     interrupt(data, tmp_path, 3)
     assert interrupt(data, tmp_path, 2).startswith("continues after step 3 of an earlier process\n")
-    result, progress = run(INTERRUPTED, data, tmp_path)
+    result, progress = run(INTERRUPTED, data, tmp_path, KEPT)
     assert progress.startswith("continues after step 5 of an earlier process\n")
     assert same(result) == same(uninterrupted[1])
     assert set(result["files"]) == {"params.npz", "snapshots/2.npz", "snapshots/4.npz"}
@@ -67,18 +68,18 @@ def test_adams_moments_and_its_count_of_steps_go_on_too(data: Path, tmp_path: Pa
     """To the same bits: of parameters, which the result has hashes of, and of the history."""
     for steps in (1, 3):
         interrupt(data, tmp_path / "stopped", steps, BY_ADAMW)
-    found, progress = run(BY_ADAMW, data, tmp_path / "stopped")
+    found, progress = run(BY_ADAMW, data, tmp_path / "stopped", KEPT)
     assert progress.startswith("continues after step 4 of an earlier process\n")
-    whole = run(BY_ADAMW, data, tmp_path / "whole")[0]
+    whole = run(BY_ADAMW, data, tmp_path / "whole", KEPT)[0]
     assert same(found) == same(whole)
-    assert found["files"] != run(INTERRUPTED, data, tmp_path / "sgd")[0]["files"]
+    assert found["files"] != run(INTERRUPTED, data, tmp_path / "sgd", KEPT)[0]["files"]
 
 
 def test_a_damaged_checkpoint_costs_no_more_than_the_work(
     data: Path, tmp_path: Path, uninterrupted: tuple[Path, dict[str, Any]]
 ) -> None:
     (tmp_path / "checkpoint.npz").write_bytes(b"PK")
-    result, progress = run(INTERRUPTED, data, tmp_path)
+    result, progress = run(INTERRUPTED, data, tmp_path, KEPT)
     first = progress.splitlines()[0]
     assert first.startswith(f"{tmp_path / 'checkpoint.npz'}: the checkpoint is not readable")
     assert first.endswith("Training begins anew")
@@ -90,7 +91,7 @@ def test_a_damaged_checkpoint_costs_no_more_than_the_work(
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path, uninterrupted: tuple[Path, dict[str, Any]]) -> None:
     out, result = uninterrupted
     before = {path: path.stat().st_mtime_ns for path in (out / "result.json", out / "params.npz")}
-    again, progress = run(INTERRUPTED, tmp_path / "no-data.npz", out)
+    again, progress = run(INTERRUPTED, tmp_path / "no-data.npz", out, KEPT)
     assert progress == "finished already: nothing to do\n"
     assert again == result
     assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -103,7 +104,7 @@ def test_a_finished_run_that_lost_a_file_is_trained_again(
     out, result = uninterrupted
     shutil.copytree(out, tmp_path / "run")
     (tmp_path / "run" / lost).unlink()
-    again, progress = run(INTERRUPTED, data, tmp_path / "run")
+    again, progress = run(INTERRUPTED, data, tmp_path / "run", KEPT)
     assert progress.startswith(f"{Path(lost).name} of the finished run is gone: it is trained again\n")
     assert same(again) == same(result)
     assert again["files"].keys() == result["files"].keys()
@@ -115,9 +116,38 @@ def test_a_stopped_run_that_lost_a_snapshot_begins_anew(
 ) -> None:
     interrupt(data, tmp_path, 3)
     (tmp_path / "snapshots" / "2.npz").unlink()
-    result, progress = run(INTERRUPTED, data, tmp_path)
-    assert progress.startswith(f"{tmp_path}/snapshots/2.npz: this snapshot is gone. Training begins anew\n")
+    result, progress = run(INTERRUPTED, data, tmp_path, KEPT)
+    assert progress.startswith(
+        f"{tmp_path}/snapshots/2.npz: an earlier process came to step 3 without this snapshot. Training begins anew\n"
+    )
     assert same(result) == same(uninterrupted[1])
+
+
+def test_a_finished_run_is_trained_again_for_snapshots_that_it_lacks(
+    data: Path, tmp_path: Path, uninterrupted: tuple[Path, dict[str, Any]]
+) -> None:
+    """To the same numbers, with all that was ever asked of it: two studies do not train it in turns. Killed on the way too."""
+    out = tmp_path / "run"
+    shutil.copytree(uninterrupted[0], out)
+    assert run(INTERRUPTED, data, out, (4,))[1] == "finished already: nothing to do\n"
+
+    asked, stream = [], io.StringIO()
+    with pytest.raises(StoppedError):
+        training.train(
+            task(INTERRUPTED, data, out, (3,)), stopping=lambda: bool(asked.append(1) or len(asked) == 5), stream=stream
+        )
+    assert stream.getvalue().startswith("the finished run has kept no parameters of step 3: it is trained again\n")
+    assert not (out / "result.json").exists()
+    again, progress = run(INTERRUPTED, data, out, (1,))  # another study, which the checkpoint does not serve
+    assert progress.startswith(
+        f"{out}/snapshots/1.npz: an earlier process came to step 5 without this snapshot. Training"
+    )
+    assert set(again["files"]) == {"params.npz", *(f"snapshots/{step}.npz" for step in (1, 2, 3, 4))}
+    before = uninterrupted[1]
+    assert again["files"].items() > before["files"].items()
+    assert same({**again, "files": None}) == same({**before, "files": None})
+    for steps in ((), KEPT, (3,), (1, 2, 3, 4)):
+        assert run(INTERRUPTED, data, out, steps)[1] == "finished already: nothing to do\n"
 
 
 def test_the_result_of_another_run_is_not_taken_for_this_ones(
@@ -136,7 +166,7 @@ def test_code_is_verified_after_every_epoch(data: Path, tmp_path: Path) -> None:
             raise UserError("the code changed")
 
     with pytest.raises(UserError, match="the code changed"):
-        run(INTERRUPTED, data, tmp_path, verify=verify)
+        run(INTERRUPTED, data, tmp_path, KEPT, verify=verify)
     assert calls == [False] * 3
     assert not (tmp_path / "result.json").exists()
     state = strict(tmp_path / "state.json")
@@ -146,7 +176,7 @@ def test_code_is_verified_after_every_epoch(data: Path, tmp_path: Path) -> None:
 def test_a_snapshot_that_is_gone_at_the_end_is_missed(data: Path, tmp_path: Path) -> None:
     snapshot = tmp_path / "snapshots" / "2.npz"
     with pytest.raises(UserError, match=re.escape(f"{snapshot}: this snapshot was deleted during the training")):
-        run(INTERRUPTED, data, tmp_path, verify=lambda: snapshot.unlink(missing_ok=True))
+        run(INTERRUPTED, data, tmp_path, KEPT, verify=lambda: snapshot.unlink(missing_ok=True))
     assert not (tmp_path / "result.json").exists()
 
 

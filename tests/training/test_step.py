@@ -283,6 +283,7 @@ STATIC: dict[str, dict[str, Any]] = {
     "accumulation": {"training": {"accumulate": 2}},
     "groups": {"training": {"batch_norm_group": 4}},
     "precision": {"training": {"precision": "bfloat16"}},
+    "precision of products": {"training": {"matmul_precision": "tensorfloat32"}},
     "nesterov": {"optimizer": {"nesterov": False}},
     "decay in the loss": {"optimizer": {"decay_in_loss": True}},
 }
@@ -291,6 +292,19 @@ STATIC: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", TRACED)
 def test_a_grid_over_numbers_compiles_once(name: str, texts: list[str]) -> None:
     assert list(lowered(**TRACED[name])) == texts
+
+
+def test_products_have_the_precision_of_the_study_alone(texts: list[str]) -> None:
+    """Whatever the caller's is; those of derivatives too, and lengths in full."""
+    with jax.default_matmul_precision("bfloat16"):
+        assert next(lowered()) == texts[0]
+    step, *_, evaluation = lowered(**STATIC["precision of products"])
+    for text in (step, evaluation):
+        products = [line for line in text.splitlines() if "stablehlo.dot_general" in line]
+        matrices = [line for line in products if not line.endswith("-> tensor<f32>")]
+        assert matrices
+        assert all("precision = [HIGH, HIGH]" in line for line in matrices)
+        assert all("precision = [HIGHEST, HIGHEST]" in line for line in products if line not in matrices)
 
 
 @pytest.mark.parametrize("name", STATIC)

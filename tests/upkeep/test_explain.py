@@ -6,6 +6,7 @@ import numpy as np
 
 from nmepkg import records
 from nmepkg.data.store import KIND
+from nmepkg.planning.plan import Plan
 from nmepkg.runs.expansion import Run
 from nmepkg.runs.figure_identity import figure_identity, origin_identity, page_identity
 from nmepkg.runs.fingerprint import module_hashes
@@ -84,6 +85,27 @@ def test_a_run_that_lost_a_file_says_which(made: Made) -> None:
     assert reasons(made)[lost.id].kind == "deleted"
     assert reasons(made)[lost.id].detail == f"{made.store.params(lost.id)} is gone, so it is trained again"
     assert f"{made.store.params(lost.id)} is gone" in made.call("explain")
+
+
+def test_a_run_that_kept_too_little_for_a_measurement_says_what(made: Made) -> None:
+    """What is measured asks for nothing any more, and what was kept besides does not matter."""
+    made.edit("at: [final]", "at: [2]")
+    for run in made.runs:
+        made.finish(run)
+    measured, *_, other = made.expansion.measurements.values()
+    made.measure(measured)
+    found = reasons(made)
+    assert measured.run not in found
+    assert found[str(other.run)] == Reason(
+        "run", str(other.run), "snapshots", detail="it kept no parameters of step 2, so it is trained again"
+    )
+    assert f"{len(found)} runs: it kept no parameters of step 2, so it is trained again" in made.call("explain")
+    plan = Plan(made.study, {})
+    plan.look()
+    assert plan.again == found.keys()
+    assert plan.assignment("train", str(other.run)).job.snapshots == (2,)
+    made.edit("at: [2]", "at: [final]")
+    assert reasons(made) == {}
 
 
 def test_where_figures_come_from_is_collected_for_the_report(made: Made) -> None:

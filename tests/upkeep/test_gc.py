@@ -124,7 +124,7 @@ def test_a_run_that_is_begun_while_leftovers_are_deleted_stays(made: Made) -> No
         deleted = {item.path for item in gc.delete(listed)}
     assert made.store.run(second.id) in deleted
     assert made.store.run(first.id) not in deleted
-    assert made.store.finished(first.id, first.spec)
+    assert made.store.finished(first.id)
 
 
 def test_prepared_data_go_both_files_together(made: Made) -> None:

@@ -25,9 +25,9 @@ setups:
     data: {name: mnist1d, samples: 400}
     model: {name: mlp, width: 16, depth: 2, batch_norm: true}
     optimizer: {learning_rate: 0.05, warmup_epochs: 2, weight_decay: 5e-4}
-    training: {epochs: 100, batch_size: 16, evaluate_every: 20, snapshots: [1, 500, 1301]}
+    training: {epochs: 100, batch_size: 16, evaluate_every: 20}
 measurements:
-  step: {kind: alignment, at: [initial, 500, final], examples: 64}
+  step: {kind: alignment, at: [initial, 1, 500, 1301, final], examples: 64}
 experiments:
   penalty: {setups: [mlp], methods: [psam], activations: [gelu], rho: [0, 0.1], seeds: [0], measurements: [step]}
   noise: {setups: [mlp], methods: [weight_noise], activations: [gelu], sigma2: [1e-4], seeds: [0], measurements: [step]}

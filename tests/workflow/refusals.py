@@ -156,11 +156,6 @@ STUDIES: dict[str, tuple[str | bytes | None, str, str]] = {
         "setups.mlp.subset.train: 145 is more than the 144 examples that there are",
         "lower it",
     ),
-    "a snapshot beyond the last step": (
-        edited(("batch_size: 16", "batch_size: 16, snapshots: [10]")),
-        "setups.mlp.training.snapshots[0]: step 10 lies beyond the 9 steps",
-        "remove it",
-    ),
     "parts that do not divide a batch": (
         edited(("batch_size: 16", "batch_size: 16, accumulate: 5")),
         "setups.mlp.training.accumulate: 5 parts do not divide the batch of 16",
@@ -230,10 +225,10 @@ STUDIES: dict[str, tuple[str | bytes | None, str, str]] = {
         "sources.cifar10: nowhere is no folder",
         "name that of the data set's archives",
     ),
-    "no snapshot to measure": (
-        measured("kind: alignment, at: [7]"),
-        "experiments.main.measurements[0]: 'step' measures at step 7",
-        "add it to setups.mlp.training.snapshots",
+    "a step beyond the last one": (
+        measured("kind: alignment, at: [10]"),
+        "experiments.main.measurements[0]: 'step' measures at step 10, beyond the 9 of setup 'mlp'",
+        "lower it, or write a share, as 40%",
     ),
     "no validation to measure": (
         measured("kind: alignment, split: validation", ("    model", "    validation: {fraction: 0}\n    model")),

@@ -75,9 +75,9 @@ def begun(undisturbed: Project, folder: Path) -> Project:
     return project
 
 
-def script(project: Project, run: Run) -> subprocess.Popen[str]:
+def script(project: Project, run: Run, snapshots: tuple[int, ...] = ()) -> subprocess.Popen[str]:
     """The training of one run, as a job of the workflow runs it."""
-    job = job_file(project.folder, "results", run.id, run.spec, run.code)
+    job = job_file(project.folder, "results", run.id, run.spec, run.code, snapshots=snapshots)
     return subprocess.Popen(
         [sys.executable, "workflow/scripts/train.py", "--job", str(job)],
         cwd=project.folder,
@@ -136,7 +136,7 @@ def test_what_a_killed_training_had_half_written_goes(undisturbed: Project, tmp_
     for half in (folder / ".checkpoint.npz.x1y2z3", folder / "snapshots" / ".1.npz.x1y2z3"):
         half.parent.mkdir(parents=True, exist_ok=True)
         half.write_bytes(b"half")
-    training = script(project, run)
+    training = script(project, run, (1, 500, 1301))
     assert training.wait(timeout=120) == 0, training.communicate()
     assert {path.name for path in folder.rglob("*")} == {
         *("result.json", "params.npz", "snapshots", "1.npz", "500.npz", "1301.npz")

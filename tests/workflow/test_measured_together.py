@@ -21,7 +21,7 @@ setups:
     data: {name: mnist1d, samples: 400}
     model: {name: mlp, width: 4, depth: 1}
     optimizer: {learning_rate: 0.05}
-    training: {epochs: 1, batch_size: 16, snapshots: [1]}
+    training: {epochs: 1, batch_size: 16}
     runs_per_job: 8
 measurements:
   step: {kind: alignment, at: [1], examples: 64}

@@ -20,7 +20,7 @@ setups:
     augmentation: pad_crop_flip
     model: {name: cnn, channels: [32, 64], width: 128}
     optimizer: {learning_rate: 0.1, warmup_epochs: 5}
-    training: {epochs: 100, batch_size: 128, accumulate: 2, evaluate_train: 10000, snapshots: [1000]}
+    training: {epochs: 100, batch_size: 128, accumulate: 2, evaluate_train: 10000}
 measurements:
   alignment: {kind: alignment, at: [initial, 1000, final]}
 experiments:
@@ -54,7 +54,7 @@ def test_a_study_of_images_in_small(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("study", ["paper", "fashion_mnist", "config", "controls"])
+@pytest.mark.parametrize("study", ["paper", "one_gpu_day", "fashion_mnist", "config", "controls"])
 def test_the_studies_in_small(tmp_path: Path, study: str) -> None:
     """Every method, model and measurement of a study, and all its figures. Compiling them takes up to half an hour."""
     project = Project(tmp_path)

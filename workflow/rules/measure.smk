@@ -9,13 +9,12 @@ rule measure:
         update(plan.store.measurement("{run}", "{measurement}")),
     log:
         f"{plan.logs}/measure/{{run}}/{{measurement}}.log",
-    threads: lambda wildcards: plan.needs(wildcards.run).cpus
+    threads: lambda wildcards: plan.needs_to_measure(wildcards.run).cpus
     resources:
-        # On one device: what is measured needs no more. It has no checkpoints, so that another try gets more time.
-        gpu=lambda wildcards: gpus(min(1, plan.needs(wildcards.run).gpus)),
-        gres=lambda wildcards: gres(min(1, plan.needs(wildcards.run).gpus)),
-        mem_mb=lambda wildcards, attempt: memory(plan.needs(wildcards.run), attempt),
-        runtime=lambda wildcards, attempt: minutes(attempt * min(2, plan.needs(wildcards.run).hours)),
+        gpu=lambda wildcards: gpus(plan.needs_to_measure(wildcards.run).gpus),
+        gres=lambda wildcards: gres(plan.needs_to_measure(wildcards.run).gpus),
+        mem_mb=lambda wildcards, attempt: memory(plan.needs_to_measure(wildcards.run), attempt),
+        runtime=lambda wildcards, attempt: minutes(attempt * plan.needs_to_measure(wildcards.run).hours),
     params:
         job=plan.file("measure", "{measurement}"),
     message:
@@ -52,16 +51,12 @@ rule measure_together:
         temp(touch(f"{plan.marks}/{{pack}}.taken")),
     log:
         f"{plan.logs}/measure_together/{{pack}}.log",
-    threads: lambda wildcards: plan.needs_to_measure(wildcards.pack).cpus
+    threads: lambda wildcards: plan.needs_to_measure_together(wildcards.pack).cpus
     resources:
-        gpu=lambda wildcards: gpus(min(1, plan.needs_to_measure(wildcards.pack).gpus)),
-        gres=lambda wildcards: gres(min(1, plan.needs_to_measure(wildcards.pack).gpus)),
-        mem_mb=lambda wildcards, attempt: memory(plan.needs_to_measure(wildcards.pack), attempt),
-        runtime=lambda wildcards, attempt: minutes(
-            attempt
-            * min(2, plan.needs_to_measure(wildcards.pack).hours)
-            * len(plan.measurements_of_pack(wildcards.pack))
-        ),
+        gpu=lambda wildcards: gpus(plan.needs_to_measure_together(wildcards.pack).gpus),
+        gres=lambda wildcards: gres(plan.needs_to_measure_together(wildcards.pack).gpus),
+        mem_mb=lambda wildcards, attempt: memory(plan.needs_to_measure_together(wildcards.pack), attempt),
+        runtime=lambda wildcards, attempt: minutes(attempt * plan.needs_to_measure_together(wildcards.pack).hours),
     params:
         job=plan.file("measure_together", "{pack}"),
     message:

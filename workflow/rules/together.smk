@@ -18,9 +18,7 @@ rule train_together:
         mem_mb=lambda wildcards, attempt: training_memory(
             plan, plan.needs_of_pack(wildcards.pack), plan.runs_of_pack(wildcards.pack)
         ),
-        runtime=lambda wildcards: minutes(
-            plan.needs_of_pack(wildcards.pack).hours * len(plan.runs_of_pack(wildcards.pack))
-        ),
+        runtime=lambda wildcards: minutes(plan.hours(plan.runs_of_pack(wildcards.pack))),
     params:
         job=plan.file("train_together", "{pack}"),
     message:

@@ -28,7 +28,7 @@ rule train:
         'python "$NMEPKG_SCRIPTS"/train.py --job {params.job} >{log} 2>&1'
 
 
-# The same for a run whose result is there and whose parameters or snapshots are not: Snakemake would ask for neither.
+# The same for a run whose result is there, and not the parameters or snapshots that are asked for: Snakemake knows of neither.
 use rule train as train_again with:
     output:
         temp(touch(f"{plan.marks}/{{run}}.again")),

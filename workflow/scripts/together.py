@@ -1,13 +1,13 @@
 """What is done together: several pieces of work in one process, one after another, so that JAX starts once.
 
-What one of them compiled the next one has. Each is what it would be alone: its own result, log and failure. One that fails, or
+What one of them compiled the next one has. Where a setup has several ``runs_at_once``, so many such processes go side by side,
+and share the job's GPU and threads. Each piece is what it would be alone: its own result, log and failure. One that fails, or
 takes its process with it, leaves the others alone: they go on, in a fresh process if need be, and it gets another try at the
 end.
 """
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import os
 import signal
@@ -15,19 +15,23 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import job
 from train import STOPPED, stop_signals
 
-from nmepkg import extensions, gpus
+from nmepkg import extensions, gpus, surroundings
 from nmepkg.runs import jobs
 from nmepkg.runs.expansion import Job
 from nmepkg.runs.jobs import Assignment
 
 # Does a piece of work, asking the function whether to stop; whether it came to its end.
 Work = Callable[[Job, Assignment, Callable[[], bool]], bool]
+
+_THREADS = ("NPROC", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # as the rules set them
 
 
 def main(description: str | None, work: Work) -> None:
@@ -41,9 +45,12 @@ def main(description: str | None, work: Work) -> None:
     received = stop_signals()
     with job.one_line_errors(file.stem):
         given = jobs.read(file)
-        if not gpus.claim(given.gpus, stopping=lambda: bool(received)):
+        if not gpus.claim(given.gpus, at_once=given.at_once, stopping=lambda: bool(received)):
             print("stopped while it waited for a GPU", file=sys.stderr)
             sys.exit(STOPPED)
+        if given.at_once > 1:
+            threads = max(1, surroundings.threads() // given.at_once)
+            os.environ.update(dict.fromkeys(_THREADS, str(threads)))
         failed, whole = _do(work, list(given.jobs), given, received)
         if failed and whole:  # once more, as a job of one has `retries`
             failed, whole = _do(work, failed, given, received)
@@ -60,54 +67,81 @@ def _do(work: Work, pieces: list[Job], given: Assignment, received: list[int]) -
     Returns:
       Those that failed, and whether all came to an end.
     """
-    spawn = multiprocessing.get_context("spawn")
-    failed: list[Job] = []
-    while pieces and not received:
-        reader, writer = spawn.Pipe(duplex=False)
-        alike = list(itertools.takewhile(lambda piece: piece.code == pieces[0].code, pieces))
-        left = len(pieces) - len(alike)
-        worker = spawn.Process(target=_worker, args=(work, alike, given, writer))
-        worker.start()
-        writer.close()
-        told = False
-        while worker.is_alive() or reader.poll():
-            if received and not told and worker.is_alive():
+    left, busy, failed = list(pieces), dict[Connection, tuple[BaseProcess, Job]](), list[Job]()
+    whole, told = True, False
+    while busy or (left and whole):
+        while left and whole and len(busy) < given.at_once:
+            worker, connection = _start(work, given)
+            busy[connection] = worker, left[0]
+            _send(connection, left.pop(0))
+        if received and not told:
+            for worker, _ in busy.values():
                 worker.terminate()  # SIGTERM: a training writes a checkpoint
-                told = True
+            whole, told = False, True
+        ready = wait([*busy], timeout=0.2)
+        for connection in [one for one in busy if one in ready]:
+            worker, piece = busy.pop(connection)
             try:
-                if not reader.poll(0.2):
-                    continue
-                outcome, seconds = reader.recv()
-            except EOFError:
-                break
-            if outcome == "stopped":
+                outcome, seconds = connection.recv()
+            except (EOFError, ConnectionError):
                 worker.join()
-                return failed, False
-            piece = pieces.pop(0)
+                if not received:
+                    print(f"{piece.id}: failed, its process ended with code {worker.exitcode}", flush=True)
+                    failed.append(piece)
+                continue
+            if outcome == "stopped":
+                whole = False
+                worker.join()
+                continue
             print(f"{piece.id}: {outcome} after {seconds:.1f} s", flush=True)
             failed += [piece] if outcome == "failed" else []
-        worker.join()
-        if len(pieces) > left and not received:
-            died = pieces.pop(0)
-            print(f"{died.id}: failed, its process ended with code {worker.exitcode}", flush=True)
-            failed.append(died)
-    return failed, not pieces
+            following = next((other for other in left if other.code == piece.code), None)
+            if following is None or not whole:
+                connection.close()  # upon which it ends
+                worker.join()
+            else:
+                left.remove(following)
+                busy[connection] = worker, following
+                _send(connection, following)
+    return failed, whole and not left
 
 
-def _worker(work: Work, pieces: list[Job], given: Assignment, writer: Connection) -> None:
-    """In a process of its own: does the work in order and tells of each piece how it ended and after how many seconds."""
+def _start(work: Work, given: Assignment) -> tuple[BaseProcess, Connection]:
+    """A worker process, and where it is sent pieces of work and tells of each how it ended and after how many seconds."""
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    worker = spawn.Process(target=_worker, args=(work, given, theirs, os.getpid()))
+    worker.start()
+    theirs.close()
+    return worker, ours
+
+
+def _send(connection: Connection, piece: Job) -> None:
+    """Tells a worker what to do next; of one that has died, the other end says so."""
+    with suppress(ConnectionError):
+        connection.send(piece)
+
+
+def _worker(work: Work, given: Assignment, connection: Connection, parent: int) -> None:
+    """In a process of its own: does what it is sent, until nothing comes any more."""
     assert given.logs
     received = stop_signals()
+
+    def stopping() -> bool:
+        """Whether to stop; also where the job is dead, and with it the lock of the GPU gone."""
+        return bool(received) or os.getppid() != parent
+
     extensions.load(given.extensions, given.beside)
     from nmepkg.training import compilation
 
-    with compilation.cache(given.store.compiled):
-        for piece in pieces:
+    with compilation.cache(given.store.compiled), suppress(EOFError, ConnectionError):
+        while True:
+            piece = connection.recv()
             _log_to(given.logs / (piece.run or "") / f"{piece.id}.log")
             began = time.monotonic()
             try:
                 with job.one_line_errors(piece.id):
-                    whole = work(piece, given, lambda: bool(received))
+                    whole = work(piece, given, stopping)
                 outcome = "finished" if whole else "stopped"
             except SystemExit:  # it has said why
                 outcome = "failed"
@@ -115,10 +149,11 @@ def _worker(work: Work, pieces: list[Job], given: Assignment, writer: Connection
                 traceback.print_exc()
                 outcome = "died"
             if outcome == "stopped":
-                print(f"{piece.id}: stopped by {signal.Signals(received[0]).name}, to go on later", file=sys.stderr)
+                by = signal.Signals(received[0]).name if received else "the end of its job"
+                print(f"{piece.id}: stopped by {by}, to go on later", file=sys.stderr, flush=True)
             if outcome == "died":
                 sys.exit(1)  # who knows in what state the device is; the next one gets another process
-            writer.send((outcome, time.monotonic() - began))
+            connection.send((outcome, time.monotonic() - began))
             if outcome == "stopped":
                 return
 

@@ -96,6 +96,7 @@ def train(
                 given.store.run(run.id),
                 given.store.data(data_id(run.spec["data"])),
                 given.source,
+                run.snapshots,
             ),
             cache=cache,
             interval=Interval(given.checkpoints.get("seconds"), given.checkpoints.get("epochs")),
