@@ -52,7 +52,7 @@ test: lint
 test-slurm: $(VENV)/dev.stamp
 	$(BIN)/pytest -m slurm -n 3 tests/slurm
 
-# Steps as a GPU gets them, compiled by JAX's CUDA plugin (1.2 GB, in a folder of its own), which needs no GPU for that. Where it
+# Steps as a GPU gets them, compiled by JAX's CUDA plugin (0.5 GB, in a folder of its own), which needs no GPU for that. Where it
 # cannot be had the tests are skipped, and say so.
 test-cuda: $(VENV)/dev.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --constraint requirements.lock \

@@ -14,7 +14,7 @@ class Card:
       name: as CUDA gives it.
       memory: bytes.
       bandwidth: of the memory, bytes a second.
-      tensor: precision of a training -> largest dense FLOP/s of its matrix products; float32 is computed as TF32.
+      rates: what products are computed in -> largest dense FLOP/s.
       capability: of CUDA, major and minor, with what else the compiler is told of it.
       cores, lanes: multiprocessors, and float32 units of each.
       clock: GHz.
@@ -26,7 +26,7 @@ class Card:
     name: str
     memory: int
     bandwidth: int
-    tensor: Mapping[str, float]
+    rates: Mapping[str, float]
     capability: str
     cores: int
     lanes: int
@@ -79,7 +79,7 @@ def _hopper(name: str, memory: int, bandwidth: int) -> Card:
         name,
         memory,
         bandwidth,
-        tensor={"float32": 494.7e12, "bfloat16": 989.4e12},
+        rates={"float32": 66.9e12, "tensorfloat32": 494.7e12, "bfloat16": 989.4e12},
         capability="major: 9 feature_extension: ACCELERATED_FEATURES",
         cores=132,
         lanes=128,
@@ -96,7 +96,7 @@ def _ampere(name: str, memory: int, bandwidth: int) -> Card:
         name,
         memory,
         bandwidth,
-        tensor={"float32": 156e12, "bfloat16": 312e12},
+        rates={"float32": 19.5e12, "tensorfloat32": 156e12, "bfloat16": 312e12},
         capability="major: 8",
         cores=108,
         lanes=64,
@@ -117,7 +117,7 @@ CARDS = {
         "NVIDIA GeForce RTX 4090",
         25386352640,
         1008096000000,
-        tensor={"float32": 82.6e12, "bfloat16": 165.2e12},
+        rates={"float32": 82.6e12, "tensorfloat32": 82.6e12, "bfloat16": 165.2e12},
         capability="major: 8 minor: 9",
         cores=128,
         lanes=128,

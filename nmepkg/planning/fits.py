@@ -2,7 +2,7 @@
 
 Each distinct program of a study is compiled for the device (:mod:`nmepkg.planning.ahead`), which says how much memory it needs.
 Hours are its operations, as XLA counts them for a CPU, over what the device does at a utilisation that is stated: a share of
-the largest rate of its data sheet.
+the largest rate of its data sheet, for what products are computed in.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from nmepkg.study.spec import Spec, Study
 
 PROGRAMS = ("step", "evaluation", "measurement")
 
-# Of ten steps of WRN-28-10 and ResNet-50 that were timed on an H200 (docs/performance/gpu.csv), half reached more than 0.28 of
-# the 495 TFLOP/s of its data sheet; the least, SGD of ResNet-50, 0.15 and the most, a Hessian trace of WRN-28-10, 0.50.
-UTILISATION = 0.25
+# Shares of the largest rate of products. TF32: of the 495 TFLOP/s of an H200's data sheet, ten steps of WRN-28-10 and ResNet-50
+# that were timed (docs/performance/gpu.csv) reached 0.15, SGD of ResNet-50, to 0.50, a Hessian trace of WRN-28-10; half of them 0.28
+# and more. This is the least. Assumed: bfloat16 as TF32; full float32, with less to move for what it computes, half.
+UTILISATION = {"float32": 0.5, "tensorfloat32": 0.15, "bfloat16": 0.15}
 USABLE = 0.9  # of a device's memory, which is what jobs let JAX have (nmepkg.gpus)
 FIELDS = (
-    *("setup", "method", "runs", "device", "gpus", "precision"),
+    *("setup", "method", "runs", "device", "gpus", "products"),
     *("step_gb", "evaluation_gb", "measurement_gb", "device_gb", "fits", "tflop_per_step", "device_hours", "note"),
 )
 NO_PLUGIN = (
@@ -137,14 +138,14 @@ def flops(spec: Spec, step: float, example: float) -> float:
 def rows(
     shapes: Iterable[Shape],
     cards: Iterable[str],
-    utilisation: float = UTILISATION,
+    utilisation: float | None = None,
     answer: Callable[[Request], dict[str, Any]] | None = None,
     missing: str | None = None,
 ) -> Iterator[Row]:
     """A row for each program and device, as soon as it is known.
 
     Args:
-      utilisation: of the device's largest rate.
+      utilisation: share of the device's largest rate; None: by :data:`UTILISATION`.
       answer: to a request, as :func:`found_by_process` gives it, the default; each is asked once.
       missing: why nothing can be compiled for a GPU.
     """
@@ -160,7 +161,7 @@ def rows(
 
     cards = list(cards)
     for shape in shapes:
-        training = shape.spec["training"]
+        kind = products(shape.spec["training"])
         operations = [ask(shape.spec, what, None) for what in PROGRAMS[:2]]
         for name in cards:
             card = CARDS[name]
@@ -173,14 +174,14 @@ def rows(
             hours = None
             if not any("problem" in of for of in operations):
                 total = flops(shape.spec, operations[0]["flops"], operations[1]["flops"])
-                hours = total / (card.tensor[training["precision"]] * utilisation) / 3600
+                hours = total / (card.rates[kind] * (utilisation or UTILISATION[kind])) / 3600
             yield {
                 "setup": shape.setup,
                 "method": label(shape.spec["method"]),
                 "runs": len(shape.runs),
                 "device": name,
                 "gpus": shape.gpus,
-                "precision": training["precision"],
+                "products": kind,
                 **{f"{what}_gb": _gb(needed.get(what)) for what in PROGRAMS},
                 "device_gb": _gb(card.memory),
                 "fits": None if None in needed.values() or largest is None else largest <= USABLE * card.memory,
@@ -188,6 +189,13 @@ def rows(
                 "device_hours": hours,
                 "note": "; ".join(problems),
             }
+
+
+def products(training: Spec) -> str:
+    """What a GPU computes most products of a training in."""
+    if training["precision"] == "bfloat16":
+        return "bfloat16"
+    return "float32" if training["matmul_precision"] == "float32" else "tensorfloat32"
 
 
 def label(method: Spec) -> str:

@@ -37,8 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--utilisation",
         type=float,
-        default=UTILISATION,
-        help="share of the FLOP/s of a device's data sheet; default: %(default)s",
+        help=f"share of the FLOP/s of a device's data sheet; default: {_of_kinds(UTILISATION)}",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the rows there")
 
@@ -49,10 +48,10 @@ def fits(options: argparse.Namespace, study: Study, expansion: Expansion, consol
     Raises:
       UserError: the utilisation is no share.
     """
-    if not 0 < options.utilisation <= 1:
+    if options.utilisation is not None and not 0 < options.utilisation <= 1:
         raise UserError(f"fits: --utilisation {options.utilisation:g} is no share; give one above 0 and not above 1")
     missing, found = missing_plugin(), []
-    if missing:
+    if missing and options.json:
         print(f"nmepkg: {missing}", file=sys.stderr)
     for row in rows(shapes(study, expansion), dict.fromkeys(options.device), options.utilisation, missing=missing):
         found.append(row)
@@ -76,7 +75,7 @@ def write(path: Path, found: Iterable[Row]) -> None:
         file.write(text.getvalue().encode())
 
 
-def show(console: Console, found: Sequence[Row], utilisation: float) -> None:
+def show(console: Console, found: Sequence[Row], utilisation: float | None) -> None:
     """A table, and what its numbers are."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
     for name in ("setup", "method", "device"):
@@ -94,9 +93,11 @@ def show(console: Console, found: Sequence[Row], utilisation: float) -> None:
             _number(row["device_hours"]),
         )
     console.print(table)
+    kinds = dict.fromkeys(row["products"] for row in found)
+    shares = _of_kinds({kind: utilisation or UTILISATION[kind] for kind in kinds})
     console.print(
         f"GB on each device, of which {USABLE:.0%} of what it has are usable; device-hours of one training, in which it does "
-        f"{utilisation:g} of its data sheet's FLOP/s, as small networks do not"
+        f"this share of its data sheet's FLOP/s, as small networks do not: {shares}"
     )
     for device, hours in totals(found).items():
         console.print(f"{device}, {CARDS[device].memory / 1e9:.3g} GB: {_number(hours)} device-hours for all trainings")
@@ -111,6 +112,10 @@ def totals(found: Iterable[Row]) -> Mapping[str, float | None]:
         before, each = hours.setdefault(row["device"], 0.0), row["device_hours"]
         hours[row["device"]] = None if before is None or each is None else before + row["runs"] * each
     return hours
+
+
+def _of_kinds(shares: Mapping[str, float]) -> str:
+    return ", ".join(f"{share:g} of products in {kind}" for kind, share in shares.items())
 
 
 def _largest(row: Row) -> float | None:

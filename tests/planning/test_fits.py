@@ -57,8 +57,14 @@ def test_what_fits_and_how_long_it_takes(shapes: list[fits.Shape]) -> None:
     assert (first["fits"], second["fits"]) == (False, True)
     assert (second["step_gb"], second["evaluation_gb"], second["measurement_gb"]) == (30, 1, 1)
     # 200 epochs of 49,000 // 128 steps; 26 evaluations of 10,000 + 1,000 + 10,000 examples, at 0, 10, …, 200 and the last five
-    seconds = (200 * 382 * 1e13 + 25 * 21_000 * 1e9) / (0.5 * large.tensor["float32"])
+    seconds = (200 * 382 * 1e13 + 25 * 21_000 * 1e9) / (0.5 * large.rates[second["products"]])
     np.testing.assert_allclose(second["device_hours"], seconds / 3600, rtol=1e-12)
+
+
+def test_what_products_are_computed_in() -> None:
+    asked = [("float32", "float32"), ("float32", "tensorfloat32"), ("float32", "bfloat16"), ("bfloat16", "float32")]
+    found = [fits.products({"precision": model, "matmul_precision": of}) for model, of in asked]
+    assert found == ["float32", "tensorfloat32", "tensorfloat32", "bfloat16"]
 
 
 def test_what_cannot_be_compiled_is_said(shapes: list[fits.Shape]) -> None:
