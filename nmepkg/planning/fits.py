@@ -27,8 +27,8 @@ from nmepkg.study.spec import Spec, Study
 PROGRAMS = ("step", "evaluation", "measurement")
 
 # Shares of the largest rate of products. TF32: of the 495 TFLOP/s of an H200's data sheet, ten steps of WRN-28-10 and ResNet-50
-# that were timed (docs/performance/gpu.csv) reached 0.15, SGD of ResNet-50, to 0.50, a Hessian trace of WRN-28-10; half of them 0.28
-# and more. This is the least. Assumed: bfloat16 as TF32; full float32, with less to move for what it computes, half.
+# that were timed (docs/performance/gpu.csv) reached 0.15, SGD of ResNet-50, to 0.50, a Hessian trace of WRN-28-10; half of them
+# 0.28 and more. This is the least. Assumed: bfloat16 as TF32; full float32, with less to move for what it computes, half.
 UTILISATION = {"float32": 0.5, "tensorfloat32": 0.15, "bfloat16": 0.15}
 USABLE = 0.9  # of a device's memory, which is what jobs let JAX have (nmepkg.gpus)
 FIELDS = (
