@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,7 +23,7 @@ from jax import Array
 from jax.experimental import topologies
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
-from nmepkg import curvature, numerics
+from nmepkg import curvature, extensions, numerics
 from nmepkg.data.store import Scaling
 from nmepkg.measurement.batches import sizes
 from nmepkg.planning.cards import CARDS
@@ -144,8 +145,9 @@ def memory(compiled: Any) -> dict[str, int]:
 
 
 def main() -> None:
-    """Reads ``{"spec", "what", "card", "gpus"}``; without a card, prints the operations of a step, or of an example."""
+    """Reads a request, with the study's extensions; without a card, prints the operations of a step, or of an example."""
     request = json.load(sys.stdin)
+    extensions.load(request["extensions"], Path(request["beside"]))
     if request["card"] is None:
         program = lowered(request["spec"], request["what"])
         operations = program.cost_analysis()["flops"]

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from nmepkg import surroundings
@@ -61,7 +62,8 @@ def shapes(study: Study, expansion: Expansion) -> list[Shape]:
         method = {**run.spec["method"], "strength": 0.0}
         varied = {"method": method, "activation": None, "seed": 0}
         alike.setdefault(to_json({**run.spec, **varied}), []).append(id)
-    return [
+    order = list(study.setups)
+    found = [
         Shape(
             setups[ids[0]],
             expansion.runs[ids[0]].spec,
@@ -71,6 +73,7 @@ def shapes(study: Study, expansion: Expansion) -> list[Shape]:
         )
         for ids in alike.values()
     ]
+    return sorted(found, key=lambda shape: order.index(shape.setup))
 
 
 def request(spec: Spec, what: str, card: str | None, gpus: int = 1) -> Request:
@@ -85,8 +88,12 @@ def request(spec: Spec, what: str, card: str | None, gpus: int = 1) -> Request:
     return {"spec": plain, "what": what, "card": card, "gpus": gpus}
 
 
-def found_by_process(request: Request) -> dict[str, Any]:
-    """What a process of its own finds of a request, or ``{"problem"}``."""
+def found_by_process(request: Request, extensions: Iterable[str] = (), beside: Path = Path()) -> dict[str, Any]:
+    """What a process of its own finds of a request, or ``{"problem"}``.
+
+    Args:
+      extensions: of the study, which is in the folder ``beside``.
+    """
     flags = os.environ.get("XLA_FLAGS", "")
     if request["card"] is not None:  # without a GPU to try them on, its products by Triton find no sizes of tiles
         flags += " --xla_gpu_enable_triton_gemm=false"
@@ -94,7 +101,7 @@ def found_by_process(request: Request) -> dict[str, Any]:
         [sys.executable, "-m", "nmepkg.planning.ahead"],
         cwd=PACKAGE.parent,
         env={**surroundings.of_jobs(), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags.strip()},
-        input=json.dumps(request),
+        input=json.dumps({**request, "extensions": list(extensions), "beside": str(beside.absolute())}),
         capture_output=True,
         text=True,
         check=False,

@@ -7,6 +7,7 @@ import csv
 import io
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -17,7 +18,17 @@ from rich.table import Table
 from nmepkg.errors import UserError
 from nmepkg.files import written_whole
 from nmepkg.planning.cards import CARDS
-from nmepkg.planning.fits import FIELDS, PROGRAMS, USABLE, UTILISATION, Row, missing_plugin, rows, shapes
+from nmepkg.planning.fits import (
+    FIELDS,
+    PROGRAMS,
+    USABLE,
+    UTILISATION,
+    Row,
+    found_by_process,
+    missing_plugin,
+    rows,
+    shapes,
+)
 from nmepkg.runs.expansion import Expansion
 from nmepkg.study.spec import Study
 
@@ -53,7 +64,8 @@ def fits(options: argparse.Namespace, study: Study, expansion: Expansion, consol
     missing, found = missing_plugin(), []
     if missing and options.json:
         print(f"nmepkg: {missing}", file=sys.stderr)
-    for row in rows(shapes(study, expansion), dict.fromkeys(options.device), options.utilisation, missing=missing):
+    answer = partial(found_by_process, extensions=study.extensions, beside=study.path.parent)
+    for row in rows(shapes(study, expansion), dict.fromkeys(options.device), options.utilisation, answer, missing):
         found.append(row)
         if (largest := _largest(row)) is not None:
             needed = f"{_number(largest)} of {_number(row['device_gb'])} GB"

@@ -96,7 +96,8 @@ def test_evaluation_and_measurement_are_lowered() -> None:
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(fits, "found_by_process", lambda request: {"flops": 1e15, "needed": 90 * 10**9})
+    answer = {"flops": 1e15, "needed": 90 * 10**9}
+    monkeypatch.setattr("nmepkg.planning.fits_command.found_by_process", lambda request, **study: answer)
     monkeypatch.setattr("nmepkg.planning.fits_command.missing_plugin", lambda: None)
     arguments = [
         "fits",
@@ -114,3 +115,12 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert [(row["device"], row["fits"]) for row in rows[:2]] == [("h100", "False"), ("h200", "True")]
     assert main([*arguments, "--utilisation", "2"]) == 2
     assert "--utilisation 2 is no share" in capsys.readouterr().err
+
+
+def test_a_process_of_its_own_counts_operations_with_the_study_s_extensions() -> None:
+    """Of a method that an extension brings, as `python -m nmepkg new` makes one."""
+    study = load(Path("nmepkg/template/study.yaml"))
+    run = next(run for run in expand(study).runs.values() if run.spec["method"]["name"] == "tilted")
+    asked = fits.request(run.spec, "step", None)
+    assert fits.found_by_process(asked, study.extensions, study.path.parent)["flops"] > 0
+    assert "problem" in fits.found_by_process(asked)
