@@ -29,7 +29,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --com
 # Meant for other programs. With warnings as errors, say, Snakemake itself would not start, nor Matplotlib with a notebook's backend.
 unexport PYTHONWARNINGS PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONINSPECT PYTHONDEVMODE PYTHONWARNDEFAULTENCODING PYTHONHOME MPLBACKEND
 
-.PHONY: figures report test test-slurm test-debian test-snakemake test-latest test-editor soak check-gpu check-gpu-data smoke test-peers benchmark-peers known-number package release picture notebooks findings controls optimizers lint format benchmark docs lock wheelhouse clean
+.PHONY: figures report test test-slurm test-debian test-snakemake test-latest test-editor test-cuda soak check-gpu check-gpu-data smoke test-peers benchmark-peers known-number package release picture notebooks findings controls optimizers lint format benchmark docs lock wheelhouse clean
 
 # VERBOSE=1 shows each job with its command, and all else that Snakemake says.
 figures: $(VENV)/figures.stamp
@@ -51,6 +51,14 @@ test: lint
 # slurm-client, munge and iproute2. Most of the time is spent waiting, and more processes than cores do no harm.
 test-slurm: $(VENV)/dev.stamp
 	$(BIN)/pytest -m slurm -n 3 tests/slurm
+
+# Steps as a GPU gets them, compiled by JAX's CUDA plugin (0.5 GB, in a folder of its own), which needs no GPU for that. Where it
+# cannot be had the tests are skipped, and say so.
+test-cuda: $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --constraint requirements.lock \
+		--target $(VENV)/cuda jax-cuda12-plugin jax-cuda12-pjrt || echo "JAX's CUDA plugin cannot be had"
+	JAX_PLATFORMS=cpu XLA_FLAGS=--xla_gpu_enable_triton_gemm=false PYTHONPATH=$(CURDIR)/$(VENV)/cuda \
+		$(BIN)/pytest -m cuda -n 2 tests/cuda
 
 # What an editor completes and marks in a study, by the language server that it would ask: needs npm.
 test-editor: $(VENV)/dev.stamp

@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, from the measurements in docs/performance/.
+"""The tables of docs/performance.md, and one of docs/scale.md, from the measurements in docs/performance/.
 
     python benchmarks/tables.py
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+SCALE = PAGE.with_name("scale.md")
 METHODS = ["sgd", "psam", "hessian_trace"]
 
 
@@ -102,6 +104,24 @@ def operators(measured: pd.DataFrame) -> Iterable[list[str]]:
         ]
 
 
+def fits(found: pd.DataFrame) -> Iterable[list[str]]:
+    """Of ``fits.csv``, which ``python -m nmepkg fits --csv`` writes: a row a program, and hours of one training."""
+    yield [
+        "setup",
+        "method",
+        "runs",
+        "GPUs",
+        "step, GB",
+        "evaluation, GB",
+        "measurement, GB",
+        "TFLOP a step",
+        "GPU-hours",
+    ]
+    for _, row in found.iterrows():
+        numbers = [*row[["step_gb", "evaluation_gb", "measurement_gb"]], row["tflop_per_step"], row["device_hours"]]
+        yield [row["setup"], row["method"], str(row["runs"]), str(row["gpus"]), *map(_three_digits, numbers)]
+
+
 def _three_digits(number: float) -> str:
     return "" if pd.isna(number) else f"{number:#.3g}".rstrip(".")
 
@@ -115,14 +135,17 @@ TABLES: dict[str, tuple[str, Callable[[pd.DataFrame], Iterable[list[str]]]]] = {
 }
 
 
-def render(text: str, folder: Path) -> str:
+TABLES_OF_SCALE = {"fits": ("fits.csv", fits)}
+
+
+def render(text: str, folder: Path, tables: dict[str, Any] = TABLES) -> str:
     """The page with its tables as measured.
 
     Args:
       folder: of the measurements.
     """
-    for name, (file, rows) in TABLES.items():
-        header, *body = rows(pd.read_csv(folder / file).fillna({"failure": ""}))
+    for name, (file, rows) in tables.items():
+        header, *body = rows(pd.read_csv(folder / file).fillna({"failure": "", "note": ""}))
         lines = [f"| {' | '.join(cells)} |" for cells in [header, ["---"] * len(header), *body]]
         before, _, rest = text.partition(f"<!-- {name} -->\n")
         after = rest.partition("<!-- end -->\n")[2]
@@ -131,4 +154,5 @@ def render(text: str, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render(PAGE.read_text(encoding="utf-8"), PAGE.with_suffix("")), encoding="utf-8")
+    for page, tables in ((PAGE, TABLES), (SCALE, TABLES_OF_SCALE)):
+        page.write_text(render(page.read_text(encoding="utf-8"), PAGE.with_suffix(""), tables), encoding="utf-8")

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from nmepkg.errors import UserError
 from nmepkg.files import present
-from nmepkg.planning import doctor
+from nmepkg.planning import doctor, fits_command
 from nmepkg.planning.environment import check_store, one_line
 from nmepkg.runs.expand import expand
 from nmepkg.runs.expansion import Expansion
@@ -112,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     judging = add("claims", _claims, "The study's claims with their verdicts, from the runs that are finished.")
     judging.add_argument("--next", action="store_true", help="how many more seeds, of which runs, would decide each")
     judging.add_argument("--budget", metavar="TIME", help="with --next: no more device time than this, as 30min or 2h")
+    fits_command.add_options(add("fits", _fits, fits_command.HELP))
     commands_of_sharing.add_to(commands, common, bare)
     making = commands.add_parser("new", help="A folder with a study and code of your own, which runs at once.")
     making.add_argument("folder", type=Path)
@@ -202,6 +203,10 @@ def _adopt(options: argparse.Namespace, study: Study, expansion: Expansion, stor
     if not options.json:
         terminal.show_adoptions(console, found, options.yes)
     return terminal.plain(found)
+
+
+def _fits(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:
+    return fits_command.fits(options, study, expansion, console)
 
 
 def _claims(options: argparse.Namespace, study: Study, expansion: Expansion, store: Store, console: Console) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks import figure_hours
-from benchmarks.tables import PAGE, render
+from benchmarks.tables import PAGE, SCALE, TABLES, TABLES_OF_SCALE, render
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -25,8 +25,9 @@ def test_the_table_of_ratios_is_that_of_the_measurements() -> None:
 
 
 def test_other_tables_are_those_of_the_measurements() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert render(text, PAGE.with_suffix("")) == text
+    for page, tables in ((PAGE, TABLES), (SCALE, TABLES_OF_SCALE)):
+        text = page.read_text(encoding="utf-8")
+        assert render(text, PAGE.with_suffix(""), tables) == text
 
 
 def test_the_hours_of_a_day_are_those_of_the_timed_steps() -> None:
