@@ -39,6 +39,7 @@ class Stage(NamedTuple):
 STAGES = {
     "machine": Stage("driver, versions, and what the card can do at best", 0.06),
     "numerics": Stage("products, methods and trainings beside float64", 0.2),
+    "rounding": Stage("what shortened products do to methods' steps", 0.12),
     "steps": Stage("time and memory of steps, beside PyTorch", 0.4),
     "sharing": Stage("trainings that share the card", 0.1),
     "study": Stage("a study of Fashion-MNIST, seed after seed", 1.0),

@@ -178,6 +178,11 @@ _TYPES = {
 }
 
 
+_FORMER = {
+    "snapshots": "remove it: trainings keep their parameters at the steps at which they are measured"
+}  # until 0.2
+
+
 def _message(error: ValidationError, where: str) -> str:
     value: Any = error.instance
     limit: Any = error.validator_value
@@ -185,6 +190,8 @@ def _message(error: ValidationError, where: str) -> str:
         case "additionalProperties":
             valid = cast(Schema, error.schema)["properties"]
             unknown = next(key for key in value if key not in valid)
+            if unknown in _FORMER:
+                return f"unknown key {shown(unknown)}; {_FORMER[unknown]}"
             if list(valid) == ["name"]:
                 return f"unknown key {shown(unknown)}; {value['name']!r} has no options, so remove it"
             return f"unknown key {shown(unknown)}; {suggestion(unknown, valid)}"

@@ -26,7 +26,12 @@ _RESOURCES = {
         example=1,
     ),
     "cpus": key(
-        "threads of a job; for streamed images, processes that decode them", COUNT, maximum=4096, default=1, example=4
+        "threads of a training's job; for streamed images, processes that decode them. A measurement takes one GPU's share of "
+        "these and of the memory",
+        COUNT,
+        maximum=4096,
+        default=1,
+        example=4,
     ),
     "memory_gb": key(
         "main memory of a job, asked of a scheduler; half as much again after a training that was killed",

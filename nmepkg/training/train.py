@@ -46,6 +46,7 @@ class Task:
       data: prepared data (.npz).
       source: folder that data are streamed from, where they are.
       snapshots: the steps after which its parameters are kept, at least.
+      at_once: runs that share its device and threads, with this one, recorded.
     """
 
     run: str
@@ -55,6 +56,7 @@ class Task:
     data: Path
     source: Path | None = None
     snapshots: tuple[int, ...] = ()
+    at_once: int = 1
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -174,7 +176,7 @@ def _train(
     kept = sorted({*task.snapshots, *result.snapshots_in(task.directory)})
     if used < jax.device_count():
         say(f"uses {used} of {jax.device_count()} devices: no more can share a batch evenly")
-    account = Account(task.recipe.training.matmul_precision, code=task.code, devices=used)
+    account = Account(task.recipe.training.matmul_precision, code=task.code, devices=used, at_once=task.at_once)
     journal = Journal(task.directory / "state.json", task.run, epochs)
     checkpoints = Checkpoints(task.directory / "checkpoint.npz", task.run, interval, stopping, account)
     progress = Progress(epochs, stream)

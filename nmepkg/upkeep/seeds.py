@@ -17,6 +17,7 @@ from nmepkg.errors import UserError
 from nmepkg.registry import METHODS
 from nmepkg.storage import RESULT, Store
 from nmepkg.study.spec import Cell, Line, Spec, Study
+from nmepkg.upkeep.survey import device_time
 
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -78,7 +79,7 @@ def undecided(store: Store, study: Study, judged: Sequence[Judged], found: Seque
 def _seconds(store: Store, run: str, known: dict[str, float]) -> float:
     if run not in known:
         result = records.read(store.result(run), RESULT, {"run": run})
-        known[run] = float(result["provenance"]["wall_seconds"])
+        known[run] = device_time(result["provenance"])
     return known[run]
 
 

@@ -38,7 +38,8 @@ def status(study: Study, expansion: Expansion, store: Store, seen: Seen | None =
     Returns:
       ``figures``: by name, how many of its runs, measurements and landscapes there are and whether it is drawn; ``runs`` of the
       whole study, counts by status, ``measurements`` and ``landscapes``; ``running``, ``stopped``, ``failed`` and ``damaged``
-      runs, of the last two measurements and landscapes too, and figures that failed; ``device_hours``: ``spent`` on what is
+      runs, of the last two measurements and landscapes too, and figures that failed; ``again``: finished runs that are trained
+      again as something of them is not there; ``device_hours``: ``spent`` on what is
       there and ``to_go``, by the time of finished runs that are alike, leaving ``unknown`` runs out; ``estimates``: by setup,
       of those of the unknown whose setup has ``device_hours``, how many and how long they take on which device; ``disk``: the
       ``bytes`` of parameters that trainings will still write, at their end and as ``snapshots`` on the way, but for
@@ -67,6 +68,9 @@ def status(study: Study, expansion: Expansion, store: Store, seen: Seen | None =
         status: [_described(study, run, state) for run, state in states.items() if state.status == status]
         for status in ("running", "stopped", "failed", "damaged")
     }
+    described["again"] = [
+        _described(study, run, state) for run, state in states.items() if state.status == "missing" and state.problem
+    ]
     for id, problem in damaged.items():
         described["damaged"].append({_kind(study, expansion, id): id, "problem": problem})
     done = {*files, *(name for name, figure in figures.items() if figure["drawn"])}

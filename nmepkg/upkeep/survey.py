@@ -32,7 +32,7 @@ class State:
     Attributes:
       status: ``done`` or ``diverged`` with a result; ``running``; ``stopped``, to go on from a checkpoint; ``failed``;
         ``damaged``, which has to be deleted before it can be trained again; ``missing``, or with a ``problem`` not all there.
-      seconds: that its training took so far.
+      seconds: of a device, that its training took so far.
       left: seconds that a running training still expects to take, where it knows.
       epoch, epochs: done, and of the whole training.
       problem: of one that failed, is damaged, or has lost a file.
@@ -83,6 +83,11 @@ def run_states(
     return states
 
 
+def device_time(provenance: Mapping[str, Any]) -> float:
+    """Seconds of a device that a training took: of those beside others, its share."""
+    return float(provenance["wall_seconds"]) / provenance.get("at_once", 1)
+
+
 def _run_state(store: Store, run: Run, snapshots: Collection[int]) -> State:
     try:
         result = records.read(store.result(run.id), RESULT, {"run": run.id, "spec": run.spec})
@@ -100,7 +105,7 @@ def _run_state(store: Store, run: Run, snapshots: Collection[int]) -> State:
     provenance = result["provenance"]
     status = "done" if result["status"] == "completed" else "diverged"
     epochs = run.spec["training"]["epochs"]
-    return State(status, provenance["wall_seconds"], epoch=epochs, epochs=epochs, provenance=provenance)
+    return State(status, device_time(provenance), epoch=epochs, epochs=epochs, provenance=provenance)
 
 
 def _unfinished(store: Store, run: str) -> State:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,9 @@ def show_status(console: Console, found: Mapping[str, Any]) -> None:
         for run in found[kind][:_SHOWN]:
             where = f"; log: {run['log']}" if kind == "failed" else ""
             console.print(f"[red]{kind}[/] {escape(job_name(run))}: {escape(run['problem'] + where)}")
+    for problem, count in Counter(run["problem"] for run in found["again"]).most_common(_SHOWN):
+        runs = "1 run is" if count == 1 else f"{count} runs are"
+        console.print(f"[yellow]again[/] {runs} trained once more: {escape(problem)}")
     for kind in ("running", "stopped", "failed", "damaged"):
         if len(found[kind]) > _SHOWN:
             console.print(f"… and {len(found[kind]) - _SHOWN} more {kind}")

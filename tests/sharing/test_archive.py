@@ -86,6 +86,22 @@ def test_parameters_may_come_later(here: Made, whole: Path) -> None:
     assert tree(whole / "results").items() <= tree(here.store.root).items()
 
 
+def test_a_run_with_other_snapshots_is_the_same_run(here: Made) -> None:
+    """It keeps its own, and is given the parameters that it lacks."""
+    checked, run = checking.check(here.folder / "full.tar.xz"), here.runs[0].id
+    importing.put(checked, here.store)
+    snapshot, result = here.store.snapshot(run, 2), records.read(here.store.result(run), RESULT, {})
+    snapshot.parent.mkdir()
+    snapshot.write_bytes(b"after two steps")
+    files = {**result["files"], "snapshots/2.npz": hashlib.sha256(b"after two steps").hexdigest()}
+    records.write(here.store.result(run), RESULT, {**result, "files": files})
+    before = tree(here.store.root)
+    here.store.params(run).unlink()
+    found = importing.put(checked, here.store)
+    assert (found.kept, found.busy, found.new["runs"]) == ([], [], 0)
+    assert tree(here.store.root) == before
+
+
 def test_killed_anywhere_it_goes_on(here: Made, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After any of its files. No result is ever there without what it speaks of."""
     checked, write = checking.check(here.folder / "full.tar.xz"), importing._write

@@ -285,6 +285,10 @@ WRONG: list[tuple[tuple[str, str], str]] = [
         ("width: 4, depth: 1}", "width: 4, depth: 1}\n    loss: mse"),
         "experiments.main.methods: 'gn_trace' is right for the loss 'cross_entropy' only, and setup 'mlp' has 'mse'",
     ),
+    (
+        ("batch_size: 16}", "batch_size: 16, snapshots: [5]}"),
+        "setups.mlp.training: unknown key 'snapshots'; remove it: trainings keep their parameters at",
+    ),
     (("[final, 5, initial]", "[final, 0]"), "measurements.along.at[1]: 0 is"),
     (("[final, 5, initial]", "[final, 0%]"), "measurements.along.at[1]: "),
     (("[final, 5, initial]", "[final, 100%]"), "measurements.along.at[1]: "),

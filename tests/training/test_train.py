@@ -92,7 +92,7 @@ def test_provenance(finished: Any, data: Path) -> None:
     provenance = finished[1]["provenance"]
     assert set(provenance) == {
         *("code", "data", "data_sha256", "python", "nmepkg", "jax", "flax", "optax", "numpy", "platform", "device"),
-        *("git_commit", "git_dirty", "start", "wall_seconds", "from_step", "earlier", "devices"),
+        *("git_commit", "git_dirty", "start", "wall_seconds", "from_step", "earlier", "devices", "at_once"),
         *("git_problem", *surroundings.KEYS),
     }
     assert (provenance["code"], provenance["devices"]) == ("abc", 1)

@@ -100,6 +100,7 @@ def test_a_run_that_kept_too_little_for_a_measurement_says_what(made: Made) -> N
         "run", str(other.run), "snapshots", detail="it kept no parameters of step 2, so it is trained again"
     )
     assert f"{len(found)} runs: it kept no parameters of step 2, so it is trained again" in made.call("explain")
+    assert f"again {len(found)} runs are trained once more: it kept no parameters of step 2\n" in made.call("status")
     plan = Plan(made.study, {})
     plan.look()
     assert plan.again == found.keys()

@@ -20,7 +20,7 @@ from tests.upkeep.made import Made
 def test_every_state_of_a_run_is_told_apart(made: Made) -> None:
     done, diverged, running, stopped, killed, failed, damaged, missing, *_ = made.runs
     made.finish(done, seconds=36)
-    made.finish(diverged, status="diverged", seconds=10)
+    made.finish(diverged, status="diverged", seconds=10, at_once=4)
     made.unfinished(running, "running")
     made.unfinished(stopped, "stopped", epoch=7)
     made.unfinished(killed, "running")
@@ -31,7 +31,7 @@ def test_every_state_of_a_run_is_told_apart(made: Made) -> None:
     with made.training(running):
         states = run_states(made.store, made.runs)
     assert states[done.id].status == "done"
-    assert states[diverged.id].status == "diverged"
+    assert (states[diverged.id].status, states[diverged.id].seconds) == ("diverged", 2.5), "a fourth of the device"
     assert states[running.id] == State("running", 12.0, 18.0, 4, 10)
     assert states[stopped.id] == State("stopped", 12.0, None, 7, 10)
     assert states[killed.id] == State("stopped", 12.0, None, 4, 10), "its process is no more"

@@ -97,6 +97,7 @@ def train(
                 given.store.data(data_id(run.spec["data"])),
                 given.source,
                 run.snapshots,
+                given.at_once,
             ),
             cache=cache,
             interval=Interval(given.checkpoints.get("seconds"), given.checkpoints.get("epochs")),
