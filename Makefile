@@ -55,8 +55,8 @@ test-slurm: $(VENV)/dev.stamp
 # Steps as a GPU gets them, compiled by JAX's CUDA plugin (0.5 GB, in a folder of its own), which needs no GPU for that. Where it
 # cannot be had the tests are skipped, and say so.
 test-cuda: $(VENV)/dev.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps --constraint requirements.lock \
-		--target $(VENV)/cuda jax-cuda12-plugin jax-cuda12-pjrt || echo "JAX's CUDA plugin cannot be had"
+	test requirements.lock -ot $(VENV)/cuda || $(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --no-deps \
+		--constraint requirements.lock --target $(VENV)/cuda jax-cuda12-plugin jax-cuda12-pjrt || echo "JAX's CUDA plugin cannot be had"
 	JAX_PLATFORMS=cpu XLA_FLAGS=--xla_gpu_enable_triton_gemm=false PYTHONPATH=$(CURDIR)/$(VENV)/cuda \
 		$(BIN)/pytest -m cuda -n 2 tests/cuda
 

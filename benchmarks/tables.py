@@ -118,8 +118,9 @@ def fits(found: pd.DataFrame) -> Iterable[list[str]]:
         "GPU-hours",
     ]
     for _, row in found.iterrows():
-        numbers = [*row[["step_gb", "evaluation_gb", "measurement_gb"]], row["tflop_per_step"], row["device_hours"]]
-        yield [row["setup"], row["method"], str(row["runs"]), str(row["gpus"]), *map(_three_digits, numbers)]
+        numbers = [*row[["step_gb", "evaluation_gb", "measurement_gb"]], row["tflop_per_step"]]
+        hours = f"{row['device_hours']:,.0f}"
+        yield [row["setup"], row["method"], str(row["runs"]), str(row["gpus"]), *map(_three_digits, numbers), hours]
 
 
 def _three_digits(number: float) -> str:
