@@ -44,7 +44,7 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
     if method.get("probe") == BASIS:
         _refuse_basis(method, setup, spec, where)
     if entry.difference is not None:
-        step: float = method.get(entry.difference, entry.options[entry.difference]["default"])
+        step = method[entry.difference]
         products = training["matmul_precision"]
         if step < (least := LEAST_STEP[products]):
             raise StudyError(
