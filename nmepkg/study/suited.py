@@ -43,14 +43,14 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
             raise StudyError(where, f"groups of m = 1 of setup {setup!r}: one example {reason}")
     if method.get("probe") == BASIS:
         _refuse_basis(method, setup, spec, where)
-    if entry.difference is not None:
-        step = method[entry.difference]
+    if (option := entry.difference) is not None:
+        step = method[option] if option in method else entry.options[option]["default"]
         products = training["matmul_precision"]
         if step < (least := LEAST_STEP[products]):
             raise StudyError(
                 where,
                 f"{name!r} subtracts gradients {step:g} apart, which the products of setup {setup!r}, in {products}, drown in "
-                f"rounding; raise {entry.difference} to {least:g} or more, or set setups.{setup}.training.matmul_precision to "
+                f"rounding; raise {option} to {least:g} or more, or set setups.{setup}.training.matmul_precision to "
                 "float32",
             )
     if entry.loss not in (None, spec["loss"]["name"]):
