@@ -78,6 +78,7 @@ class Method(Entry):
       loss: the only loss that it is right for, or None where any will do.
       per_example: whether it takes gradients of single examples, which do not exist where BatchNorm mixes a batch.
       pair: whether it takes the model twice, as it is and with φ'' := 0.
+      difference: its option that is the length of a finite difference of gradients, or None.
       cost, cost_per_sample: of a step, in gradients of SGD, by XLA's count of FLOPs (``benchmarks/step_cost.py``).
     """
 
@@ -86,6 +87,7 @@ class Method(Entry):
     loss: str | None = None
     per_example: bool = False
     pair: bool = False
+    difference: str | None = None
     cost: float = 1.0
     cost_per_sample: float = 0.0
 

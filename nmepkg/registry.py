@@ -99,6 +99,7 @@ METHODS: dict[str, Method] = {
             **_GROUP,
         },
         strength="rho",
+        difference="step",
         cost=2,
     ),
     "weight_noise": Method(

@@ -110,7 +110,8 @@ def threads(environment: Mapping[str, str] = os.environ) -> int:
 def recorded(platform: str, matmul_precision: str | None) -> dict[str, Any]:
     """What a result records of its surroundings, by :data:`KEYS`.
 
-    On one machine, equal runs whose records are equal are equal to the bit: another number of threads sums in another order.
+    On one machine's CPU, equal runs whose records are equal are equal to the bit: another number of threads sums in another
+    order.
 
     Args:
       platform: that JAX computes on; threads decide nothing where that is no CPU.

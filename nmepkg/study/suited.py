@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nmepkg import specs
 from nmepkg.measurement.batches import sizes
-from nmepkg.methods.limits import BASIS, MOST_PARAMETERS
+from nmepkg.methods.limits import BASIS, LEAST_STEP, MOST_PARAMETERS
 from nmepkg.registry import MEASUREMENTS, METHODS, MODELS
 from nmepkg.study.checks import StudyError
 from nmepkg.study.setups import classes, counts, data_shape, single
@@ -43,6 +43,16 @@ def refuse_unsuited(method: Spec, setup: str, spec: Spec, where: str) -> None:
             raise StudyError(where, f"groups of m = 1 of setup {setup!r}: one example {reason}")
     if method.get("probe") == BASIS:
         _refuse_basis(method, setup, spec, where)
+    if (option := entry.difference) is not None:
+        step = method[option] if option in method else entry.options[option]["default"]
+        products = training["matmul_precision"]
+        if step < (least := LEAST_STEP[products]):
+            raise StudyError(
+                where,
+                f"{name!r} subtracts gradients {step:g} apart, which the products of setup {setup!r}, in {products}, drown in "
+                f"rounding; raise {option} to {least:g} or more, or set setups.{setup}.training.matmul_precision to "
+                "float32",
+            )
     if entry.loss not in (None, spec["loss"]["name"]):
         raise StudyError(
             where,

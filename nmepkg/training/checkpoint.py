@@ -1,7 +1,8 @@
 """Checkpoints: where a training stands, kept so that a process that ends at any moment costs no more than a little work.
 
 A training that is resumed takes the same steps on the same numbers, so its result is that of a training never interrupted,
-to the bit (on one machine with one set of versions, and as many threads; others are recorded).
+to the bit (on one machine's CPU with one set of versions, and as many threads, which are recorded; of GPUs see
+``training.deterministic``).
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def train(
       report: called after every epoch with its number and the evaluation, where there was one.
       snapshot: called after every step with the number of steps taken and the state there, to keep what it likes.
       resume: asked once for where an earlier process came to, given a function that returns the state's shapes; None begins
-        anew. A training that resumes gives the same bits as one that was never interrupted.
+        anew. A training that resumes takes the same steps on the same numbers as one that was never interrupted.
       checkpoint: called wherever a training may be resumed from: between two steps, and after an epoch with its evaluation
         (True). What it raises ends the training.
 

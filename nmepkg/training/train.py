@@ -89,7 +89,7 @@ def train(
     """Trains a run and writes ``result.json``, ``params.npz`` and the snapshots that are asked for.
 
     The result depends on spec, data, code, and on what its ``provenance`` records: versions, device, threads, and the variables
-    of :mod:`nmepkg.surroundings`. On the same machine and with the same of these, a repeated run is equal to the bit, and so is
+    of :mod:`nmepkg.surroundings`. On the same CPU and with the same of these, a repeated run is equal to the bit, and so is
     one that was killed and resumed. A run that is finished is left as it is; one that lacks parameters or a snapshot is trained
     again from its seed, and keeps the snapshots that are in its folder too. Of two processes that train the same run, one waits
     for the other. Where several processes train it together (:func:`nmepkg.training.devices.join`), the first does all of this,

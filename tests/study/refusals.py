@@ -19,6 +19,16 @@ BAD: dict[str, tuple[Any, ...]] = {
         ("learning_rate", "learning_rat"),
         "setups.mlp.optimizer: unknown key 'learning_rat'; did you mean 'learning_rate'?",
     ),
+    "difference that products drown in rounding": (
+        ("[sam, psam]", "[{name: psam_fd, step: [0.01, 0.004]}]"),
+        ("batch_size: 16", "batch_size: 16, matmul_precision: tensorfloat32"),
+        "experiments.main.methods: 'psam_fd' subtracts gradients 0.004 apart, which the products of setup 'mlp', in tens",
+    ),
+    "difference by default that products drown in rounding": (
+        ("[sam, psam]", "[psam_fd]"),
+        ("batch_size: 16", "batch_size: 16, matmul_precision: bfloat16"),
+        "experiments.main.methods: 'psam_fd' subtracts gradients 0.01 apart",
+    ),
     "optimizer that there is not": (
         ("learning_rate: 0.1", "name: adamww, learning_rate: 0.1"),
         "setups.mlp.optimizer.name: unknown optimizer 'adamww'; did you mean 'adamw'?",
