@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,10 +37,10 @@ from nmepkg.models.wide_resnet import WideResNet
 from nmepkg.registry import METHODS
 
 Row = dict[str, Any]
-BITS = {"float32": None, "tensorfloat32": 10, "bfloat16": 7}  # after the leading one
+Vector = np.ndarray[Any, Any]
+LOST = {"float32": 0, "tensorfloat32": 13, "bfloat16": 16}  # bits of 23 after the leading one
 DOUBLE = {jnp.dtype(jnp.float32): jnp.dtype("float64")}
 MODEL = "bfloat16 model"
-_PRODUCTS, _IN_FULL = ("dot_general", "conv_general_dilated"), (jax.lax.Precision.HIGHEST,) * 2
 KEY = jax.random.key(1)
 RATE = 0.05  # of the SGD that comes before the step
 
@@ -54,41 +53,49 @@ class Case(NamedTuple):
     strengths: tuple[float, ...]
 
 
-RADII = (0.01, 0.05, 0.2)
-CASES = [
+# A difference of gradients h apart has the error of SAM's correction at ρ = h: both are ∇L(θ + hĝ) − ∇L(θ).
+RADII = (0.001, 0.003, 0.01, 0.03, 0.1)
+QUICK = (
     Case("sgd", {}, (0.0,)),
     Case("sam", {}, RADII),
+    Case("psam", {}, (0.1,)),
+    Case("psam_fd", {"step": 0.01}, (0.1,)),
+)
+CASES = (
+    *QUICK,
     Case("asam", {}, RADII),
     Case("functional_sam", {}, RADII),
-    *(Case(name, {}, (0.05,)) for name in ("psam", "psam_gn", "psam_nme", "pusam")),
-    *(Case("psam_fd", {"step": step}, (0.05,)) for step in (1e-3, 1e-2, 3e-2, 1e-1)),
-    *(Case(name, {}, (1e-4,)) for name in ("weight_noise", "hessian_trace", "nme_trace", "gn_trace")),
-]
-QUICK = [Case(case.method, case.options, case.strengths) for case in CASES if case.method in ("sgd", "sam", "psam")] + [
-    Case("psam_fd", {"step": step}, (0.05,)) for step in (1e-3, 1e-2, 1e-1)
-]
+    *(Case(name, {}, (0.1,)) for name in ("psam_gn", "psam_nme")),
+    *(Case(name, {}, (1e-4,)) for name in ("weight_noise", "hessian_trace", "gn_trace")),
+)
 MORE = {"WRN-16-4": Network(WideResNet(networks.CLASSES, activations.gelu, 16, 4), LARGE, 32)}
 NETWORKS = {**networks.NETWORKS, **MORE}
 
 
-def rounded(bits: int | None) -> Callable[..., Any]:
-    """Does an operation, a product by factors of so many bits after the leading one and sums in float32.
+def shortened(x: jax.Array, lost: jax.Array) -> jax.Array:
+    """float32 numbers rounded to nearest, ties to even, without their last bits; how many these are may be traced."""
+    bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
+    half, odd = (jnp.uint32(1) << lost) >> 1, (bits >> lost) & 1
+    up = jnp.where(lost > 0, half - 1 + odd, 0)
+    return jax.lax.bitcast_convert_type((bits + up) >> lost << lost, jnp.float32)
 
-    Products that ask for full precision, lengths say, get it.
-    """
+
+def with_short_products(lost: jax.Array) -> Callable[..., Any]:
+    """Does an operation, a product by factors that have lost so many bits, unless it asks for full precision, as lengths do."""
 
     def operation(primitive: Any, inputs: Sequence[Any], params: Any) -> Any:
-        if bits is not None and primitive.name in _PRODUCTS and params["precision"] != _IN_FULL:
-            inputs = [jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=bits) for x in inputs]
+        product = primitive.name in ("dot_general", "conv_general_dilated")
+        if product and params["precision"] != (jax.lax.Precision.HIGHEST,) * 2:
+            inputs = [shortened(x, lost) for x in inputs]
         return bind(primitive, inputs, params)
 
     return operation
 
 
 class Step:
-    """A method's direction at parameters and a batch, as a program; every way to compute it gives (direction) as one array."""
+    """A method's direction at parameters and a batch, as a program; every way to compute it gives one array."""
 
-    def __init__(self, problem: Problem, case: Case, precision: str = "tensorfloat32") -> None:
+    def __init__(self, problem: Problem, case: Case) -> None:
         method = METHODS[case.method].load()(**case.options)
 
         def direction(params: Any, batch: Any, strength: Any) -> Any:
@@ -96,35 +103,44 @@ class Step:
             return ravel_pytree(jax.tree.map(lambda leaf: leaf.astype(jnp.float32), taken))[0]
 
         self._direction, self._arguments = direction, (problem.params, problem.batch)
-        with jax.default_matmul_precision(precision):
+        with jax.default_matmul_precision("tensorfloat32"):
             self._program = jax.make_jaxpr(direction)(*self._arguments, jnp.float32(0))
 
-    def exact(self) -> Callable[[float], np.ndarray[Any, Any]]:
+    def exact(self) -> Callable[[float], Vector]:
         """In float64, on the CPU."""
         cpu = jax.devices("cpu")[0]
         with jax.enable_x64(True), jax.default_device(cpu):
             compute = jax.jit(lambda *arguments: evaluate(self._program, arguments, DOUBLE)[0])
 
-        def at(strength: float) -> np.ndarray[Any, Any]:
+        def at(strength: float) -> Vector:
             leaves = jax.tree.leaves((*self._arguments, np.float32(strength)))
             with jax.enable_x64(True), jax.default_device(cpu):
                 return np.asarray(compute(*map(np.asarray, leaves)))
 
         return at
 
-    def emulated(self, bits: int | None) -> Callable[[float], np.ndarray[Any, Any]]:
-        """With the factors of products rounded."""
-        compute = jax.jit(lambda *arguments: evaluate(self._program, arguments, operation=rounded(bits))[0])
-        return lambda strength: np.asarray(compute(*jax.tree.leaves((*self._arguments, jnp.float32(strength)))), float)
+    def emulated(self) -> Callable[[str, float], Vector]:
+        """With products as ``precision`` has them on an accelerator."""
 
-    def here(self, precision: str) -> Callable[[float], np.ndarray[Any, Any]]:
+        @jax.jit
+        def compute(lost: jax.Array, *arguments: Any) -> jax.Array:
+            found: jax.Array = evaluate(self._program, arguments, operation=with_short_products(lost))[0]
+            return found
+
+        def at(precision: str, strength: float) -> Vector:
+            leaves = jax.tree.leaves((*self._arguments, jnp.float32(strength)))
+            return np.asarray(compute(jnp.uint32(LOST[precision]), *leaves), float)
+
+        return at
+
+    def here(self) -> Callable[[str, float], Vector]:
         """As this machine's device has it."""
+        compute = jax.jit(self._direction)
 
-        def at(strength: float) -> np.ndarray[Any, Any]:
+        def at(precision: str, strength: float) -> Vector:
             with jax.default_matmul_precision(precision):
                 return np.asarray(compute(*self._arguments, jnp.float32(strength)), float)
 
-        compute = jax.jit(self._direction)
         return at
 
 
@@ -156,7 +172,7 @@ def in_half(network: Network) -> Network:
     return network._replace(model=network.model.clone(dtype=jnp.bfloat16))
 
 
-def distance(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
+def distance(a: Vector, b: Vector) -> float:
     """‖a − b‖/‖b‖."""
     return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
@@ -166,7 +182,7 @@ def noise(problem: Problem) -> float:
     inputs, labels = problem.batch
     half = len(labels) // 2
     gradients = [
-        Step(problem._replace(batch=(inputs[part], labels[part])), CASES[0]).emulated(None)(0.0)
+        Step(problem._replace(batch=(inputs[part], labels[part])), CASES[0]).here()("float32", 0.0)
         for part in (slice(half), slice(half, None))
     ]
     return float(np.linalg.norm(gradients[0] - gradients[1]) / np.linalg.norm(gradients[0] + gradients[1]))
@@ -175,31 +191,23 @@ def noise(problem: Problem) -> float:
 def rows(network: Network, problem: Problem, cases: Sequence[Case], gpu: bool) -> Iterator[Row]:
     """The errors of every case, strength and precision."""
     half = problem._replace(apply=networks.problem(in_half(network)).apply)
-    gradients: dict[str, np.ndarray[Any, Any]] = {}
+    gradients: dict[str, Vector] = {}
     for case in cases:
         step = Step(problem, case)
-        ways = {name: partial(step.here, name) if gpu else partial(step.emulated, bits) for name, bits in BITS.items()}
-        ways[MODEL] = partial(Step(half, case).here, "float32")
-        exact = step.exact()
-        truth = {strength: exact(strength) for strength in case.strengths}
-        if case.method == "sgd":
-            gradients["float64"] = truth[0.0]
-        for name, way in ways.items():
-            compute = way()
-            for strength, true in truth.items():
-                found = compute(strength)
+        exact, short, in_bfloat16 = step.exact(), step.here() if gpu else step.emulated(), Step(half, case).here()
+        names = [name for name in LOST if not gpu or name != "bfloat16"]  # which is the same there
+        for strength in case.strengths:
+            true = exact(strength)
+            gradient = gradients.setdefault("float64", true)
+            found = {name: short(name, strength) for name in names} | {MODEL: in_bfloat16("float32", strength)}
+            for name, direction in found.items():
                 row = {"method": case.method, **case.options, "strength": strength, "products": name}
-                if case.method == "sgd":
-                    gradients[name] = found
-                    yield {**row, "error": distance(found, true)}
-                    continue
-                added = true - gradients["float64"]
-                yield {
-                    **row,
-                    "error": distance(found, true),
-                    "correction": distance(found - gradients[name], added),
-                    "share": float(np.linalg.norm(added) / np.linalg.norm(gradients["float64"])),
-                }
+                row["error"] = distance(direction, true)
+                if case.method != "sgd":
+                    row["correction"] = distance(direction - gradients[name], true - gradient)
+                    row["share"] = float(np.linalg.norm(true - gradient) / np.linalg.norm(gradient))
+                gradients.setdefault(name, direction)
+                yield row
 
 
 def main() -> None:
@@ -217,13 +225,15 @@ def main() -> None:
             problem = learned(NETWORKS[name], steps)
             about = {"network": name, "steps": steps, "device": device, "noise": noise(problem)}
             for row in rows(NETWORKS[name], problem, QUICK if gpu else CASES, gpu):
-                written.append({**about, **row})
+                written.append(
+                    {key: float(f"{x:.3g}") if isinstance(x, float) else x for key, x in {**about, **row}.items()}
+                )
                 print(json.dumps(written[-1], ensure_ascii=False), flush=True)
     if arguments.out:
         import pandas as pd
 
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame(written).to_csv(arguments.out, index=False, float_format="%.3g")
+        pd.DataFrame(written).to_csv(arguments.out, index=False)
         print(arguments.out)
 
 

@@ -22,6 +22,7 @@ CONTENTS = {
         "docs/scale",
         "docs/cluster",
         "docs/surroundings",
+        "docs/precision",
         "docs/performance",
     ],
     "What came out": [
