@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.check_gpu.outcomes import Outcome, Task
 from benchmarks.gpu.__main__ import measure
-from benchmarks.gpu.cases import CEILING, NETWORKS, OURS, PYTORCH
+from benchmarks.gpu.cases import CEILING, DESCRIBED, NETWORKS, OURS, PYTORCH
 
 
 def run(task: Task) -> Outcome:
@@ -35,5 +35,9 @@ def told(file: Path) -> str:
     if CEILING in rate.index and len(steps):
         best = " by ".join(map(str, tuple(steps.index)[int(steps.argmax())]))
         line += f"; of the card's own product {best} reaches {steps.max() / rate[CEILING].max():.0%}"
+    memory = rows.pivot_table("gigabytes", ["network", "task"], "library")
+    if DESCRIBED in memory:
+        ratios = (memory[DESCRIBED] / memory[OURS]).dropna()
+        line += f"; memory by fits / reserved {ratios.min():.2f} to {ratios.max():.2f}"
     failed = rows["error"].notna().sum()
     return line + (f"; {failed} failed" if failed else "")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 from importlib.util import find_spec
 from typing import NamedTuple
 
 from benchmarks.peers.cases import CURVLINOPS, OURS, PYTORCH
+from nmepkg.planning.cards import CARDS
+from nmepkg.planning.fits import missing_plugin
 
 COMPILED = "PyTorch, compiled"
-COUNT = "XLA's count"  # in place of a library
+COUNT, DESCRIBED = (
+    "XLA's count",
+    "by fits",
+)  # in place of a library: operations, and memory as `python -m nmepkg fits` has it
 
 CEILING = "matrix product"  # of the card at its best; the task is the side of the matrices
 NETWORKS = ("MLP 3×128", "WRN-16-4", "WRN-28-10", "ResNet-50", "ViT 6×384")
@@ -47,9 +53,21 @@ LIBRARIES = {
     OURS: Library(_OURS, "step", _ALLOCATE),
     PYTORCH: Library(_THEIRS, "step", {}, _TORCH),
     COUNT: Library(_OURS, "count", {"JAX_PLATFORMS": "cpu"}),
+    DESCRIBED: Library(_OURS, "described", {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_gpu_enable_triton_gemm=false"}),
     CURVLINOPS: Library(_THEIRS, "curvature", {}, (*_TORCH, "curvlinops")),
     COMPILED: Library(_THEIRS, "compiled", {}, _TORCH),
 }
+
+
+def card() -> str | None:
+    """This machine's GPU as :data:`nmepkg.planning.cards.CARDS` calls it; None for none, or another."""
+    try:
+        listed = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True
+        )
+    except FileNotFoundError:
+        return None
+    return next((key for key, known in CARDS.items() if listed.stdout.split("\n")[0].strip() == known.name), None)
 
 
 def tasks(network: str, library: str, side: str) -> list[str]:
@@ -67,6 +85,7 @@ def tasks(network: str, library: str, side: str) -> list[str]:
         OURS: [*TASKS, *curvature],
         PYTORCH: list(TASKS),
         COUNT: list(TASKS),
+        DESCRIBED: list(TASKS) if missing_plugin() is None and card() is not None else [],
         CURVLINOPS: curvature,
         COMPILED: list(FIRST_ORDER),
     }[library]

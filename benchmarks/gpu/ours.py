@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import networks
-from benchmarks.gpu.cases import CEILING, CURVATURE, TASKS
+from benchmarks.gpu.cases import CEILING, CURVATURE, TASKS, card
 from benchmarks.gpu.rounds import Row, milliseconds
 from benchmarks.peers import cases
 from nmepkg import activations, curvature, losses
@@ -21,6 +21,7 @@ from nmepkg.models.mlp import MLP
 from nmepkg.models.resnet import ResNet
 from nmepkg.models.vit import ViT
 from nmepkg.models.wide_resnet import WideResNet
+from nmepkg.planning import ahead
 from nmepkg.registry import METHODS
 
 
@@ -68,6 +69,16 @@ class Ours:
 
     def count(self, task: str, seconds: float) -> Row:
         return self._about | {"tflop": self._lowered(task)[0].cost_analysis()["flops"] / 1e12}
+
+    def described(self, task: str, seconds: float) -> Row:
+        """Memory of a step compiled for this card by a description of it, as ``python -m nmepkg fits`` does."""
+        (device,) = ahead.described(str(card()), 1)
+        with ahead.on_accelerator():
+            step, arguments = networks.direction(self._problem, METHODS[TASKS[task]].load()())
+            one = jax.sharding.SingleDeviceSharding(device)
+            shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=one), arguments)
+            compiled = step.lower(*shapes).compile()
+        return {"version": f"jax {jax.__version__}", "gigabytes": compiled.memory_analysis().temp_size_in_bytes / 1e9}
 
     def _product(self, side: int, seconds: float) -> Row:
         a = jax.random.normal(jax.random.key(0), (side, side), self._dtype)

@@ -138,6 +138,13 @@ def test_fewer_than_one_sample_is_refused(samples):
         add_mean_of_draws(jnp.zeros(1), 1.0, lambda params, key: params, jnp.zeros(1), KEY, samples)
 
 
+@pytest.mark.parametrize("method", [*PARTS, "gn_trace"])
+def test_samples_in_a_loop_are_those_that_are_written_out(method):
+    case = cases.make(("mlp", "cross_entropy", "gelu"))
+    written, looped = (penalty(method, case, samples=3, execution=Execution(unroll)) for unroll in (True, False))
+    np.testing.assert_allclose(looped, written, rtol=1e-9, atol=1e-11)
+
+
 def temporary(method):
     """Bytes of intermediate values of a method's compiled step."""
     model = nn.Sequential([nn.Dense(64), activations.gelu, nn.Dense(64), activations.gelu, nn.Dense(10)])
@@ -158,5 +165,5 @@ def test_memory_does_not_grow_with_the_number_of_probes():
 @pytest.mark.parametrize("method", [hessian_trace, gn_trace_hutchinson, nme_trace, gn_trace])
 def test_in_a_loop_several_samples_take_the_memory_of_one(method):
     """With the forward pass kept over the loop, a third more and up to twice as much."""
-    one, two, five = (temporary(method(samples=k, execution=Execution(unroll=False))) for k in (1, 2, 5))
-    assert five <= two < 1.2 * one
+    one, five = (temporary(method(samples=k, execution=Execution(unroll=False))) for k in (1, 5))
+    assert five < 1.2 * one
