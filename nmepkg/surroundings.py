@@ -32,7 +32,7 @@ _READ = re.compile(
 # A user may have a reason to set these, and they may change the last bits of a number, or more.
 _RECORDED = re.compile(
     r"NPY_(DIS|EN)ABLE_CPU_FEATURES|LIBTPU_INIT_ARGS|NVIDIA_TF32_OVERRIDE"
-    r"|XLA_(?!CLIENT_|PYTHON_CLIENT_)\w+|TF_(CUDNN|XLA|ENABLE|DETERMINISTIC|GPU)_\w+|(CUBLAS|CUDNN|NCCL|DNNL|ONEDNN)_\w+"
+    r"|XLA_(?!CLIENT_|PYTHON_CLIENT_)\w+|TF_(CUDNN|XLA|ENABLE|DETERMINISTIC|GPU)_\w+|(CUBLAS|CUDNN|NCCL|DNNL|ONEDNN)_(?!VERSION$)\w+"
     r"|(MKL|OPENBLAS)_(?!NUM_THREADS)\w+"
 )
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager, suppress
+from threading import Lock
 from types import TracebackType
 from typing import Any
 from unittest.mock import patch
@@ -21,6 +22,11 @@ def on_cores(threads: int) -> int:
     cores = sorted(os.sched_getaffinity(0))[:threads]
     os.sched_setaffinity(0, cores)
     return len(cores)
+
+
+_STARTING = (
+    Lock()
+)  # of threads that start workers: one that starts while another's variables are set or unset does not start
 
 
 class Worker:
@@ -37,7 +43,7 @@ class Worker:
         self._connection, theirs = context.Pipe()
         arguments = (theirs, kind, settings)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        with patch.dict(os.environ, environment or {}):
+        with _STARTING, patch.dict(os.environ, environment or {}):
             self._process.start()
         theirs.close()
         self._receive()  # it is there
