@@ -33,9 +33,9 @@ TIMES, BOUND = 20, 1e-5
 
 _SEQUENCE, _IMAGE = (40,), (32, 32, 3)
 SHAPES = {"mlp": _SEQUENCE, "resnet1d": _SEQUENCE}
-FURTHER: dict[str, dict[str, Any]] = {"vit": {"patch": 8}}
+FURTHER: dict[str, dict[str, Any]] = {"vit": {"patch": 8}, "mlp": {"batch_norm": False}}
 DRAWING = ("weight_noise", "hessian_trace", "nme_trace", "gn_trace", "gn_trace_hutchinson")
-ASKED = ("products", "training", *(method for method in METHODS if method not in DRAWING))
+ALIKE = [name for name, method in METHODS.items() if name not in DRAWING and not method.pair]  # called alike
 STEPS, RATE, STRENGTH = 20, 0.05, 0.02
 
 FIELDS = ("model", "asked", "quantity", "device", "cpu", "wrong")
@@ -45,14 +45,14 @@ def run(task: Task) -> Outcome:
     """``numerics.csv`` in the folder of the check, and its largest error."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes share the card
     until, file, lock = time.monotonic() + task.seconds, task.folder / "numerics.csv", Lock()
-    models, asked = (["mlp"], ASKED[:1]) if task.small else (list(MODELS), ASKED)
+    models = ["mlp"] if task.small else list(MODELS)
     if not file.exists():
         file.write_text(",".join(FIELDS) + "\n", encoding="utf-8")
     known = set(pd.read_csv(file)[["model", "asked"]].itertuples(index=False, name=None))
 
     def one(model: str) -> bool:
         """Whether all of a model was compared in time."""
-        left = [name for name in asked if (model, name) not in known]
+        left = [name for name in (["products"] if task.small else asked(model)) if (model, name) not in known]
         if not left:
             return True
         with ExitStack() as stack:
@@ -72,6 +72,17 @@ def run(task: Task) -> Outcome:
     with ThreadPoolExecutor(max(1, len(os.sched_getaffinity(0)) // 2)) as pool:
         whole = all(list(pool.map(one, models)))
     return told(file, whole)
+
+
+def asked(model: str) -> list[str]:
+    """What is compared of a model: methods that take gradients of single examples are not for BatchNorm."""
+    mixes = MODELS[model].mixes_examples({"name": model, **options(model)})
+    return ["products", "training", *(name for name in ALIKE if not (mixes and METHODS[name].per_example))]
+
+
+def options(model: str) -> dict[str, Any]:
+    """Of a registered model, as small as it can be."""
+    return dict(MODELS[model].small) | FURTHER.get(model, {})
 
 
 def told(file: Path, whole: bool) -> Outcome:
@@ -125,8 +136,7 @@ class Numbers:
           The parameters.
         """
         rng, shape = np.random.default_rng(0), SHAPES.get(name, _IMAGE)
-        options = dict(MODELS[name].small) | FURTHER.get(name, {})
-        model = MODELS[name].load()(classes=10, activation=activations.gelu, **options)
+        model = MODELS[name].load()(classes=10, activation=activations.gelu, **options(name))
         inputs, self._labels = rng.normal(size=(32, *shape)), jnp.asarray(rng.integers(10, size=32))
         self._inputs = jnp.asarray(inputs, self._dtype)
         variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), self._inputs)
