@@ -52,7 +52,7 @@ def check(folder: Path, minutes: float, names: Sequence[str], small: bool) -> bo
     Raises:
       UserError: the folder holds the check of another machine.
     """
-    where = _where()
+    where = _where(small)
     folder.mkdir(parents=True, exist_ok=True)
     for name in STAGES:
         there = outcomes.read(folder, name)
@@ -124,14 +124,15 @@ def _summary(folder: Path) -> bool:
     return "failed" not in states.values()
 
 
-def _where() -> dict[str, str]:
-    """Which machine and versions a check is of: what must not be mixed."""
+def _where(small: bool) -> dict[str, str]:
+    """Which machine and versions a check is of, and whether it was in small: what must not be mixed."""
     listed = subprocess.run(
         "nvidia-smi --query-gpu=name --format=csv,noheader", shell=True, capture_output=True, text=True, check=False
     )
     cards = sorted(set(listed.stdout.split("\n")) - {""}) if listed.returncode == 0 else []
     versions = {name: _version(name) for name in ("nmepkg", "jax", "jaxlib")}
-    return {"device": ", ".join(cards) or platform.processor() or platform.machine(), **versions}
+    device = ", ".join(cards) or platform.processor() or platform.machine()
+    return {"device": device, **versions, **({"small": "yes"} if small else {})}
 
 
 def _version(name: str) -> str:
@@ -156,7 +157,7 @@ def main() -> None:
         if given.stage:
             began, task = time.monotonic(), Task(given.out, given.seconds, given.small)
             done = importlib.import_module(f"benchmarks.check_gpu.{given.stage}").run(task)
-            outcomes.write(given.out, given.stage, done, time.monotonic() - began, _where())
+            outcomes.write(given.out, given.stage, done, time.monotonic() - began, _where(given.small))
         elif given.prepare:
             from benchmarks.check_gpu import study
 

@@ -39,7 +39,7 @@ def test_a_failure_fails_the_check_and_is_tried_again(tmp_path: Path, monkeypatc
     monkeypatch.setattr(check_gpu, "_stage", lambda name, task, where: leave("failed"))
 
     def leave(state: outcomes.State) -> None:
-        outcomes.write(tmp_path, "machine", Outcome(state, "told"), 1, check_gpu._where())
+        outcomes.write(tmp_path, "machine", Outcome(state, "told"), 1, check_gpu._where(True))
 
     assert not check_gpu.check(tmp_path, 1, ["machine"], small=True)
     monkeypatch.setattr(check_gpu, "_stage", lambda name, task, where: leave("passed"))
@@ -50,6 +50,9 @@ def test_machines_are_not_mixed(tmp_path: Path) -> None:
     outcomes.write(tmp_path, "machine", Outcome("passed", "fine"), 1, {"device": "another card"})
     with pytest.raises(UserError, match=r"has the check of .*another card.* name another by CHECK_OUT=FOLDER"):
         check_gpu.check(tmp_path, 1, ["machine"], small=True)
+    outcomes.write(tmp_path, "machine", Outcome("passed", "fine"), 1, check_gpu._where(True))
+    with pytest.raises(UserError, match="'small': 'yes'"):  # tried before: the real check does not pass by that
+        check_gpu.check(tmp_path, 1, ["machine"], small=False)
 
 
 def test_an_error_is_wrong_beyond_rounding() -> None:
