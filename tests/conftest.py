@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 
@@ -22,6 +23,8 @@ os.environ.setdefault("NPROC", "1")
 
 import jax
 import pytest
+
+from nmepkg import extensions, registry
 
 # Tracing makes cycles by the million, none of them large, and looks for garbage between: among all that was imported, too, and
 # again and again. So that is looked through once, and the rest seldom: a fifth of the time of what traces most.
@@ -55,3 +58,24 @@ def x64() -> Iterator[None]:
         yield
     finally:
         jax.config.update("jax_enable_x64", before)
+
+
+@pytest.fixture
+def no_extension_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test registers, by loading a study that has extensions, is gone after it."""
+    for section in extensions.SECTIONS:
+        known = getattr(registry, section)
+        for name in known:
+            monkeypatch.setitem(known, name, known[name])
+        monkeypatch.setattr(registry, section, known)
+    before = {section: dict(getattr(registry, section)) for section in extensions.SECTIONS}
+    for state in ("packages", "registering", "_owners"):
+        monkeypatch.setattr(extensions, state, type(getattr(extensions, state))())
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for section, entries in before.items():
+        known = getattr(registry, section)
+        known.clear()
+        known.update(entries)
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("theirs", "single", "mylab")]:
+        del sys.modules[name]

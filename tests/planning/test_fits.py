@@ -117,6 +117,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert "--utilisation 2 is no share" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_extension_stays")
 def test_a_process_of_its_own_counts_operations_with_the_study_s_extensions() -> None:
     """Of a method that an extension brings, as `python -m nmepkg new` makes one."""
     study = load(Path("nmepkg/template/study.yaml"))

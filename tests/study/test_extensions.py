@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,25 +21,7 @@ HEAD = "from nmepkg.entries import *\nfrom nmepkg.fragments import positive\n"
 BENT = 'ACTIVATIONS = {"bent": Entry("theirs.code:bent", {"slope": positive("of it", default=1.0)}, label="Bent")}\n'
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever a test registers is gone after it."""
-    for section in extensions.SECTIONS:
-        known = getattr(registry, section)
-        for name in known:
-            monkeypatch.setitem(known, name, known[name])
-        monkeypatch.setattr(registry, section, known)
-    before = {section: dict(getattr(registry, section)) for section in extensions.SECTIONS}
-    for state in ("packages", "registering", "_owners"):
-        monkeypatch.setattr(extensions, state, type(getattr(extensions, state))())
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield
-    for section, entries in before.items():
-        known = getattr(registry, section)
-        known.clear()
-        known.update(entries)
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("theirs", "single")]:
-        del sys.modules[name]
+pytestmark = pytest.mark.usefixtures("no_extension_stays")
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
