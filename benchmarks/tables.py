@@ -146,7 +146,9 @@ def render(text: str, folder: Path, tables: dict[str, Any] = TABLES) -> str:
       folder: of the measurements.
     """
     for name, (file, rows) in tables.items():
-        header, *body = rows(pd.read_csv(folder / file).fillna({"failure": "", "note": ""}))
+        header, *body = rows(
+            pd.read_csv(folder / file, dtype={"failure": str, "note": str}).fillna({"failure": "", "note": ""})
+        )
         lines = [f"| {' | '.join(cells)} |" for cells in [header, ["---"] * len(header), *body]]
         before, _, rest = text.partition(f"<!-- {name} -->\n")
         after = rest.partition("<!-- end -->\n")[2]
