@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -74,45 +74,40 @@ device_description_str: "{self.name}"
 """
 
 
-def _hopper(name: str, memory: int, bandwidth: int) -> Card:
-    return Card(
-        name,
-        memory,
-        bandwidth,
-        rates={"float32": 66.9e12, "tensorfloat32": 494.7e12, "bfloat16": 989.4e12},
-        capability="major: 9 feature_extension: ACCELERATED_FEATURES",
-        cores=132,
-        lanes=128,
-        clock=1.98,
-        threads=2048,
-        shared=233472,
-        shared_block=232448,
-        cache=52428800,
-    )
-
-
-def _ampere(name: str, memory: int, bandwidth: int) -> Card:
-    return Card(
-        name,
-        memory,
-        bandwidth,
-        rates={"float32": 19.5e12, "tensorfloat32": 156e12, "bfloat16": 312e12},
-        capability="major: 8",
-        cores=108,
-        lanes=64,
-        clock=1.41,
-        threads=2048,
-        shared=167936,
-        shared_block=166912,
-        cache=41943040,
-    )
-
+_H100 = Card(
+    "NVIDIA H100 80GB HBM3",
+    84942979072,
+    3352320000000,
+    rates={"float32": 66.9e12, "tensorfloat32": 494.7e12, "bfloat16": 989.4e12},
+    capability="major: 9 feature_extension: ACCELERATED_FEATURES",
+    cores=132,
+    lanes=128,
+    clock=1.98,
+    threads=2048,
+    shared=233472,
+    shared_block=232448,
+    cache=52428800,
+)
+_A100 = Card(
+    "NVIDIA A100-SXM4-80GB",
+    85100068864,
+    2039040000000,
+    rates={"float32": 19.5e12, "tensorfloat32": 156e12, "bfloat16": 312e12},
+    capability="major: 8",
+    cores=108,
+    lanes=64,
+    clock=1.41,
+    threads=2048,
+    shared=167936,
+    shared_block=166912,
+    cache=41943040,
+)
 
 CARDS = {
-    "h100": _hopper("NVIDIA H100 80GB HBM3", 84942979072, 3352320000000),
-    "h200": _hopper("NVIDIA H200", 150110011392, 4814000000000),
-    "a100-80": _ampere("NVIDIA A100-SXM4-80GB", 85100068864, 2039040000000),
-    "a100-40": _ampere("NVIDIA A100-SXM4-40GB", 42297786368, 1555200000000),
+    "h100": _H100,
+    "h200": replace(_H100, name="NVIDIA H200", memory=150110011392, bandwidth=4814000000000),
+    "a100-80": _A100,
+    "a100-40": replace(_A100, name="NVIDIA A100-SXM4-40GB", memory=42297786368, bandwidth=1555200000000),
     "4090": Card(
         "NVIDIA GeForce RTX 4090",
         25386352640,
