@@ -62,14 +62,19 @@ def problem(network: Network) -> Problem:
     inputs = jax.random.normal(key, (network.batch, *network.shape))
     labels = jax.random.randint(key, (network.batch,), 0, CLASSES)
     variables = jax.jit(partial(network.model.init, train=False))(key, inputs)
+    return Problem(applied(network.model, variables), variables["params"], (inputs, labels))
+
+
+def applied(model: nn.Module, variables: Any) -> Callable[[Any, jax.Array], tuple[jax.Array, Any]]:
+    """(params, inputs) -> logits, running averages; in training mode, from the running averages among ``variables``."""
     averages = variables.get("batch_stats", {})
 
     def apply(params: Any, inputs: jax.Array) -> tuple[jax.Array, Any]:
         full = {"params": params, "batch_stats": averages}
-        logits, updates = network.model.apply(full, inputs, train=True, mutable=["batch_stats"])
+        logits, updates = model.apply(full, inputs, train=True, mutable=["batch_stats"])
         return logits, updates.get("batch_stats", {})
 
-    return Problem(apply, variables["params"], (inputs, labels))
+    return apply
 
 
 def direction(given: Problem, method: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import benchmarks.check_gpu as about
 from benchmarks.check_gpu import outcomes
 from benchmarks.check_gpu.outcomes import Outcome, Task
+from benchmarks.gpu.cases import gpus
 from nmepkg.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -126,12 +127,8 @@ def _summary(folder: Path) -> bool:
 
 def _where(small: bool) -> dict[str, str]:
     """Which machine and versions a check is of, and whether it was in small: what must not be mixed."""
-    listed = subprocess.run(
-        "nvidia-smi --query-gpu=name --format=csv,noheader", shell=True, capture_output=True, text=True, check=False
-    )
-    cards = sorted(set(listed.stdout.split("\n")) - {""}) if listed.returncode == 0 else []
     versions = {name: _version(name) for name in ("nmepkg", "jax", "jaxlib")}
-    device = ", ".join(cards) or platform.processor() or platform.machine()
+    device = ", ".join(sorted(set(gpus()))) or platform.processor() or platform.machine()
     return {"device": device, **versions, **({"small": "yes"} if small else {})}
 
 

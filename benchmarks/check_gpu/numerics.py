@@ -25,6 +25,7 @@ import pandas as pd
 from jax.flatten_util import ravel_pytree
 
 from benchmarks.check_gpu.outcomes import Outcome, Task
+from benchmarks.networks import applied
 from benchmarks.peers.turns import Worker
 from nmepkg import activations, curvature, losses
 from nmepkg.registry import METHODS, MODELS
@@ -142,14 +143,7 @@ class Numbers:
         variables = jax.jit(partial(model.init, train=False))(jax.random.key(0), self._inputs)
         given = variables["params"] if params is None else params
         self._params = jax.tree.map(lambda leaf: jnp.asarray(leaf, self._dtype), given)
-        averages = variables.get("batch_stats", {})
-
-        def apply(params: Any, inputs: Any) -> Any:
-            full = {"params": params, "batch_stats": averages}
-            logits, updates = model.apply(full, inputs, train=True, mutable=["batch_stats"])
-            return logits, updates.get("batch_stats", {})
-
-        self._apply = apply
+        self._apply = applied(model, variables)
         return jax.device_get(self._params)
 
     def found(self, name: str) -> dict[str, np.ndarray]:

@@ -59,15 +59,20 @@ LIBRARIES = {
 }
 
 
-def card() -> str | None:
-    """This machine's GPU as :data:`nmepkg.planning.cards.CARDS` calls it; None for none, or another."""
+def gpus() -> list[str]:
+    """Names of this machine's GPUs, as ``nvidia-smi`` has them."""
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
-        listed = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True
-        )
+        listed = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        return None
-    return next((key for key, known in CARDS.items() if listed.stdout.split("\n")[0].strip() == known.name), None)
+        return []
+    return listed.stdout.splitlines() if listed.returncode == 0 else []
+
+
+def card() -> str | None:
+    """This machine's first GPU as :data:`nmepkg.planning.cards.CARDS` calls it; None for none, or another."""
+    first = gpus()[:1]
+    return next((key for key, known in CARDS.items() if first == [known.name]), None)
 
 
 def tasks(network: str, library: str, side: str) -> list[str]:
